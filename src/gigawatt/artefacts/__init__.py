@@ -1,0 +1,1 @@
+"""What the tenant gets: files that make a cluster usable, rendered from its target."""

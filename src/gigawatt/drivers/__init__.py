@@ -1,0 +1,1 @@
+"""One folder a driver family; drivers never import each other."""

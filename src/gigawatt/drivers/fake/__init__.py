@@ -1,0 +1,1 @@
+"""The shipped fake: a device model of all five planes, with faults."""

@@ -1,0 +1,158 @@
+"""Every error that Gigawatt raises on purpose, in one tree.
+
+    GigawattError
+    ├ InputError              the caller is wrong, nothing changed        exit 2
+    │ └ UnknownIdError        an id names nothing                         exit 2
+    ├ NoCapacityError         right, but does not fit now                 exit 3
+    ├ ConflictError           another plan was committed first            exit 4
+    ├ DriverError             something outside said no                   exit 5
+    │ ├ DriverRetryableError  timeout, busy: same step again, bounded
+    │ ├ DriverPermanentError  refused, unsupported: unwind
+    │ └ StaleGenerationError  the device holds a newer generation: stop
+    ├ DriftError              verify found a difference                   exit 6
+    ├ UnwindError             an undo failed: nodes are quarantined       exit 7
+    ├ DataError               a data row or a database is not usable      exit 8
+    └ StorageFullError        the disk is full, nothing was lost          exit 8
+
+An outer error says its own sentence only; its cause hangs on ``raise ... from``. A "no" that a
+judging function gives is not an error: it returns a report. ``AssertionError`` is our own bug.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+Kind = Literal["tenant", "operator", "system"]
+
+
+class GigawattError(Exception):
+    """Root of every error raised on purpose.
+
+    Attributes:
+        exit_code: exit status of the command line for this class, 2 to 8.
+        kind: who has to act: "tenant", "operator" or "system".
+        next_step: one sentence that tells the reader what to do now.
+    """
+
+    exit_code: ClassVar[int] = 1
+    kind: Kind = "system"
+    next_step: str = "Run the command again; if it persists, report it with the operation id."
+
+    def __init__(self, message: str, *, next_step: str | None = None) -> None:
+        """Say what, which id, got and wanted in ``message``; what to do now in ``next_step``."""
+        super().__init__(message)
+        if next_step is not None:
+            self.next_step = next_step
+
+
+class InputError(GigawattError):
+    """The caller is wrong and nothing was changed."""
+
+    exit_code = 2
+    kind: Kind = "tenant"
+    next_step = "Correct the request and send it again."
+
+
+class UnknownIdError(InputError):
+    """An id names nothing."""
+
+    next_step = "List what exists with 'gw cluster list' or 'gw fleet show'."
+
+
+class NoCapacityError(GigawattError):
+    """The request is right but does not fit now.
+
+    Attributes:
+        reasons: why not, one sentence per topology level, widest first.
+        would_fit: what would fit instead, one sentence each.
+    """
+
+    exit_code = 3
+    kind: Kind = "tenant"
+    next_step = "Take one of the alternatives, relax a constraint, or wait."
+
+    def __init__(
+        self, message: str, *, reasons: Sequence[str] = (), would_fit: Sequence[str] = ()
+    ) -> None:
+        """Carry the report of the placer beside the sentence."""
+        super().__init__(message)
+        self.reasons = tuple(reasons)
+        self.would_fit = tuple(would_fit)
+
+
+class ConflictError(GigawattError):
+    """Another plan was committed first, so this one no longer holds."""
+
+    exit_code = 4
+    next_step = "Plan again: 'gw cluster create' does so by itself up to five times."
+
+
+class DriverError(GigawattError):
+    """Something outside said no.
+
+    Attributes:
+        device: id of the device that answered, e.g. ``bmc/su03-n07``.
+        step: key of the step, empty when the call was not a step.
+    """
+
+    exit_code = 5
+    kind: Kind = "operator"
+    next_step = "Look at the device; the operation was unwound or can be resumed."
+
+    def __init__(self, message: str, *, device: str = "", step: str = "") -> None:
+        """Name the device and the step beside the sentence."""
+        super().__init__(message)
+        self.device = device
+        self.step = step
+
+
+class DriverRetryableError(DriverError):
+    """Timeout or busy: the effect may or may not have happened; the same call may be repeated."""
+
+
+class DriverPermanentError(DriverError):
+    """Refused or unsupported: repeating the call will not help."""
+
+
+class StaleGenerationError(DriverError):
+    """The device holds a newer generation for this cluster: another worker is ahead, stop."""
+
+    next_step = "Nothing to do: another worker carries this operation on."
+
+
+class DriftError(GigawattError):
+    """What was read back differs from the target.
+
+    Attributes:
+        notes: one sentence per difference.
+    """
+
+    exit_code = 6
+    kind: Kind = "operator"
+    next_step = "Run 'gw reconcile'; if the drift returns, quarantine the device."
+
+    def __init__(self, message: str, *, notes: Sequence[str] = ()) -> None:
+        """Carry the differences beside the sentence."""
+        super().__init__(message)
+        self.notes = tuple(notes)
+
+
+class UnwindError(GigawattError):
+    """An undo failed, so the nodes it concerns are quarantined."""
+
+    exit_code = 7
+    kind: Kind = "operator"
+    next_step = "Mend the device named above, then run 'gw reconcile'."
+
+
+class DataError(GigawattError):
+    """A row of data, a file or a database cannot be used as it is."""
+
+    exit_code = 8
+    kind: Kind = "operator"
+    next_step = "Restore the file named above from a copy; it was not changed."
+
+
+class StorageFullError(DataError):
+    """The disk is full; what was committed before is intact."""
+
+    next_step = "Free disk space and run the command again; nothing was lost."

@@ -1,0 +1,1 @@
+"""How it happens: journaled apply, unwind, verify, reconcile."""

@@ -1,0 +1,1 @@
+"""What exists: the fleet model, its catalogue, builders, import and invariants."""

@@ -1,0 +1,399 @@
+"""Builds fleets out of blocks: one block is one compute fabric full of one type of node.
+
+A block is wired rail-optimised: NIC r of every node of a leaf group goes to the group's leaf
+switch r. Leaves of one rail meet in the pod's spine switches of that rail; spines of all pods
+meet in the core. With one pod there is no core tier. Switch counts follow from the radix without
+oversubscription (uplinks = downlinks), as NVIDIA's reference scalable units do.
+
+Source: NVIDIA DGX SuperPOD reference architecture (32-node scalable unit, 8 rails, radix 64).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gigawatt.errors import InputError
+from gigawatt.fleet.model import (
+    I32,
+    TIERS,
+    FabricKind,
+    Fabrics,
+    Fleet,
+    Halls,
+    LeafGroups,
+    Links,
+    Nics,
+    Nodes,
+    NodeType,
+    NvlinkDomains,
+    Pods,
+    PowerFeeds,
+    Racks,
+    Sites,
+    StoragePools,
+    Switches,
+    Tier,
+)
+
+BMC_NETWORK = 0x64400000
+"""100.64.0.0/10 (RFC 6598, shared address space): BMC addresses are drawn from it in node order."""
+GUID_BASE_NIC = 0x0002_C903_0010_0000
+GUID_BASE_SWITCH = 0x0002_C902_0000_0000
+"""Made-up GUIDs under the vendor prefix 0002c9 (IEEE OUI of Mellanox), as simulators use."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """One block; see the module docstring.
+
+    Fields:
+        site_id, country: where; blocks may share a site (country ISO 3166-1 alpha-2).
+        hall_id: hall of the block; blocks may share a hall.
+        node_type: what every node is.
+        node_count: >= 1; the last groups may be partly filled.
+        node_prefix: nodes are called PREFIX-SU-NUMBER.
+        fabric_id, fabric_kind: the block's compute fabric.
+        nodes_per_rack, nodes_per_domain: a domain never straddles racks or leaf groups.
+        nodes_per_leaf_group: a multiple of nodes_per_rack and of nodes_per_domain.
+        leaf_groups_per_pod: >= 1.
+        radix: switch ports of every switch.
+        storage_bytes: capacity of the site's file system that the block adds.
+        racks_per_row: floor grid.
+    """
+
+    site_id: str
+    country: str
+    hall_id: str
+    node_type: NodeType
+    node_count: int
+    node_prefix: str
+    fabric_id: str
+    fabric_kind: FabricKind = FabricKind.INFINIBAND
+    nodes_per_rack: int = 4
+    nodes_per_domain: int = 1
+    nodes_per_leaf_group: int = 32
+    leaf_groups_per_pod: int = 8
+    radix: int = 64
+    storage_bytes: int = 0
+    racks_per_row: int = 20
+
+
+def _check(spec: BlockSpec) -> None:
+    per_group = spec.nodes_per_leaf_group
+    wrong = [
+        sentence
+        for is_wrong, sentence in (
+            (spec.node_count < 1, f"node_count is {spec.node_count}, wanted >= 1"),
+            (
+                per_group % spec.nodes_per_rack > 0,
+                f"{per_group} nodes a leaf group is not a multiple of {spec.nodes_per_rack} a rack",
+            ),
+            (
+                spec.nodes_per_rack % spec.nodes_per_domain > 0,
+                f"{spec.nodes_per_rack} nodes a rack: not a multiple of {spec.nodes_per_domain} a domain",
+            ),
+            (
+                per_group > spec.radix,
+                f"nodes_per_leaf_group {per_group} is more than the radix {spec.radix}",
+            ),
+        )
+        if is_wrong
+    ]
+    if wrong:
+        raise InputError(f"block {spec.fabric_id!r}: " + "; ".join(wrong))
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+class _Columns:
+    """Growing columns of the tables while blocks are appended."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, list[str]] = {}
+        self.parts: dict[str, list[np.ndarray]] = {}
+
+    def add(self, table: str, ids: Sequence[str], **columns: object) -> None:
+        self.ids.setdefault(table, []).extend(ids)
+        for name, values in columns.items():
+            self.parts.setdefault(f"{table}.{name}", []).append(np.asarray(values))
+
+    def count(self, table: str) -> int:
+        return len(self.ids.get(table, ()))
+
+    def column(self, name: str, dtype: type) -> np.ndarray:
+        parts = self.parts.get(name, [])
+        return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
+
+    def names(self, table: str) -> tuple[str, ...]:
+        return tuple(self.ids.get(table, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Counts that follow from a block's spec."""
+
+    groups: int
+    pods: int
+    rails: int
+    uplinks: int
+    spines_per_rail: int
+    cores: int
+
+    @classmethod
+    def of(cls, spec: BlockSpec) -> "_Shape":
+        groups = _ceil(spec.node_count, spec.nodes_per_leaf_group)
+        pods = _ceil(groups, spec.leaf_groups_per_pod)
+        rails = spec.node_type.nic_count
+        uplinks = min(spec.nodes_per_leaf_group, spec.radix - spec.nodes_per_leaf_group)
+        leaves_per_rail = min(groups, spec.leaf_groups_per_pod)
+        down = spec.radix if pods == 1 else spec.radix // 2
+        # One group needs no spine: its rails meet inside the nodes.
+        spines = _ceil(leaves_per_rail * uplinks, down) if groups > 1 else 0
+        spines = min(spines, uplinks)
+        cores = _ceil(pods * rails * spines * (spec.radix // 2), spec.radix) if pods > 1 else 0
+        return cls(groups, pods, rails, uplinks, spines, cores)
+
+
+def _add_places(columns: _Columns, spec: BlockSpec) -> tuple[int, int, int]:
+    """Site, hall and feed of the block; returns (site, hall, feed) indices."""
+    if spec.site_id not in columns.ids.setdefault("sites", []):
+        columns.add("sites", [spec.site_id], country=[spec.country])
+    site = columns.ids["sites"].index(spec.site_id)
+    if spec.hall_id not in columns.ids.setdefault("halls", []):
+        columns.add("halls", [spec.hall_id], site=[site])
+    hall = columns.ids["halls"].index(spec.hall_id)
+    feed = columns.count("feeds")
+    racks = _ceil(spec.node_count, spec.nodes_per_rack)
+    capacity_w = racks * spec.nodes_per_rack * spec.node_type.power_w_max
+    columns.add("feeds", [f"{spec.fabric_id}-feed"], site=[site], capacity_w=[capacity_w])
+    if spec.storage_bytes:
+        columns.add(
+            "pools", [f"{spec.fabric_id}-fs"], site=[site], capacity_bytes=[spec.storage_bytes]
+        )
+    return site, hall, feed
+
+
+def _add_racks(columns: _Columns, spec: BlockSpec, hall: int, feed: int) -> int:
+    count = _ceil(spec.node_count, spec.nodes_per_rack)
+    first = columns.count("racks")
+    in_hall = int((columns.column("racks.hall", np.int32) == hall).sum())
+    position = in_hall + np.arange(count)
+    columns.add(
+        "racks",
+        [f"{spec.node_prefix}-r{i:04d}" for i in range(count)],
+        hall=np.full(count, hall),
+        feed=np.full(count, feed),
+        row=position // spec.racks_per_row,
+        column=position % spec.racks_per_row,
+        power_w_max=np.full(count, spec.nodes_per_rack * spec.node_type.power_w_max),
+    )
+    return first
+
+
+def _add_switches(columns: _Columns, spec: BlockSpec, shape: _Shape, fabric: int) -> int:
+    """Leaves by (group, rail), spines by (pod, rail, number), cores. Returns the first row."""
+    first = columns.count("switches")
+    first_pod = columns.count("pods")
+    tiers = {tier: index for index, tier in enumerate(TIERS)}
+    leaf_group, leaf_rail = np.divmod(np.arange(shape.groups * shape.rails), shape.rails)
+    spine = np.arange(shape.pods * shape.rails * shape.spines_per_rail)
+    per_pod = max(1, shape.rails * shape.spines_per_rail)
+    kinds = (
+        (Tier.LEAF, leaf_rail, first_pod + leaf_group // spec.leaf_groups_per_pod),
+        (Tier.SPINE, np.full(len(spine), -1), first_pod + spine // per_pod),
+        (Tier.CORE, np.full(shape.cores, -1), np.full(shape.cores, -1)),
+    )
+    for tier, rail, pod in kinds:
+        count = len(rail)
+        row = columns.count("switches")
+        columns.add(
+            "switches",
+            [f"{spec.fabric_id}-{tier.value}{i:04d}" for i in range(count)],
+            fabric=np.full(count, fabric),
+            tier=np.full(count, tiers[tier]),
+            rail=rail,
+            pod=pod,
+            switch_port_count=np.full(count, spec.radix),
+            guid=GUID_BASE_SWITCH + row + np.arange(count),
+        )
+    return first
+
+
+def _add_links(columns: _Columns, spec: BlockSpec, shape: _Shape, first_switch: int) -> None:
+    """Leaf to its rail's spines, spine to cores, evenly."""
+    if not shape.spines_per_rail:
+        return
+    leaf, up = np.divmod(np.arange(shape.groups * shape.rails * shape.uplinks), shape.uplinks)
+    group, rail = np.divmod(leaf, shape.rails)
+    pod, in_pod = np.divmod(group, spec.leaf_groups_per_pod)
+    spine_number = (pod * shape.rails + rail) * shape.spines_per_rail + up % shape.spines_per_rail
+    per_spine = _ceil(shape.uplinks, shape.spines_per_rail)
+    first_spine = first_switch + shape.groups * shape.rails
+    columns.add(
+        "links",
+        [],
+        lower=first_switch + leaf,
+        lower_switch_port=spec.nodes_per_leaf_group + up + 1,
+        upper=first_spine + spine_number,
+        upper_switch_port=in_pod * per_spine + up // shape.spines_per_rail + 1,
+    )
+    if shape.cores:
+        spines = shape.pods * shape.rails * shape.spines_per_rail
+        half = spec.radix // 2
+        cable = np.arange(spines * half)
+        spine, up = np.divmod(cable, half)
+        columns.add(
+            "links",
+            [],
+            lower=first_spine + spine,
+            lower_switch_port=half + up + 1,
+            upper=first_spine + spines + cable % shape.cores,
+            upper_switch_port=cable // shape.cores + 1,
+        )
+
+
+def _add_nodes(columns: _Columns, spec: BlockSpec, type_index: int, first_rack: int) -> None:
+    """Nodes with their domains and leaf groups."""
+    first_node, first_domain = columns.count("nodes"), columns.count("domains")
+    first_group = columns.count("groups") - _ceil(spec.node_count, spec.nodes_per_leaf_group)
+    number = np.arange(spec.node_count)
+    group, in_group = np.divmod(number, spec.nodes_per_leaf_group)
+    domain = number // spec.nodes_per_domain
+    domains = int(domain[-1]) + 1
+    columns.add(
+        "domains",
+        [f"{spec.node_prefix}-nvl{i:05d}" for i in range(domains)],
+        leaf_group=first_group
+        + np.arange(domains) * spec.nodes_per_domain // spec.nodes_per_leaf_group,
+    )
+    columns.add(
+        "nodes",
+        [
+            f"{spec.node_prefix}-su{g:03d}-n{i:02d}"
+            for g, i in zip(group.tolist(), in_group.tolist(), strict=True)
+        ],
+        type=np.full(spec.node_count, type_index),
+        rack=first_rack + number // spec.nodes_per_rack,
+        nvlink_domain=first_domain + domain,
+        leaf_group=first_group + group,
+        bmc_ipv4=BMC_NETWORK + 10 + first_node + number,
+    )
+
+
+def _add_nics(columns: _Columns, spec: BlockSpec, shape: _Shape, first_switch: int) -> None:
+    first_node = columns.count("nodes") - spec.node_count
+    first_nic = sum(len(part) for part in columns.parts.get("nics.node", []))
+    node, rail = np.divmod(np.arange(spec.node_count * shape.rails), max(1, shape.rails))
+    group, in_group = np.divmod(node, spec.nodes_per_leaf_group)
+    columns.add(
+        "nics",
+        [],
+        node=first_node + node,
+        rail=rail,
+        guid=np.uint64(GUID_BASE_NIC) + (first_nic + np.arange(len(node))).astype(np.uint64),
+        leaf=first_switch + group * shape.rails + rail,
+        leaf_switch_port=in_group + 1,
+    )
+
+
+def _add_block(columns: _Columns, spec: BlockSpec, types: list[NodeType]) -> None:
+    _check(spec)
+    shape = _Shape.of(spec)
+    if spec.node_type not in types:
+        types.append(spec.node_type)
+    site, hall, feed = _add_places(columns, spec)
+    first_rack = _add_racks(columns, spec, hall, feed)
+    fabric, first_pod = columns.count("fabrics"), columns.count("pods")
+    columns.ids.setdefault("kinds", []).append(spec.fabric_kind.value)
+    columns.add("fabrics", [spec.fabric_id], site=[site])
+    first_switch = _add_switches(columns, spec, shape, fabric)
+    columns.add(
+        "pods",
+        [f"{spec.fabric_id}-pod{i:03d}" for i in range(shape.pods)],
+        fabric=np.full(shape.pods, fabric),
+    )
+    columns.add(
+        "groups",
+        [f"{spec.node_prefix}-su{i:03d}" for i in range(shape.groups)],
+        pod=first_pod + np.arange(shape.groups) // spec.leaf_groups_per_pod,
+    )
+    _add_links(columns, spec, shape, first_switch)
+    _add_nodes(columns, spec, types.index(spec.node_type), first_rack)
+    _add_nics(columns, spec, shape, first_switch)
+
+
+def build_fleet(name: str, blocks: Sequence[BlockSpec]) -> Fleet:
+    """A fleet made of ``blocks`` (>= 1), in order.
+
+    Raises:
+        InputError: a block contradicts itself; the message names block and field.
+    """
+    c = _Columns()
+    types: list[NodeType] = []
+    for spec in blocks:
+        _add_block(c, spec, types)
+
+    def i32(column: str) -> I32:
+        return c.column(column, np.int32)
+
+    return Fleet(
+        name=name,
+        sites=Sites(c.names("sites"), tuple(c.column("sites.country", np.str_).tolist())),
+        power_feeds=PowerFeeds(
+            c.names("feeds"), i32("feeds.site"), c.column("feeds.capacity_w", np.float64)
+        ),
+        halls=Halls(c.names("halls"), i32("halls.site")),
+        racks=Racks(
+            c.names("racks"),
+            i32("racks.hall"),
+            i32("racks.feed"),
+            i32("racks.row"),
+            i32("racks.column"),
+            c.column("racks.power_w_max", np.float64),
+        ),
+        fabrics=Fabrics(
+            c.names("fabrics"),
+            i32("fabrics.site"),
+            tuple(FabricKind(kind) for kind in c.names("kinds")),
+        ),
+        pods=Pods(c.names("pods"), i32("pods.fabric")),
+        leaf_groups=LeafGroups(c.names("groups"), i32("groups.pod")),
+        nvlink_domains=NvlinkDomains(c.names("domains"), i32("domains.leaf_group")),
+        switches=Switches(
+            c.names("switches"),
+            i32("switches.fabric"),
+            i32("switches.tier"),
+            i32("switches.rail"),
+            i32("switches.pod"),
+            i32("switches.switch_port_count"),
+            c.column("switches.guid", np.uint64),
+        ),
+        links=Links(
+            *(
+                i32(f"links.{x}")
+                for x in ("lower", "lower_switch_port", "upper", "upper_switch_port")
+            )
+        ),
+        node_types=tuple(types),
+        nodes=Nodes(
+            c.names("nodes"),
+            i32("nodes.type"),
+            i32("nodes.rack"),
+            i32("nodes.nvlink_domain"),
+            i32("nodes.leaf_group"),
+            c.column("nodes.bmc_ipv4", np.uint32),
+        ),
+        nics=Nics(
+            i32("nics.node"),
+            i32("nics.rail"),
+            c.column("nics.guid", np.uint64),
+            i32("nics.leaf"),
+            i32("nics.leaf_switch_port"),
+        ),
+        storage_pools=StoragePools(
+            c.names("pools"), i32("pools.site"), c.column("pools.capacity_bytes", np.int64)
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What is wanted: requests and policies."""

@@ -1,0 +1,1 @@
+"""The seams: what a driver, a store and a clock must offer."""

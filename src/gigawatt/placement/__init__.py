@@ -1,0 +1,1 @@
+"""Where it goes: exact topology-aware search, score and report."""

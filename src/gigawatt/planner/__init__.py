@@ -1,0 +1,1 @@
+"""What will happen: plan, independent check, phases."""
