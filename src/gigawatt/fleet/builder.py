@@ -91,7 +91,7 @@ def _check(spec: BlockSpec) -> None:
             ),
             (
                 spec.nodes_per_rack % spec.nodes_per_domain > 0,
-                f"{spec.nodes_per_rack} nodes a rack: not a multiple of {spec.nodes_per_domain} a domain",
+                f"{spec.nodes_per_rack} nodes a rack; a domain has {spec.nodes_per_domain}",
             ),
             (
                 per_group > spec.radix,
