@@ -71,7 +71,8 @@ class PlanReport:
     """What a person wants to know before saying yes.
 
     Fields: price is the sum of list prices of the members, spares included, in micro-USD per
-    hour; expected_s is how long the executor should take, in seconds.
+    hour; expected_s is how long it should take in seconds, from past operations of the kind,
+    None when there are none.
     """
 
     gpu_type: str
@@ -80,7 +81,7 @@ class PlanReport:
     reasons: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
     price_micro_usd_per_hour: int
-    expected_s: float
+    expected_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
