@@ -32,7 +32,9 @@ class Outcome:
 class Caller:
     """Calls drivers under one policy."""
 
-    def __init__(self, drivers: Mapping[Plane, Driver], clock: Clock, policy: ExecutorPolicy):
+    def __init__(
+        self, drivers: Mapping[Plane, Driver], clock: Clock, policy: ExecutorPolicy
+    ) -> None:
         """Keep what calls need; ``drivers`` has one driver per plane."""
         self._drivers = drivers
         self._policy = policy

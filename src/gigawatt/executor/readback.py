@@ -48,7 +48,7 @@ async def _observe(driver: Driver, devices: Collection[DeviceId]) -> Observation
 async def read_back(
     drivers: Mapping[Plane, Driver], places: Iterable[tuple[Plane, DeviceId]]
 ) -> ReadBack:
-    """A fresh read of ``places`` through their drivers; one that fails leaves its devices silent."""
+    """A fresh read of ``places``; a driver that fails leaves its devices silent."""
     by_plane: dict[Plane, set[DeviceId]] = defaultdict(set)
     for plane, device in places:
         by_plane[plane].add(device)
@@ -80,17 +80,15 @@ def drift_of_steps(steps: Iterable[Step], seen: ReadBack) -> dict[Step, list[Dri
     drifts: dict[Step, list[Drift]] = {}
     for step in steps:
         if step.device in seen.silent:
-            sentence = f"{step.device} did not answer the read-back"
-            drifts[step] = [Drift(step.plane, step.device, "", sentence, step.node_id)]
+            silence = f"{step.device} did not answer the read-back"
+            drifts[step] = [Drift(step.plane, step.device, "", silence, step.node_id)]
             continue
         held = seen.held[step.device]
-        wrong = [
-            Drift(step.plane, step.device, entry.key, sentence, step.node_id)
-            for entry in step.entries
-            if (sentence := _wrong(step, entry, held.get(entry.key))) is not None
-        ]
-        if wrong:
-            drifts[step] = wrong
+        for entry in step.entries:
+            wrong = _wrong(step, entry, held.get(entry.key))
+            if wrong is not None:
+                found = Drift(step.plane, step.device, entry.key, wrong, step.node_id)
+                drifts.setdefault(step, []).append(found)
     return drifts
 
 

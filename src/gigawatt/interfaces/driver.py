@@ -13,6 +13,13 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 
 
+OPERATOR = ClusterId("operator")
+"""The operator's own hand in a fence: ``remove`` then takes away what any cluster holds.
+
+Only the reconciler uses it, and only for entries that no target and no open operation names.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """Fencing token of one worker's hold on one cluster.
@@ -72,7 +79,8 @@ class Driver(Protocol):
         """Make ``device`` hold none of the keys of ``entries``; what is absent stays absent.
 
         Idempotent. Removing a ``HostSlice`` powers the slice off and cleans it; removing a
-        ``FileSystem`` deletes its data. A key that another cluster holds is left alone.
+        ``FileSystem`` deletes its data. A key that another cluster holds is left alone, unless
+        the fence is the ``OPERATOR``'s.
 
         Raises:
             DriverRetryableError: may or may not have happened.

@@ -68,9 +68,7 @@ def stages_between(before: Collection[Entry], after: Collection[Entry]) -> tuple
             _steps("ensure", (h for h in hosts_in if h.power == "on" or h not in fresh)),
             verify=True,
         ),
-        Stage(
-            STOP, _steps("ensure", _off(h for h in hosts_out if h.power == "on")), verify=False
-        ),
+        Stage(STOP, _steps("ensure", _off(h for h in hosts_out if h.power == "on")), verify=False),
         Stage(
             ISOLATE,
             _steps("remove", (e for e in leaving if not isinstance(e, HostSlice))),

@@ -49,7 +49,7 @@ def _identity(_snapshot: Snapshot, plan: Plan) -> Iterator[str]:
         yield "neither a target before nor a target after"
 
 
-def _members(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+def _members(_snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     if plan.after is None:
         return
     members = plan.after.members
@@ -61,16 +61,17 @@ def _members(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     for index, count in Counter(m.host_index for m in members).items():
         if count > 1:
             yield f"host index {index} is used {count} times"
-    for member in members:
+    for node_id in sorted({m.node_id for m in members} & set(plan.quarantined)):
+        yield f"node {node_id} is a member and quarantined"
+
+
+def _masks(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    for member in plan.after.members if plan.after else ():
         row = snapshot.fleet.nodes.index_of.get(member.node_id)
         if row is None:
             yield f"node {member.node_id} is not in the fleet"
-            continue
-        full = int(snapshot.fleet.full_gpu_mask_of_node[row])
-        if not 0 < member.gpu_mask <= full:
+        elif not 0 < member.gpu_mask <= int(snapshot.fleet.full_gpu_mask_of_node[row]):
             yield f"node {member.node_id} has no GPU mask {member.gpu_mask:#x}"
-        if member.node_id in plan.quarantined:
-            yield f"node {member.node_id} is a member and quarantined"
 
 
 def _capacity(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
@@ -98,7 +99,8 @@ def _place(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
         fabric = fleet.fabrics.ids[int(fleet.fabric_of_node[row])]
         site = fleet.sites.ids[int(fleet.site_of_node[row])]
         if (fabric, site) != (after.fabric_id, after.site_id):
-            yield f"node {member.node_id} is in {site}/{fabric}, not {after.site_id}/{after.fabric_id}"
+            wanted = f"{after.site_id}/{after.fabric_id}"
+            yield f"node {member.node_id} is in {site}/{fabric}, not {wanted}"
     if after.pool_id is not None and after.pool_id not in fleet.storage_pools.index_of:
         yield f"storage pool {after.pool_id} is not in the fleet"
 
@@ -212,6 +214,7 @@ RULES: dict[str, Callable[[Snapshot, Plan], Iterator[str]]] = {
     "parent": _parent,
     "identity": _identity,
     "members": _members,
+    "masks": _masks,
     "capacity": _capacity,
     "place": _place,
     "keys": _keys,

@@ -51,9 +51,7 @@ def nodes_of(snapshot: Snapshot, cluster_id: ClusterId | None) -> tuple[int, ...
     return tuple(snapshot.fleet.node_index(member.node_id) for member in target.members)
 
 
-def placed(
-    snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = ()
-) -> Placement:
+def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = ()) -> Placement:
     """The placement of a request.
 
     Raises:

@@ -220,9 +220,7 @@ def plan_replace(snapshot: Snapshot, failed: Collection[NodeId], ids: PlanIds) -
         )
         room = _within_fabric(snapshot, before)
         placement = placed(room, request, nodes_of(snapshot, ids.cluster_id))
-        newcomers = members_of(
-            snapshot.fleet, placement.members, "member", next_host_index(before)
-        )
+        newcomers = members_of(snapshot.fleet, placement.members, "member", next_host_index(before))
         after = swap_in_spares(before, failed, newcomers)
         assert after is not None
     reason = f"{len(failed)} failed nodes are replaced and quarantined"
