@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Discriminator
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
@@ -48,7 +50,7 @@ class Step:
     action: Action
     plane: Plane
     device: DeviceId
-    entries: tuple[Entry, ...]
+    entries: tuple[Annotated[Entry, Discriminator("kind")], ...]
     node_id: NodeId | None
 
 
