@@ -4,6 +4,7 @@ Command line, worker, twin and, later, the API are all clients of this one class
 """
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from statistics import median
 
 import numpy as np
@@ -147,12 +148,10 @@ class Control:
         Raises:
             ConflictError: somebody was faster every time.
         """
-        for _ in range(REPLAN_COUNT_MAX):
-            try:
+        for _ in range(REPLAN_COUNT_MAX - 1):
+            with suppress(ConflictError):
                 return self.commit(make_plan())
-            except ConflictError as error:
-                last = error
-        raise ConflictError(f"others were faster {REPLAN_COUNT_MAX} times") from last
+        return self.commit(make_plan())
 
     async def run(
         self, operation_id: OperationId, worker: str, listener: Listener = ignore

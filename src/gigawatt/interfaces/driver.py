@@ -12,7 +12,6 @@ from gigawatt.boundary.entries import Entry, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 
-
 OPERATOR = ClusterId("operator")
 """The operator's own hand in a fence: ``remove`` then takes away what any cluster holds.
 

@@ -248,7 +248,7 @@ class Store(Protocol):
         ...
 
     def set_node_state(self, node_id: NodeId, state: NodeState, reason: str, now_s: float) -> None:
-        """Drain, quarantine or return a node; raises the generation, so open plans are remade."""
+        """Drain, quarantine or return a node; a plan that would take it is refused at commit."""
         ...
 
     def add_evidence(

@@ -15,7 +15,7 @@ from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.slices import nics_of_mask
 from gigawatt.ids import DeviceId, KeyPoolId, NodeId
-from gigawatt.planner.plan import Plan
+from gigawatt.planner.plan import Plan, Step
 from gigawatt.planner.snapshot import Snapshot
 
 Held = dict[tuple[DeviceId, str], Entry]
@@ -142,6 +142,20 @@ def _half_closed(fleet: Fleet, held: Held) -> Iterator[str]:
             yield f"{host.node_id} runs without its in-band port"
 
 
+def _entries_of(fleet: Fleet, target: ClusterTarget | None) -> Held:
+    return {(e.device, e.key): e for e in (render(fleet, target) if target else ())}
+
+
+def _play(step: Step, held: Held) -> Iterator[str]:
+    for entry in step.entries:
+        if (entry.device, entry.plane) != (step.device, step.plane):
+            yield f"step {step.key} writes to {entry.device}"
+        if step.action == "ensure":
+            held[entry.device, entry.key] = entry
+        else:
+            held.pop((entry.device, entry.key), None)
+
+
 def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     """Play the steps: every stage keeps running hosts closed, and the end is the target after."""
     fleet = snapshot.fleet
@@ -154,19 +168,13 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     if missing:
         yield f"steps cannot be played: {missing[0]} is not in the fleet"
         return
-    held: Held = {(e.device, e.key): e for e in (render(fleet, plan.before) if plan.before else ())}
+    held = _entries_of(fleet, plan.before)
     for stage in plan.stages:
         for step in stage.steps:
-            for entry in step.entries:
-                if (entry.device, entry.plane) != (step.device, step.plane):
-                    yield f"step {step.key} writes to {entry.device}"
-                if step.action == "ensure":
-                    held[entry.device, entry.key] = entry
-                else:
-                    held.pop((entry.device, entry.key), None)
+            yield from _play(step, held)
         for sentence in _half_closed(fleet, held):
             yield f"after {stage.name!r}: {sentence}"
-    wanted = {(e.device, e.key): e for e in (render(fleet, plan.after) if plan.after else ())}
+    wanted = _entries_of(fleet, plan.after)
     for place in sorted(held.keys() - wanted.keys()):
         yield f"leaves {place[1]} on {place[0]}"
     for place in sorted(wanted.keys() - held.keys()):

@@ -46,13 +46,12 @@ def change_plan(
     snapshot: Snapshot,
     kind: OperationKind,
     ids: PlanIds,
-    before: ClusterTarget,
-    after: ClusterTarget | None,
-    reasons: tuple[str, ...],
-    quarantined: tuple[NodeId, ...] = (),
+    change: tuple[ClusterTarget, ClusterTarget | None],
+    reason: str,
 ) -> Plan:
-    """The plan from one target of a cluster to the next, None for nothing left."""
+    """The plan that a change makes: (target before, target after, None for nothing left)."""
     fleet = snapshot.fleet
+    before, after = change
     shown = after or before
     return Plan(
         plan_id=ids.plan_id,
@@ -63,12 +62,12 @@ def change_plan(
         before=before,
         after=after,
         stages=stages_between(render(fleet, before), render(fleet, after) if after else ()),
-        quarantined=quarantined,
+        quarantined=(),
         report=PlanReport(
             gpu_type=gpu_type_of(snapshot, before),
             gpu_count=sum(m.gpu_mask.bit_count() for m in shown.active_members),
             spread=spread_of(fleet, shown.members),
-            reasons=reasons,
+            reasons=(reason,) if reason else (),
             alternatives=(),
             price_micro_usd_per_hour=price_of(fleet, after.members) if after else 0,
             expected_s=ids.expected_s,
@@ -115,7 +114,9 @@ def plan_grow(snapshot: Snapshot, gpu_count_more: int, ids: PlanIds) -> Plan:
     more = members_of(fleet, placement.members, "member", next_host_index(before))
     spares = tuple(m for m in before.members if m.role == "spare")
     after = replace(before, members=before.active_members + more + spares)
-    return change_plan(snapshot, OperationKind.GROW, ids, before, after, placement.reasons)
+    return change_plan(
+        snapshot, OperationKind.GROW, ids, (before, after), "; ".join(placement.reasons)
+    )
 
 
 def _leavers(snapshot: Snapshot, target: ClusterTarget, node_count: int) -> frozenset[NodeId]:
@@ -155,7 +156,7 @@ def plan_shrink(snapshot: Snapshot, gpu_count_fewer: int, ids: PlanIds) -> Plan:
     gone = _leavers(snapshot, before, node_count)
     after = replace(before, members=tuple(m for m in before.members if m.node_id not in gone))
     reason = f"{node_count} nodes leave from the leaf groups in which the cluster holds fewest"
-    return change_plan(snapshot, OperationKind.SHRINK, ids, before, after, (reason,))
+    return change_plan(snapshot, OperationKind.SHRINK, ids, (before, after), reason)
 
 
 def plan_release(snapshot: Snapshot, ids: PlanIds) -> Plan:
@@ -165,7 +166,7 @@ def plan_release(snapshot: Snapshot, ids: PlanIds) -> Plan:
         InputError: the cluster is not live.
     """
     before = _target(snapshot, ids)
-    return change_plan(snapshot, OperationKind.RELEASE, ids, before, None, ())
+    return change_plan(snapshot, OperationKind.RELEASE, ids, (before, None), "")
 
 
 def swap_in_spares(
@@ -224,15 +225,8 @@ def plan_replace(snapshot: Snapshot, failed: Collection[NodeId], ids: PlanIds) -
         after = swap_in_spares(before, failed, newcomers)
         assert after is not None
     reason = f"{len(failed)} failed nodes are replaced and quarantined"
-    return change_plan(
-        snapshot,
-        OperationKind.REPLACE,
-        ids,
-        before,
-        after,
-        (reason,),
-        quarantined=tuple(sorted(failed)),
-    )
+    plan = change_plan(snapshot, OperationKind.REPLACE, ids, (before, after), reason)
+    return replace(plan, quarantined=tuple(sorted(failed)))
 
 
 def substitute(fleet: Fleet, plan: Plan, failed: Collection[NodeId]) -> Plan | None:

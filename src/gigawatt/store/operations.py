@@ -72,6 +72,17 @@ def of_cluster(connection: Connection, cluster_id: ClusterId) -> tuple[Operation
     return tuple(_record(row) for row in rows)
 
 
+def durations_s(connection: Connection, kind: OperationKind, limit: int) -> tuple[float, ...]:
+    """How long the newest operations of a kind took that ended well, newest first."""
+    query = (
+        select(operations.c.finished_s - operations.c.started_s)
+        .where(operations.c.kind == kind.value, operations.c.state == "done")
+        .order_by(operations.c.opened_generation.desc())
+        .limit(limit)
+    )
+    return tuple(connection.execute(query).scalars())
+
+
 def refuse_second(connection: Connection, cluster_id: ClusterId) -> None:
     """Refuse a cluster that has an open operation.
 

@@ -14,7 +14,7 @@ from gigawatt.interfaces.store import (
     Store,
     StoreSnapshot,
 )
-from gigawatt.planner.plan import Plan
+from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.store import changes, clusters, holdings, journal, nodes, operations, tombstones
 from gigawatt.store.database import Database, current_generation, lock_generation
 
@@ -193,6 +193,11 @@ class SqlStore:
         """Operations of a cluster, oldest first."""
         with self._database.read() as connection:
             return operations.of_cluster(connection, cluster_id)
+
+    def durations_s(self, kind: OperationKind, limit: int = 50) -> tuple[float, ...]:
+        """How long the newest operations of a kind took that ended "done", newest first."""
+        with self._database.read() as connection:
+            return operations.durations_s(connection, kind, limit)
 
     def set_node_state(self, node_id: NodeId, state: NodeState, reason: str, now_s: float) -> None:
         """Drain, quarantine or return a node; what a cluster holds on it stays held.

@@ -18,7 +18,7 @@ from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.slices import gpus_in_mask
 from gigawatt.ids import ClusterId, DeviceId, FabricId, NodeId, SwitchId
-from gigawatt.interfaces.driver import Fence
+from gigawatt.interfaces.driver import OPERATOR, Fence
 
 
 class DeviceWorld:
@@ -67,7 +67,8 @@ class DeviceWorld:
             leaving = frozenset(
                 entry.key
                 for entry in entries
-                if (held := state.held.get(entry.key)) and held.owner in {None, fence.cluster_id}
+                if (held := state.held.get(entry.key))
+                and (fence.cluster_id == OPERATOR or held.owner in {None, fence.cluster_id})
             )
             reason = refuses_remove(state, leaving)
             if reason is None:
