@@ -37,6 +37,8 @@ from gigawatt.fleet.model import (
     Tier,
 )
 
+__all__ = ["BMC_NETWORK", "BlockSpec", "build_fleet"]
+
 BMC_NETWORK = 0x64400000
 """100.64.0.0/10 (RFC 6598, shared address space): BMC addresses are drawn from it in node order."""
 BMC_ADDRESSES_MAX = (1 << 22) - 16
