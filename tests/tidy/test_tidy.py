@@ -49,8 +49,6 @@ QUALIFY = {
     "machine": "node, host",
     "box": "node, rack",
     "customer": "tenant",
-    "delta": "drift",
-    "backend": "driver, store",
     "image": "host_image, container_image",
 }
 """Overloaded words and what to say instead; a word that GLOSSARY.md defines alone is free."""
@@ -62,8 +60,8 @@ QUANTITIES = {
 }  # fmt: skip
 UNITS = {
     "s", "ms", "us", "ns", "minutes", "hours", "days", "w", "kw", "mw", "gw", "wh", "kwh", "mwh",
-    "v", "a", "usd", "micro", "bytes", "bits", "kib", "mib", "gib", "tib", "pib", "gb", "gbit",
-    "hz", "c", "celsius", "m", "count", "ratio", "percent", "index", "mask", "hour",
+    "v", "a", "usd", "micro", "bytes", "bits", "kib", "mib", "gib", "tib", "pib", "gbyte", "tbyte",
+    "gbit", "hz", "c", "celsius", "m", "count", "ratio", "percent", "index", "mask", "hour",
 }  # fmt: skip
 NUMBERS = re.compile(r"\b(int|float|[FIU](16|32|64)|NDArray)\b")
 
@@ -181,7 +179,7 @@ def units(file: File) -> Iterator[str]:
     for line, name, annotation in annotated_names(file.tree):
         words = set(name.lower().split("_"))
         if words & QUANTITIES and not words & UNITS and NUMBERS.search(annotation):
-            yield f"{file.path}:{line}: {name} has no unit (say {name}_s, {name}_w, {name}_bytes)"
+            yield f"{file.path}:{line}: {name} has no unit; end it in _s, _w, _bytes, ..."
 
 
 def public_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
