@@ -1,0 +1,98 @@
+"""The leak auditor: every entry on every device must have one living owner in the books.
+
+It does not know targets, plans or the renderer. For each entry it asks the bare tables who holds
+the GPUs and who holds the key that the entry names; both must be one and the same live cluster,
+or a tombstone must say that the entry is on its way out.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import assert_never
+
+from gigawatt.boundary.entries import (
+    BmcAccount,
+    BmcRoute,
+    ComputePort,
+    Entry,
+    Export,
+    FileSystem,
+    Gateway,
+    HostSlice,
+    NetworkPort,
+    PartitionMember,
+)
+from gigawatt.fleet.model import Fleet
+from gigawatt.fleet.slices import gpus_in_mask
+from gigawatt.store.raw import RawFacts
+
+ENDED = frozenset({"released", "failed"})
+
+
+class Auditor:
+    """Audits the devices of one fleet against one reading of the books."""
+
+    def __init__(self, fleet: Fleet, facts: RawFacts) -> None:
+        """Index NICs by GUID once."""
+        self._fleet = fleet
+        self._facts = facts
+        self._nic_of_guid = {int(guid): row for row, guid in enumerate(fleet.nics.guid.tolist())}
+
+    def leaks(self, entries: Iterable[Entry]) -> tuple[str, ...]:
+        """One sentence for every entry that nobody living owns; empty when nothing leaked."""
+        return tuple(
+            f"{entry.device} holds {entry.key}: {reason}"
+            for entry in entries
+            if (entry.device, entry.key) not in self._facts.buried
+            for reason in self._complaints(entry)
+        )
+
+    def _complaints(self, entry: Entry) -> Iterator[str]:
+        owners = self._owners(entry)
+        if None in owners.values():
+            free = " and ".join(what for what, owner in owners.items() if owner is None)
+            yield f"nobody holds its {free}"
+            return
+        names = {owner for owner in owners.values() if owner is not None}
+        if len(names) > 1:
+            yield f"it mixes what {' and '.join(sorted(names))} hold"
+        for name in sorted(names):
+            if self._facts.phases.get(name) in ENDED:
+                yield f"its owner {name} is {self._facts.phases[name]}"
+
+    def _owners(self, entry: Entry) -> Mapping[str, str | None]:
+        """Holder of each thing that an entry names, None where nobody holds it."""
+        keys, fleet = self._facts.keys, self._fleet
+        match entry:
+            case PartitionMember():
+                key = keys.get((f"p_key/{entry.fabric_id}", entry.p_key))
+                return {"P_Key": key, "NIC": self._nic(entry.guid)}
+            case ComputePort():
+                key = keys.get((f"compute_vni/{entry.fabric_id}", entry.vni))
+                return {"VNI": key, "NIC": self._nic(entry.guid)}
+            case NetworkPort():
+                site = fleet.sites.ids[int(fleet.site_of_node[fleet.node_index(entry.node_id)])]
+                slot = self._facts.gpus.get((entry.node_id, entry.slot))
+                return {"VNI": keys.get((f"vni/{site}", entry.vni)), "slot": slot}
+            case Gateway():
+                return {"VNI": keys.get((f"vni/{entry.site_id}", entry.vni))}
+            case BmcAccount() | BmcRoute():
+                return {"node": self._facts.gpus.get((entry.node_id, 0))}
+            case FileSystem() | Export():
+                pool = f"filesystem/{entry.pool_id}"
+                return {"file system": keys.get((pool, entry.filesystem))}
+            case HostSlice():
+                return {
+                    f"GPU {gpu}": self._facts.gpus.get((entry.node_id, gpu))
+                    for gpu in gpus_in_mask(entry.gpu_mask)
+                }
+            case _:
+                assert_never(entry)
+
+    def _nic(self, guid: int) -> str | None:
+        """Holder of the first GPU that a NIC serves."""
+        row = self._nic_of_guid.get(guid)
+        if row is None:
+            return None
+        node = int(self._fleet.nics.node[row])
+        node_type = self._fleet.node_type(node)
+        gpu = int(self._fleet.nics.rail[row]) * node_type.gpu_count // node_type.nic_count
+        return self._facts.gpus.get((self._fleet.nodes.ids[node], gpu))

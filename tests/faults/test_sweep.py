@@ -1,0 +1,358 @@
+"""Goal: whatever step fails, however it fails, the operation ends well or is wholly undone.
+
+Method: every kind of operation runs once for every (step, kind of fault), on real files, through
+the real planner, checker, store, executor and the shipped device model. Afterwards an auditor that
+shares no code with them looks at every device and every table. After Omicron's
+``action_failure_can_unwind`` and its siblings: refused alone would bless a leak, so replies are
+lost too; steps run twice and are undone twice; the process dies before and after each effect and
+a second worker goes on.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from gigawatt.app.audit import Auditor
+from gigawatt.app.control import Control
+from gigawatt.app.ids import RandomIds
+from gigawatt.boundary.entries import Entry
+from gigawatt.boundary.plane import Plane
+from gigawatt.boundary.render import render
+from gigawatt.drivers.fake.driver import fake_drivers
+from gigawatt.drivers.fake.faults import Faults
+from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.world import DeviceWorld
+from gigawatt.errors import DriverPermanentError, DriverRetryableError
+from gigawatt.executor.executor import Surroundings
+from gigawatt.executor.policy import ExecutorPolicy
+from gigawatt.executor.reconcile import devices_of
+from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.model import Fleet
+from gigawatt.ids import DeviceId, TenantId
+from gigawatt.intent.request import ClusterRequest
+from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
+from gigawatt.planner.plan import Plan
+from gigawatt.store.audit import audit_database
+from gigawatt.store.raw import read_facts
+from gigawatt.store.sqlite import open_store
+from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop, run_virtual
+
+LEASE_OVER_S = 60.0
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Fault:
+    """One fault: at the ``ordinal``-th driver write of the run, do ``kind``."""
+
+    ordinal: int
+    kind: str
+    is_doubling_removals: bool = False
+    then: tuple[int, str] | None = None
+    count: int = 0
+    struck: tuple[str, DeviceId, frozenset[str]] | None = None
+
+
+@dataclass
+class FaultyDriver:
+    """A driver that does what a fault says and otherwise what the inner one does."""
+
+    inner: Driver
+    fault: Fault
+
+    @property
+    def plane(self) -> Plane:
+        return self.inner.plane
+
+    async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
+        await self._write("ensure", self.inner.ensure, device, entries, fence)
+
+    async def remove(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
+        await self._write("remove", self.inner.remove, device, entries, fence)
+
+    async def observe(self, devices: Collection[DeviceId]) -> Observation:
+        return await self.inner.observe(devices)
+
+    async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
+        return await self.inner.probe(pairs)
+
+    async def _write(self, name, call, device, entries, fence) -> None:
+        fault = self.fault
+        fault.count += 1
+        if fault.then is not None and fault.count == fault.then[0]:
+            fault.ordinal, fault.kind, fault.struck = fault.count, fault.then[1], None
+        identity = (name, device, frozenset(repr(entry) for entry in entries))
+        if fault.count == fault.ordinal:
+            fault.struck = identity
+        if fault.struck != identity:
+            await call(device, entries, fence)
+            if fault.is_doubling_removals and name == "remove":
+                await call(device, entries, fence)
+            return
+        await getattr(self, f"_{fault.kind}")(lambda: call(device, entries, fence), fault)
+
+    async def _refused(self, _call, _fault):
+        raise DriverPermanentError("refused")
+
+    async def _done_then_refused(self, call, _fault):
+        await call()
+        raise DriverPermanentError("done, then refused")
+
+    async def _lost_reply(self, call, fault):
+        await call()
+        fault.struck, fault.ordinal = None, -1
+        raise DriverRetryableError("reply lost")
+
+    async def _lost_for_good(self, call, _fault):
+        await call()
+        raise DriverRetryableError("reply lost, again and again")
+
+    async def _busy(self, _call, fault):
+        fault.struck, fault.ordinal = None, -1
+        raise DriverRetryableError("busy")
+
+    async def _timeout(self, _call, _fault):
+        raise DriverRetryableError("no answer, ever")
+
+    async def _twice(self, call, _fault):
+        await call()
+        await call()
+
+    async def _crash_before(self, _call, fault):
+        fault.struck, fault.ordinal = None, -1
+        raise Crash
+
+    async def _crash_after(self, call, fault):
+        await call()
+        fault.struck, fault.ordinal = None, -1
+        raise Crash
+
+
+FAULTS = (
+    "refused",
+    "done_then_refused",
+    "lost_reply",
+    "lost_for_good",
+    "busy",
+    "timeout",
+    "twice",
+    "crash_before",
+    "crash_after",
+)
+
+
+@dataclass
+class Place:
+    """One data centre on files: a store, a device world, virtual time."""
+
+    folder: Path
+    fleet: Fleet
+    world: DeviceWorld
+    states: FileStates
+    loop: VirtualLoop
+    clock: VirtualClock
+
+    def close(self) -> None:
+        self.states.close()
+        self.loop.close()
+
+    def control(self, fault: Fault | None = None) -> Control:
+        drivers = fake_drivers(self.world, Faults(), self.clock)
+        if fault is not None:
+            drivers = {plane: FaultyDriver(driver, fault) for plane, driver in drivers.items()}
+        around = Surroundings(self.fleet, self.store(), drivers, self.clock)
+        ids = RandomIds()
+        policy = ExecutorPolicy(attempt_count_max=3, lease_renewal_s=None)
+        return Control(around, ids, policy)
+
+    def store(self):
+        return open_store(self.folder / "store.sqlite")
+
+    def entries(self) -> list[Entry]:
+        devices = [device for _, device in devices_of(self.fleet)]
+        states = self.world.states(devices)
+        return [held.entry for state in states.values() for held in state.held.values()]
+
+    def audit(self) -> tuple[str, ...]:
+        facts = read_facts(self.folder / "store.sqlite")
+        return (
+            *audit_database(self.folder / "store.sqlite"),
+            *Auditor(self.fleet, facts).leaks(self.entries()),
+        )
+
+
+def run(place: Place, plan_of: Callable[[Control], Plan], control: Control) -> str:
+    operation = control.commit(plan_of(control))
+    return run_virtual(place.loop, control.run(operation.operation_id, "worker-1")).state
+
+
+def request(name: str, gpu_count: int, **more) -> ClusterRequest:
+    return ClusterRequest(TenantId(f"ten_{name}"), name, gpu_count, **more)
+
+
+def launch(place: Place, name: str, gpu_count: int, **more) -> None:
+    control = place.control()
+    assert run(place, lambda c: c.plan_create(request(name, gpu_count, **more)), control) == "done"
+    control.around.store.close()
+
+
+def cluster_id(control: Control, name: str):
+    return control.around.store.find_cluster(None, name).cluster_id
+
+
+SAGAS: dict[str, Callable[[Control], Plan]] = {
+    "launch": lambda c: c.plan_create(request("new", 24, storage_bytes=1 << 40)),
+    "launch_with_spare": lambda c: c.plan_create(request("new", 16, spare_count=1)),
+    "launch_guest": lambda c: c.plan_create(request("new", 2, storage_bytes=1 << 30)),
+    "grow": lambda c: c.plan_grow(cluster_id(c, "old"), 16),
+    "shrink": lambda c: c.plan_shrink(cluster_id(c, "old"), 8),
+    "replace": lambda c: c.plan_replace(
+        cluster_id(c, "old"), [c.snapshot().targets[cluster_id(c, "old")].members[0].node_id]
+    ),
+    "release": lambda c: c.plan_release(cluster_id(c, "old")),
+}
+
+
+def new_place(folder: Path, fleet: Fleet) -> Place:
+    loop = VirtualLoop()
+    folder.mkdir(exist_ok=True)
+    states = FileStates(folder / "devices.sqlite")
+    world = DeviceWorld(fleet, states)
+    return Place(folder, fleet, world, states, loop, VirtualClock(loop, 1_000_000.0))
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A place in which two tenants and a guest already live; closed, to be copied."""
+    folder = tmp_path_factory.mktemp("origin")
+    place = new_place(folder, hgx_fleet(128))
+    launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
+    launch(place, "bystander", 8, storage_bytes=1 << 40)
+    launch(place, "guest", 1)
+    place.close()
+    return place
+
+
+@contextmanager
+def copy_of(origin: Place) -> Iterator[Place]:
+    """A fresh copy, in memory-backed storage where there is some: every case syncs to disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
+    where = memory if os.access(memory, os.W_OK) else None
+    with TemporaryDirectory(dir=where) as name:
+        folder = Path(name) / "place"
+        shutil.copytree(origin.folder, folder)
+        place = new_place(folder, origin.fleet)
+        place.clock.start_s = origin.clock.start_s + origin.loop.time()
+        try:
+            yield place
+        finally:
+            place.close()
+
+
+def carry_on(place: Place) -> None:
+    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
+    place.clock.start_s += LEASE_OVER_S
+    control = place.control()
+    run_virtual(place.loop, control.reconcile("worker-2"))
+    control.around.store.close()
+
+
+def strike(place: Place, saga: str, fault: Fault) -> str:
+    """Run a saga with a fault, then let the reconciler have its turn; how it ended."""
+    control = place.control(fault)
+    operation = control.commit(SAGAS[saga](control))
+    with suppress(BaseExceptionGroup, Crash):
+        run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
+    control.around.store.close()
+    carry_on(place)
+    store = place.store()
+    state = store.operation(operation.operation_id).state
+    store.close()
+    return state
+
+
+def count_writes(origin: Place, saga: str) -> int:
+    fault = Fault(ordinal=-1, kind="none")
+    with copy_of(origin) as place:
+        assert strike(place, saga, fault) == "done"
+        judge(place, f"{saga} without a fault")
+    return fault.count
+
+
+def bystanders_unharmed(place: Place) -> None:
+    store = place.store()
+    held = {(entry.device, entry.key): entry for entry in place.entries()}
+    for name in ("bystander", "guest"):
+        record = store.find_cluster(None, name)
+        assert record.phase == "active"
+        assert record.target is not None
+        for entry in render(place.fleet, record.target):
+            assert held[entry.device, entry.key] == entry
+    store.close()
+
+
+def active_clusters_complete(place: Place) -> None:
+    store = place.store()
+    held = {(entry.device, entry.key): entry for entry in place.entries()}
+    for record in store.clusters():
+        if record.phase == "active" and record.target is not None:
+            for entry in render(place.fleet, record.target):
+                assert held.get((entry.device, entry.key)) == entry
+    store.close()
+
+
+def judge(place: Place, case: str) -> None:
+    """Nothing leaked, nobody else was touched, and who is active is whole."""
+    assert place.audit() == (), case
+    bystanders_unharmed(place)
+    active_clusters_complete(place)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("saga", SAGAS)
+def test_every_step_with_every_fault(origin, saga, kind, record_property):
+    ends: Counter[str] = Counter()
+    for ordinal in range(1, count_writes(origin, saga) + 1):
+        with copy_of(origin) as place:
+            case = f"{saga}: {kind} at write {ordinal}"
+            end = strike(place, saga, Fault(ordinal, kind))
+            assert end in {"done", "unwound"}, case
+            judge(place, case)
+            ends[end] += 1
+    record_property("ends", dict(ends))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("saga", ["launch", "launch_guest", "grow"])
+def test_every_undo_runs_twice(origin, saga):
+    for ordinal in range(1, count_writes(origin, saga) + 1):
+        with copy_of(origin) as place:
+            fault = Fault(ordinal, "done_then_refused", is_doubling_removals=True)
+            assert strike(place, saga, fault) in {"done", "unwound"}
+            judge(place, f"{saga}: undone twice after write {ordinal}")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["crash_before", "crash_after", "lost_reply"])
+def test_every_undo_step_with_a_second_fault(origin, kind):
+    """The last step of a launch fails for good; then each write of its undo goes wrong too."""
+    last = count_writes(origin, "launch")
+    with copy_of(origin) as place:
+        first = Fault(last, "done_then_refused")
+        assert strike(place, "launch", first) == "unwound"
+    for ordinal in range(last + 1, first.count + 1):
+        with copy_of(origin) as place:
+            fault = Fault(last, "done_then_refused", then=(ordinal, kind))
+            assert strike(place, "launch", fault) == "unwound"
+            judge(place, f"launch: {kind} at undo write {ordinal}")
