@@ -87,10 +87,15 @@ class Executor:
     async def _lease(self, operation: OperationRecord) -> AsyncIterator[None]:
         """Renew the lease while the body runs; losing it stops the body at its next write."""
 
+        pause_s = self._policy.lease_renewal_s
+        if pause_s is None:
+            yield
+            return
+
         async def renew() -> None:
             with suppress(ConflictError):
                 while True:
-                    await self._around.clock.sleep(self._policy.lease_renewal_s)
+                    await self._around.clock.sleep(pause_s)
                     self._around.store.renew(operation, self._worker, self._around.clock.now_s())
 
         task = asyncio.create_task(renew())

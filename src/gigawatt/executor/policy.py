@@ -16,7 +16,7 @@ class ExecutorPolicy:
         flush_step_count: outcomes journaled in one transaction.
         negative_probe_count_max: pairs of different clusters probed after a change.
         is_proving: prove isolation from the read-back of every shared device before the end.
-        lease_renewal_s: pause between renewals of the operation's lease.
+        lease_renewal_s: pause between renewals of the operation's lease, None for none.
     """
 
     attempt_count_max: int = 5
@@ -28,4 +28,4 @@ class ExecutorPolicy:
     flush_step_count: int = 512
     negative_probe_count_max: int = 256
     is_proving: bool = True
-    lease_renewal_s: float = 5.0
+    lease_renewal_s: float | None = 5.0

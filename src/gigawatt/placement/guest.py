@@ -45,6 +45,8 @@ def choose_slices(
     whole free nodes, the node with the fewest free GPUs, and the lowest row.
 
     Args:
+        fleet: what exists.
+        index: its index.
         masks: uint16[N], free GPUs of the nodes that may be used, 0 elsewhere.
         near: groups of an existing cluster.
         want: GPUs of the node type, GPUs of the slice, and how many slices (1 + spares).

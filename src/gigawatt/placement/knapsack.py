@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gigawatt.fleet.model import I64
 
@@ -34,7 +35,7 @@ class Table:
     """
 
     best: I64
-    taken: tuple[I64, ...]
+    taken: tuple[NDArray[np.int16], ...]
     items: tuple[tuple[Option, ...], ...]
 
     def trace(self, budget: Cost) -> tuple[int, ...]:

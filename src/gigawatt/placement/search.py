@@ -112,8 +112,8 @@ def fewest_pods(table: Profiles, unit_count: int) -> int | None:
     return int(np.searchsorted(running, need)) + 1
 
 
-def _top(values: I64, total: I64, count: int) -> I64:
-    """Rows of the ``count`` largest values, ties to the least free in all, then the lowest row."""
+def top_rows(values: I64, total: I64, count: int) -> I64:
+    """Rows of the ``count`` largest values (>= 1), ties to the least free in all, then the lowest row."""
     if len(values) > 4 * count:
         rows = np.flatnonzero(values >= np.partition(values, -count)[-count])
     else:
@@ -125,7 +125,9 @@ def _upper_leaf_count(table: Profiles, unit_count: int, pod_count: int) -> int:
     """Leaf groups that suffice: those of the near pods and of the largest ``pod_count`` others."""
     fresh = np.flatnonzero(~table.is_near)
     largest = (
-        fresh[_top(table.total[fresh], table.total[fresh], pod_count)] if pod_count else fresh[:0]
+        fresh[top_rows(table.total[fresh], table.total[fresh], pod_count)]
+        if pod_count
+        else fresh[:0]
     )
     rows = np.concatenate((np.flatnonzero(table.is_near), largest))
     gains = np.sort(np.diff(table.units[rows], axis=1).ravel())[::-1]
@@ -145,7 +147,7 @@ def _leaf_items(
     if pod_count:
         for m in range(1, min(leaf_count, table.units.shape[1] - 1) + 1):
             values = table.units[fresh, m]
-            for row in fresh[_top(values, table.total[fresh], pod_count)].tolist():
+            for row in fresh[top_rows(values, table.total[fresh], pod_count)].tolist():
                 units = int(table.units[row, m])
                 options.setdefault(row, []).append(Option((1, m, 0), units))
     return list(options), list(options.values())
@@ -194,44 +196,3 @@ def domain_prefix(supply: Supply, leaf: int) -> tuple[I64, int]:
     near_count = int(supply.near.domain[supply.domain_rows[leaf]].sum())
     running = np.concatenate(([0], np.cumsum(supply.domain_gains[leaf])))[near_count:]
     return np.minimum(running, supply.leaf_units[leaf]), near_count
-
-
-def _open_domains(supply: Supply, leaves: Sequence[tuple[int, int]], unit_count: int) -> list[Pick]:
-    """Picks for the (pod, leaf group) pairs given, with the fewest new domains in all."""
-    prefixes = [domain_prefix(supply, leaf)[0] for _, leaf in leaves]
-    steps = [
-        (-int(gain), item, number)
-        for item, prefix in enumerate(prefixes)
-        for number, gain in enumerate(np.diff(prefix))
-        if gain > 0
-    ]
-    units = [int(prefix[0]) for prefix in prefixes]
-    opened = [0] * len(leaves)
-    for gain, item, _ in sorted(steps):
-        if sum(units) >= unit_count:
-            break
-        units[item] -= gain
-        opened[item] += 1
-    return [
-        Pick(pod, leaf, opened[item], units[item])
-        for item, (pod, leaf) in enumerate(leaves)
-        if units[item] > 0
-    ]
-
-
-def find(table: Profiles, unit_count: int) -> Choice | None:
-    """The cheapest way to take ``unit_count`` units (>= 1) from the pods given, or None."""
-    pod_count = fewest_pods(table, unit_count)
-    if pod_count is None:
-        return None
-    uses = fewest_leaves(table, unit_count, pod_count)
-    leaves = [
-        (int(table.pods[use.row]), leaf) for use in uses for leaf in leaves_of_use(table, use)
-    ]
-    leaf_count = sum(use.cost[1] for use in uses)
-    if table.index.is_flat:
-        picks = [Pick(pod, leaf, 0, int(table.supply.leaf_units[leaf])) for pod, leaf in leaves]
-        return Choice((pod_count, leaf_count, 0), tuple(picks))
-    picks = _open_domains(table.supply, leaves, unit_count)
-    domain_count = sum(pick.domain_count for pick in picks)
-    return Choice((pod_count, leaf_count, domain_count), tuple(picks))

@@ -106,7 +106,7 @@ def usable_nodes(
     fleet: Fleet, free_gpu_mask: U16, request: ClusterRequest, type_index: int
 ) -> Mask:
     """bool[N]: nodes of the type, at allowed sites, not excluded, whatever is free of them."""
-    usable = (free_gpu_mask > 0) & (fleet.nodes.type == type_index)
+    usable: Mask = (free_gpu_mask > 0) & (fleet.nodes.type == type_index)
     if request.site_ids or request.countries:
         site = [
             (not request.site_ids or site_id in request.site_ids)
@@ -152,7 +152,8 @@ def _units_of_domains(index: FleetIndex, nodes: I64, shape: Shape) -> I64:
     if shape.whole_domains:
         size = shape.unit_node_count
         return ((nodes == size) & (index.domain_size == size)).astype(np.int64)
-    return nodes // shape.unit_node_count
+    units: I64 = nodes // shape.unit_node_count
+    return units
 
 
 def _clip_by_rack(index: FleetIndex, units: I64, paid: Mask, cap_units: int) -> I64:

@@ -9,7 +9,8 @@ from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.placement.index import FleetIndex
 from gigawatt.placement.knapsack import Cost
-from gigawatt.placement.search import Choice, find, profiles
+from gigawatt.placement.choose import find
+from gigawatt.placement.search import Choice, profiles
 from gigawatt.placement.shape import Shape
 from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, usable_nodes
 
@@ -63,7 +64,8 @@ def unit_shapes(ask: Ask, shape: Shape) -> Iterator[Shape]:
 def free_nodes(ask: Ask, shape: Shape) -> Mask:
     """bool[N]: nodes of the shape's type that are wholly free and allowed."""
     usable = usable_nodes(ask.fleet, ask.free_gpu_mask, ask.request, shape.type_index)
-    return usable & (ask.free_gpu_mask == ask.fleet.full_gpu_mask_of_node)
+    usable &= ask.free_gpu_mask == ask.fleet.full_gpu_mask_of_node
+    return usable
 
 
 def _nodes_by_pod(ask: Ask, supply: Supply) -> I64:

@@ -2,6 +2,7 @@
 
 from gigawatt.drivers.fake.driver import FakeDriver, fake_drivers
 from gigawatt.drivers.fake.faults import FaultKind, FaultRule, Faults, dead, unreachable
+from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.latency import NO_LATENCY, Latency, site_latency
 from gigawatt.drivers.fake.world import DeviceWorld
 
@@ -12,6 +13,7 @@ __all__ = [
     "FaultKind",
     "FaultRule",
     "Faults",
+    "FileStates",
     "Latency",
     "dead",
     "fake_drivers",
