@@ -70,10 +70,10 @@ LEFTOVERS = re.compile(
 )
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|farm|root|home/\w+)/")
 KEPT_DECORATORS = {
-    "property", "cached_property", "staticmethod", "classmethod", "override", "abstractmethod",
+    "property", "cached_property", "staticmethod", "classmethod", "abstractmethod",
     "contextmanager", "asynccontextmanager", "cache", "lru_cache", "wraps", "final",
 }  # fmt: skip
-"""Decorators that do not register the function somewhere; others (commands, listeners) do."""
+"""Decorators that give the function no caller; others (commands, listeners, override) do."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -221,7 +221,7 @@ def leftovers(file: File) -> Iterator[str]:
 
 
 def registers(function: Function) -> bool:
-    """Whether a decorator hands the function to somebody who calls it."""
+    """Whether a decorator says that somebody else calls the function."""
     names = {
         re.split(r"[.(]", ast.unparse(d).removeprefix("functools.").removeprefix("contextlib."))[0]
         for d in function.decorator_list
@@ -369,6 +369,7 @@ def test_word_that_the_glossary_defines_is_free():
         ("def used(): ...\nused()", False),
         ("def listed(): ...\n__all__ = ['listed']", False),
         ("@app.command()\ndef command(): ...", False),
+        ("@override\ndef called_by_base(self): ...", False),
         ("@property\ndef value(self): ...", True),
         ("@functools.cache\ndef cached(): ...", True),
         ("def __len__(self): ...", False),
