@@ -9,7 +9,7 @@ import typer
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.wiring import open_control
-from gigawatt.artefacts.bundle import render_artefacts
+from gigawatt.artefacts.render import render_artefacts
 from gigawatt.cli import options as opt
 from gigawatt.cli.output import (
     Format,
@@ -211,7 +211,9 @@ def list_(
         console.print("no clusters; make one: gw cluster create NAME --gpus 16")
         return
     shown = ("name", "tenant_id", "phase", "gpus", "nodes", "leaf_groups", "since", "cluster_id")
-    cells = [[*(row[c] for c in shown), format_usd(row["price_micro_usd_per_hour"])] for row in rows]
+    cells = [
+        [*(row[c] for c in shown), format_usd(row["price_micro_usd_per_hour"])] for row in rows
+    ]
     table("", [*shown, "$/h"], cells)
 
 
@@ -287,4 +289,6 @@ def files(
     to.mkdir(parents=True, exist_ok=True)
     for file_name, text in rendered.items():
         (to / file_name).write_text(text, encoding="utf-8")
-    console.print(f"{len(rendered)} files in {to}; try: ssh -F {to / 'ssh_config'} {record.name}-0000")
+    console.print(
+        f"{len(rendered)} files in {to}; try: ssh -F {to / 'ssh_config'} {record.name}-0000"
+    )

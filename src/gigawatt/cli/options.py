@@ -21,7 +21,9 @@ TypeOption = Annotated[
 StorageOption = Annotated[
     str, typer.Option("--storage", help="Quota of the file system, e.g. 50TiB.")
 ]
-SparesOption = Annotated[int, typer.Option("--spares", help="Extra nodes that replace failed ones.")]
+SparesOption = Annotated[
+    int, typer.Option("--spares", help="Extra nodes that replace failed ones.")
+]
 SegmentOption = Annotated[
     int | None,
     typer.Option("--segment", help="Nodes per segment; each inside one NVLink domain."),
@@ -45,9 +47,7 @@ CountryOption = Annotated[
 ExcludeOption = Annotated[
     list[str] | None, typer.Option("--exclude", help="Node never to use (repeatable).")
 ]
-NearOption = Annotated[
-    str | None, typer.Option("--near", help="Id of a cluster to be close to.")
-]
+NearOption = Annotated[str | None, typer.Option("--near", help="Id of a cluster to be close to.")]
 ImageOption = Annotated[str, typer.Option("--image", help="Host image.")]
 KeyOption = Annotated[
     list[Path] | None,

@@ -71,9 +71,7 @@ def _judge_proof(
     """Blame the members that violations name; returns the sentences that concern the cluster."""
     mine = {member.node_id for member in target.members}
     sentences = []
-    for violation in proof.violations:
-        if cluster_id not in violation.cluster_ids and not mine & set(violation.node_ids):
-            continue
+    for violation in proof.concerning(cluster_id):
         sentences.append(violation.sentence)
         found.blame([n for n in violation.node_ids if n in mine], violation.sentence)
     return sentences
@@ -144,7 +142,7 @@ async def confirm(
         proof_lines = {
             "ran": True,
             "entries_read": proof.entry_count,
-            "tenant_pairs_decided": proof.tenant_pair_count,
+            "cluster_pairs_decided": {p.value: n for p, n in proof.cluster_pair_count.items()},
             "wrong": wrong[:20],
         }
     reports = await probe_all(drivers, target, others, policy.negative_probe_count_max)

@@ -86,7 +86,6 @@ class Executor:
     @asynccontextmanager
     async def _lease(self, operation: OperationRecord) -> AsyncIterator[None]:
         """Renew the lease while the body runs; losing it stops the body at its next write."""
-
         pause_s = self._policy.lease_renewal_s
         if pause_s is None:
             yield

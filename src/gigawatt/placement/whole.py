@@ -7,9 +7,9 @@ import numpy as np
 
 from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.intent.request import ClusterRequest, Level
+from gigawatt.placement.choose import find
 from gigawatt.placement.index import FleetIndex
 from gigawatt.placement.knapsack import Cost
-from gigawatt.placement.choose import find
 from gigawatt.placement.search import Choice, profiles
 from gigawatt.placement.shape import Shape
 from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, usable_nodes
