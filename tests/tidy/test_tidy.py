@@ -8,6 +8,8 @@ breaks it and one that keeps it, because a check that cannot complain proves not
 
 import ast
 import re
+import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -74,6 +76,9 @@ KEPT_DECORATORS = {
     "contextmanager", "asynccontextmanager", "cache", "lru_cache", "wraps", "final",
 }  # fmt: skip
 """Decorators that give the function no caller; others (commands, listeners, override) do."""
+
+IMPORTED_AS = {"pyyaml": "yaml"}
+"""Distributions whose module has another name."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -242,6 +247,23 @@ def word_counts(texts: Iterator[str]) -> Counter[str]:
     return Counter(word for text in texts for word in re.findall(r"\w+", text))
 
 
+def undeclared(file: File, declared: frozenset[str]) -> Iterator[str]:
+    """Imports from outside that pyproject.toml does not ask for; a tool may happen to bring them."""
+    for node in ast.walk(file.tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for name in (name.split(".")[0] for name in names):
+            if name not in sys.stdlib_module_names and name not in declared:
+                yield f"{file.path}:{node.lineno}: {name} is no dependency in pyproject.toml"
+
+
+def declared_imports() -> frozenset[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {re.split(r"[<>=!~ \[;]", line)[0].lower() for line in project["dependencies"]}
+    return frozenset(IMPORTED_AS.get(name, name) for name in asked) | {"gigawatt"}
+
+
 def complaints(file: File, free: frozenset[str]) -> list[str]:
     """Everything that is wrong with one file by itself."""
     return [
@@ -265,6 +287,20 @@ def test_source_keeps_every_house_rule():
     free = frozenset(glossary_words((ROOT / "GLOSSARY.md").read_text(encoding="utf-8")))
     found = [line for file in all_files() for line in complaints(file, free)]
     assert not found, "\n" + "\n".join(found)
+
+
+def test_every_import_is_a_declared_dependency():
+    declared = declared_imports()
+    found = [line for file in all_files() for line in undeclared(file, declared)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_undeclared_import_is_caught():
+    declared = frozenset({"gigawatt", "numpy"})
+    assert list(undeclared(File.of("a.py", "import click.core"), declared))
+    assert list(undeclared(File.of("a.py", "def f():\n  from click import x"), declared))
+    good = "import os.path, numpy as np\nfrom gigawatt.a import b"
+    assert not list(undeclared(File.of("a.py", good), declared))
 
 
 def test_every_function_has_a_caller():
