@@ -248,7 +248,7 @@ def word_counts(texts: Iterator[str]) -> Counter[str]:
 
 
 def undeclared(file: File, declared: frozenset[str]) -> Iterator[str]:
-    """Imports from outside that pyproject.toml does not ask for; a tool may happen to bring them."""
+    """Imports that pyproject.toml does not ask for, though a tool may happen to bring them."""
     for node in ast.walk(file.tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
