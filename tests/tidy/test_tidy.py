@@ -261,7 +261,7 @@ def undeclared(file: File, declared: frozenset[str]) -> Iterator[str]:
 def declared_imports() -> frozenset[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = {re.split(r"[<>=!~ \[;]", line)[0].lower() for line in project["dependencies"]}
-    return frozenset(IMPORTED_AS.get(name, name) for name in asked) | {"gigawatt"}
+    return frozenset(IMPORTED_AS.get(name, name.replace("-", "_")) for name in asked) | {"gigawatt"}
 
 
 def complaints(file: File, free: frozenset[str]) -> list[str]:
