@@ -56,15 +56,18 @@ QUALIFY = {
 """Overloaded words and what to say instead; a word that GLOSSARY.md defines alone is free."""
 
 QUANTITIES = {
-    "power", "energy", "price", "cost", "bandwidth", "latency", "memory", "duration", "capacity",
+    "power", "energy", "price", "cost", "bandwidth", "latency", "duration", "capacity",
     "timeout", "delay", "interval", "age", "deadline", "voltage", "temperature", "quota",
     "throughput", "elapsed", "uptime", "backoff", "cooldown",
 }  # fmt: skip
 UNITS = {
     "s", "ms", "us", "ns", "minutes", "hours", "days", "w", "kw", "mw", "gw", "wh", "kwh", "mwh",
     "v", "a", "usd", "micro", "bytes", "bits", "kib", "mib", "gib", "tib", "pib", "gbyte", "tbyte",
-    "gbit", "hz", "c", "celsius", "m", "count", "ratio", "percent", "index", "mask", "hour",
+    "gbit", "hz", "c", "celsius", "m", "count", "gpu", "gpus", "ratio", "percent", "index", "mask",
+    "hour",
 }  # fmt: skip
+QUALIFIERS = re.compile(r"(_(max|min|mean|median|total|first|last|p\d+))+$")
+"""What may stand after the unit, and so after the quantity where the unit is missing."""
 NUMBERS = re.compile(r"\b(int|float|[FIU](16|32|64)|NDArray)\b")
 
 LEFTOVERS = re.compile(
@@ -182,8 +185,8 @@ def annotated_names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 def units(file: File) -> Iterator[str]:
     for line, name, annotation in annotated_names(file.tree):
-        words = set(name.lower().split("_"))
-        if words & QUANTITIES and not words & UNITS and NUMBERS.search(annotation):
+        words = QUALIFIERS.sub("", name.lower()).split("_")
+        if words[-1] in QUANTITIES and not UNITS & set(words) and NUMBERS.search(annotation):
             yield f"{file.path}:{line}: {name} has no unit; end it in _s, _w, _bytes, ..."
 
 
@@ -345,6 +348,8 @@ DOC = '"""Doc."""\n'
         (units, "app/a.py", "price: int", "price_micro_usd_per_hour: int"),
         (units, "app/a.py", "def f(timeout: float | None): ...", "def f(timeout_s: float): ..."),
         (units, "app/a.py", "capacity: I64", "capacity_bytes: I64"),
+        (units, "app/a.py", "power_max: float", "power_w_max: float"),
+        (units, "app/a.py", "rack_power: float", "power_parts: int"),
         (units, "app/a.py", "self.latency: float = 1", "latency: str"),
         (leftovers, "app/a.py", "# TO" + "DO later", "# why it is so"),
         (leftovers, "app/a.py", "raise NotImplemented" + "Error", "raise InputError"),
