@@ -102,11 +102,12 @@ def run_block(language: str, content: str, folder: Path) -> None:
     commands: Collection[list[str]] = [["-c", content]]
     if language == "console":
         commands = [["-m", "gigawatt.cli.main", *words] for words in gw_commands(content)]
+    place = {"HOME": str(folder), "GIGAWATT_HOME": str(folder / "home")}
     for words in commands:
         done = subprocess.run(
             [sys.executable, *words],
             cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-            env={"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+            env={**place, "PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"},
         )  # fmt: skip
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
 

@@ -11,11 +11,14 @@ import io
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 ADR_FOLDER = ROOT / "docs" / "adr"
@@ -262,6 +265,45 @@ def test_bad_decision_record_is_caught(old: str, new: str):
 def test_dangling_reference_is_caught():
     assert list(dangling_references("a.py", "# ADR-" + "0002", {"0001"}))
     assert not list(dangling_references("a.py", "# ADR-" + "0001", {"0001"}))
+
+
+# --- locks ------------------------------------------------------------------------------------
+
+
+def lock_complaints(wanted: Collection[str], lock: str) -> Iterator[str]:
+    """Requirements that a lock does not meet, and pins without a hash."""
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.M))
+    for requirement in map(Requirement, wanted):
+        name = canonicalize_name(requirement.name)
+        if name not in pins:
+            yield f"{name} is not in the lock; run 'make lock'"
+        elif pins[name] not in requirement.specifier:
+            yield f"{name} {pins[name]} is locked, wanted {requirement.specifier}; run 'make lock'"
+    for name in re.findall(r"^([\w.-]+)==\S+$", lock, re.M):
+        yield f"{name} has no hash"
+    yield from (f"{line} names a place" for line in re.findall(r"^--(?!hash).*$", lock, re.M))
+
+
+def asked_in(name: str) -> list[str]:
+    lines = read(ROOT / "requirements" / name).splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def test_locks_hold_all_that_is_asked_for():
+    project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
+    run = [*project["dependencies"], *asked_in("build.in")]
+    assert list(lock_complaints(run, read(ROOT / "requirements" / "run.lock"))) == []
+    dev = [*run, *asked_in("dev.in")]
+    assert list(lock_complaints(dev, read(ROOT / "requirements" / "dev.lock"))) == []
+
+
+def test_stale_or_bare_lock_is_caught():
+    lock = "a==1.5 \\\n    --hash=sha256:00\n"
+    assert list(lock_complaints(["A>=1,<2"], lock)) == []
+    assert list(lock_complaints(["a>=2"], lock))
+    assert list(lock_complaints(["b"], lock))
+    assert list(lock_complaints(["a"], "a==1.5\n"))
+    assert list(lock_complaints(["a"], lock + "--index-url x\n"))
 
 
 # --- data and repository ----------------------------------------------------------------------

@@ -8,6 +8,8 @@ breaks it and one that keeps it, because a check that cannot complain proves not
 
 import ast
 import re
+import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,15 +56,18 @@ QUALIFY = {
 """Overloaded words and what to say instead; a word that GLOSSARY.md defines alone is free."""
 
 QUANTITIES = {
-    "power", "energy", "price", "cost", "bandwidth", "latency", "memory", "duration", "capacity",
+    "power", "energy", "price", "cost", "bandwidth", "latency", "duration", "capacity",
     "timeout", "delay", "interval", "age", "deadline", "voltage", "temperature", "quota",
     "throughput", "elapsed", "uptime", "backoff", "cooldown",
 }  # fmt: skip
 UNITS = {
     "s", "ms", "us", "ns", "minutes", "hours", "days", "w", "kw", "mw", "gw", "wh", "kwh", "mwh",
     "v", "a", "usd", "micro", "bytes", "bits", "kib", "mib", "gib", "tib", "pib", "gbyte", "tbyte",
-    "gbit", "hz", "c", "celsius", "m", "count", "ratio", "percent", "index", "mask", "hour",
+    "gbit", "hz", "c", "celsius", "m", "count", "gpu", "gpus", "ratio", "percent", "index", "mask",
+    "hour",
 }  # fmt: skip
+QUALIFIERS = re.compile(r"(_(max|min|mean|median|total|first|last|p\d+))+$")
+"""What may stand after the unit, and so after the quantity where the unit is missing."""
 NUMBERS = re.compile(r"\b(int|float|[FIU](16|32|64)|NDArray)\b")
 
 LEFTOVERS = re.compile(
@@ -70,10 +75,13 @@ LEFTOVERS = re.compile(
 )
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|farm|root|home/\w+)/")
 KEPT_DECORATORS = {
-    "property", "cached_property", "staticmethod", "classmethod", "override", "abstractmethod",
+    "property", "cached_property", "staticmethod", "classmethod", "abstractmethod",
     "contextmanager", "asynccontextmanager", "cache", "lru_cache", "wraps", "final",
 }  # fmt: skip
-"""Decorators that do not register the function somewhere; others (commands, listeners) do."""
+"""Decorators that give the function no caller; others (commands, listeners, override) do."""
+
+IMPORTED_AS = {"pyyaml": "yaml"}
+"""Distributions whose module has another name."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -177,8 +185,8 @@ def annotated_names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 def units(file: File) -> Iterator[str]:
     for line, name, annotation in annotated_names(file.tree):
-        words = set(name.lower().split("_"))
-        if words & QUANTITIES and not words & UNITS and NUMBERS.search(annotation):
+        words = QUALIFIERS.sub("", name.lower()).split("_")
+        if words[-1] in QUANTITIES and not UNITS & set(words) and NUMBERS.search(annotation):
             yield f"{file.path}:{line}: {name} has no unit; end it in _s, _w, _bytes, ..."
 
 
@@ -221,7 +229,7 @@ def leftovers(file: File) -> Iterator[str]:
 
 
 def registers(function: Function) -> bool:
-    """Whether a decorator hands the function to somebody who calls it."""
+    """Whether a decorator says that somebody else calls the function."""
     names = {
         re.split(r"[.(]", ast.unparse(d).removeprefix("functools.").removeprefix("contextlib."))[0]
         for d in function.decorator_list
@@ -240,6 +248,23 @@ def uncalled(file: File, mentions: Counter[str]) -> Iterator[str]:
 
 def word_counts(texts: Iterator[str]) -> Counter[str]:
     return Counter(word for text in texts for word in re.findall(r"\w+", text))
+
+
+def undeclared(file: File, declared: frozenset[str]) -> Iterator[str]:
+    """Imports that pyproject.toml does not ask for, though a tool may happen to bring them."""
+    for node in ast.walk(file.tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for name in (name.split(".")[0] for name in names):
+            if name not in sys.stdlib_module_names and name not in declared:
+                yield f"{file.path}:{node.lineno}: {name} is no dependency in pyproject.toml"
+
+
+def declared_imports() -> frozenset[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {re.split(r"[<>=!~ \[;]", line)[0].lower() for line in project["dependencies"]}
+    return frozenset(IMPORTED_AS.get(name, name.replace("-", "_")) for name in asked) | {"gigawatt"}
 
 
 def complaints(file: File, free: frozenset[str]) -> list[str]:
@@ -265,6 +290,20 @@ def test_source_keeps_every_house_rule():
     free = frozenset(glossary_words((ROOT / "GLOSSARY.md").read_text(encoding="utf-8")))
     found = [line for file in all_files() for line in complaints(file, free)]
     assert not found, "\n" + "\n".join(found)
+
+
+def test_every_import_is_a_declared_dependency():
+    declared = declared_imports()
+    found = [line for file in all_files() for line in undeclared(file, declared)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_undeclared_import_is_caught():
+    declared = frozenset({"gigawatt", "numpy"})
+    assert list(undeclared(File.of("a.py", "import click.core"), declared))
+    assert list(undeclared(File.of("a.py", "def f():\n  from click import x"), declared))
+    good = "import os.path, numpy as np\nfrom gigawatt.a import b"
+    assert not list(undeclared(File.of("a.py", good), declared))
 
 
 def test_every_function_has_a_caller():
@@ -309,6 +348,8 @@ DOC = '"""Doc."""\n'
         (units, "app/a.py", "price: int", "price_micro_usd_per_hour: int"),
         (units, "app/a.py", "def f(timeout: float | None): ...", "def f(timeout_s: float): ..."),
         (units, "app/a.py", "capacity: I64", "capacity_bytes: I64"),
+        (units, "app/a.py", "power_max: float", "power_w_max: float"),
+        (units, "app/a.py", "rack_power: float", "power_parts: int"),
         (units, "app/a.py", "self.latency: float = 1", "latency: str"),
         (leftovers, "app/a.py", "# TO" + "DO later", "# why it is so"),
         (leftovers, "app/a.py", "raise NotImplemented" + "Error", "raise InputError"),
@@ -369,6 +410,7 @@ def test_word_that_the_glossary_defines_is_free():
         ("def used(): ...\nused()", False),
         ("def listed(): ...\n__all__ = ['listed']", False),
         ("@app.command()\ndef command(): ...", False),
+        ("@override\ndef called_by_base(self): ...", False),
         ("@property\ndef value(self): ...", True),
         ("@functools.cache\ndef cached(): ...", True),
         ("def __len__(self): ...", False),
