@@ -7,10 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+from typing_extensions import override
 
 from gigawatt import __version__
 from gigawatt.errors import GigawattError, NoCapacityError
@@ -30,34 +32,55 @@ COMMANDS = {
 """Command, its module, and the line that help shows for it."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    @override
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names, in the order people use them."""
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    @override
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command; while help lists commands, a stand-in with the short help."""
+        del ctx
         if cmd_name not in COMMANDS:
             return None
         module, short_help = COMMANDS[cmd_name]
-        if ctx.args[:1] != [cmd_name] and cmd_name not in sys.argv[1:2]:
-            return click.Command(cmd_name, short_help=short_help, help=short_help)
+        if cmd_name not in sys.argv[1:2]:
+            return TyperCommand(cmd_name, short_help=short_help, help=short_help)
         return get_command(importlib.import_module(module).app)
 
 
-def _root() -> click.Group:
-    group = LazyGroup(
-        name="gw",
-        help="Gigawatt: carve GPU clusters out of a fleet, fenced on five planes.\n\n"
-        "Start with 'gw demo', then 'gw fleet map' and 'gw cluster create --help'.",
-        epilog="Exit status: 0 done, 2 wrong request, 3 no capacity, 4 conflict, 5 device, "
-        "6 drift, 7 undo failed, 8 data.",
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    return click.version_option(__version__, prog_name="gigawatt")(group)
+app = typer.Typer(
+    name="gw",
+    cls=LazyGroup,
+    help="Gigawatt: carve GPU clusters out of a fleet, fenced on five planes.\n\n"
+    "Start with 'gw demo', then 'gw fleet map' and 'gw cluster create --help'.",
+    epilog="Exit status: 0 done, 2 wrong request, 3 no capacity, 4 conflict, 5 device, "
+    "6 drift, 7 undo failed, 8 data.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gigawatt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+    del version
 
 
 def tell(error: GigawattError) -> None:
@@ -75,18 +98,7 @@ def tell(error: GigawattError) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``gw`` with ``arguments``, the process's own if None, and exit."""
     try:
-        code = _root().main(
-            args=list(arguments) if arguments is not None else None,
-            prog_name="gw",
-            standalone_mode=False,
-        )
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        typer.echo("stopped; nothing was changed by this command since the last line", err=True)
-        sys.exit(130)
+        app(args=list(arguments) if arguments is not None else None, prog_name="gw")
     except GigawattError as error:
         tell(error)
         sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
