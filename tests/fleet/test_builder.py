@@ -196,6 +196,7 @@ def test_building_twice_gives_the_same():
         ),
         ({"node_type": replace(HGX_H100, gpu_count=17)}, "17 GPUs"),
         ({"node_type": replace(HGX_H100, nic_count=0)}, "0 NICs"),
+        ({"node_type": replace(HGX_H100, nic_count=65)}, "65 NICs, wanted 1 to 64"),
         ({"node_type": replace(HGX_H100, power_w_max=float("nan"))}, "nan W"),
     ],
 )

@@ -354,6 +354,27 @@ def test_a_cable_between_two_pods_below_the_core_is_found():
     assert findings(broken) == {("link_fabric", "links[0]")}
 
 
+def test_a_cable_between_two_fabrics_is_found():
+    fleet = good()
+    links = np.flatnonzero(fleet.switches.tier[fleet.links.upper] == 2)
+    core, link = int(fleet.links.upper[links[0]]), int(links[0])
+    foreign = int(np.flatnonzero((fleet.switches.tier == 1) & (fleet.switches.fabric == 1))[0])
+    count = int(fleet.switches.switch_port_count[foreign]) + 1
+    broken = with_cell(fleet, "links", "lower", link, foreign)
+    broken = with_cell(broken, "links", "lower_switch_port", link, count)
+    broken = with_cell(broken, "switches", "switch_port_count", foreign, count)
+    assert fleet.switches.fabric[core] == 0
+    assert findings(broken) == {("link_fabric", f"links[{link}]")}
+
+
+def test_a_switch_in_another_fabric_than_its_pod_is_found():
+    fleet = good()
+    spine = first_of_tier(fleet, 1)
+    found = findings(with_cell(fleet, "switches", "fabric", spine, 1))
+    assert ("switch_pod", f"switches[{spine}]") in found
+    assert {rule for rule, _ in found} == {"switch_pod", "link_fabric", "switch_guid"}
+
+
 def test_a_domain_across_leaf_groups_is_found():
     fleet = good()
     domain = int(fleet.nodes.nvlink_domain[0])
@@ -410,5 +431,5 @@ def test_every_rule_that_is_documented_is_named_by_a_test():
         if line.startswith("| ") and not line.startswith("| rule")
     }
     text = Path(__file__).read_text(encoding="utf-8")
-    assert len(documented) == 24
+    assert len(documented) == 25
     assert all(f'"{rule}"' in text for rule in documented)

@@ -17,7 +17,7 @@ from gigawatt.fleet.builder import build_fleet
 from gigawatt.fleet.catalogue import node_types
 from gigawatt.fleet.demo import DEMO_FLEETS, HGX_H100, fleet_by_name, hgx_fleet
 from gigawatt.fleet.model import FabricKind, Fleet
-from gigawatt.fleet.yaml_format import NODES_PER_FILE_MAX, dump_fleet, load_fleet
+from gigawatt.fleet.yaml_format import NICS_PER_FILE_MAX, dump_fleet, load_fleet
 
 SHORT = """\
 schema: gigawatt/fleet/1
@@ -220,6 +220,7 @@ FAULTS = [
     ("name: tiny", "name: {a: {b: {c: {d: {e: {f: {g: {h: 1}}}}}}}}", "more than 8 levels deep"),
     ("name: tiny", "name: tiny\n---\nname: b", "a second document starts"),
     ("name: tiny", "? [a]\n: b", "a key is a list or a mapping"),
+    ("name: tiny", '"a\\nb": 1\nname: tiny', "'a\\nb': this key is not known here"),
     ("name: tiny", "<<: {a: 1}\nname: tiny", "<<: this key is not known here"),
 ]  # fmt: skip
 
@@ -284,7 +285,11 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_read():
         ("hgx-h100", "hgx-h1000", "line 7: blocks[0].node_type: no node type 'hgx-h1000'; known: "),
         ("1250", "0", "line 3: blocks: block 'ib0': node_count is 0"),
         ("1250", "twelve", "line 8: blocks[0].node_count: Input should be a valid integer"),
-        ("1250", str(NODES_PER_FILE_MAX + 1), "line 3: blocks: 500001 nodes, wanted <= 500000"),
+        (
+            "1250",
+            str(NICS_PER_FILE_MAX),
+            "line 3: blocks: nodes with 32000000 NICs, wanted <= 4000000",
+        ),
         ("  racks_per_row: 40", "  racks_per_row: null", "line 12: blocks[0].racks_per_row"),
         ("  racks_per_row: 40", "  nodes_per_rack: 5", "32 nodes a leaf group is not a multiple"),
         ("  racks_per_row: 40", "  rack_per_row: 40", "line 12: blocks[0].rack_per_row: this key"),

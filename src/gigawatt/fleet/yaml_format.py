@@ -52,8 +52,8 @@ from gigawatt.fleet.yaml_tree import Path, YamlTree, read_yaml, shorten
 
 __all__ = ["SCHEMA", "dump_fleet", "load_fleet"]
 
-NODES_PER_FILE_MAX = 500_000
-"""Nodes that the blocks of one file may ask for; ours: four million GPUs in HGX nodes."""
+NICS_PER_FILE_MAX = 4_000_000
+"""NICs that the blocks of one file may ask for; ours: four million GPUs in HGX nodes."""
 _KNOWN_SHOWN = 5
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -209,11 +209,10 @@ def _validated(kind: type[_D], tree: YamlTree) -> _D:
         problems = error.errors(include_url=False, include_context=False)
         first = problems[0]
         path = first["loc"]
-        got = shorten(repr(first["input"]))
-        sentence = {
-            "extra_forbidden": "this key is not known here",
-            "missing": "is missing",
-        }.get(first["type"], f"{first['msg']}, got {got}")
+        known = {"extra_forbidden": "this key is not known here", "missing": "is missing"}
+        sentence = known.get(first["type"])
+        if sentence is None:
+            sentence = f"{first['msg']}, got {shorten(repr(first['input']))}"
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise tree.wrong(path, sentence + more) from None
 
@@ -433,13 +432,13 @@ def _from_blocks(tree: YamlTree) -> Fleet:
     # The file's own types come last, so that they win.
     types: Mapping[str, NodeType] = {t.name: t for t in [r.node_type for r in node_types()] + own}
     index.add("node_types", list(types))
-    nodes = sum(row.node_count for row in doc.blocks)
-    if nodes > NODES_PER_FILE_MAX:
-        raise tree.wrong(("blocks",), f"{nodes} nodes, wanted <= {NODES_PER_FILE_MAX}")
-    specs = []
+    specs: list[BlockSpec] = []
     for number, row in enumerate(doc.blocks):
         index.find("node_types", row.node_type, ("blocks", number, "node_type"))
         specs.append(_block(row, types[row.node_type]))
+    nics = sum(spec.node_count * spec.node_type.nic_count for spec in specs)
+    if nics > NICS_PER_FILE_MAX:
+        raise tree.wrong(("blocks",), f"nodes with {nics} NICs, wanted <= {NICS_PER_FILE_MAX}")
     try:
         return build_fleet(doc.name, specs)
     except InputError as error:

@@ -59,8 +59,9 @@ def format_path(path: Path) -> str:
 
 
 def shorten(text: str) -> str:
-    """A text cut to a length that fits in a sentence."""
-    return text if len(text) <= QUOTE_LENGTH_MAX else f"{text[:QUOTE_LENGTH_MAX]}..."
+    """A text cut to a length that fits in a sentence, with nothing unprintable in it."""
+    short = text if len(text) <= QUOTE_LENGTH_MAX else f"{text[:QUOTE_LENGTH_MAX]}..."
+    return short if short.isprintable() else ascii(short)
 
 
 class _Frame:
