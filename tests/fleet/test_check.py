@@ -252,9 +252,9 @@ def test_a_switch_port_used_twice_is_found():
     fleet = good()
     nic = with_cell(fleet, "nics", "leaf_switch_port", 8, fleet.nics.leaf_switch_port[0])
     assert findings(nic) == {("switch_port_reuse", "nodes[1].nics[0]")}
-    port = fleet.links.upper_switch_port[0]
+    switch_port = fleet.links.upper_switch_port[0]
     same = np.flatnonzero(fleet.links.upper == fleet.links.upper[0])[1]
-    link = with_cell(fleet, "links", "upper_switch_port", int(same), port)
+    link = with_cell(fleet, "links", "upper_switch_port", int(same), switch_port)
     assert findings(link) == {("switch_port_reuse", f"links[{same}]")}
     against_nic = with_cell(fleet, "links", "lower_switch_port", 0, 1)
     assert findings(against_nic) == {("switch_port_reuse", "links[0]")}
@@ -377,8 +377,8 @@ def test_a_switch_in_another_fabric_than_its_pod_is_found():
 
 def test_a_domain_across_leaf_groups_is_found():
     fleet = good()
-    domain = int(fleet.nodes.nvlink_domain[0])
-    broken = with_cell(fleet, "nvlink_domains", "leaf_group", domain, 1)
+    nvlink_domain = int(fleet.nodes.nvlink_domain[0])
+    broken = with_cell(fleet, "nvlink_domains", "leaf_group", nvlink_domain, 1)
     assert findings(broken) == {("domain_leaf_group", "nodes[0]")}
 
 

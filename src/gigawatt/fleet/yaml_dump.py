@@ -91,10 +91,10 @@ def _groups(fleet: Fleet, names: _Names) -> Iterator[str]:
     for group, pod_index in zip(names.leaf_groups, fleet.leaf_groups.pod.tolist(), strict=True):
         yield _row(id=group, pod=names.pods[pod_index])
     yield "nvlink_domains:"
-    for domain, group_index in zip(
+    for nvlink_domain, group_index in zip(
         names.nvlink_domains, fleet.nvlink_domains.leaf_group.tolist(), strict=True
     ):
-        yield _row(id=domain, leaf_group=names.leaf_groups[group_index])
+        yield _row(id=nvlink_domain, leaf_group=names.leaf_groups[group_index])
 
 
 def _end(switch_id: str, switch_port: int) -> str:
@@ -117,14 +117,17 @@ def _wiring(fleet: Fleet, names: _Names) -> Iterator[str]:
         }
         yield _row(**cells)
     yield "links:" if len(links) else "links: []"
-    for lower, lower_port, upper, upper_port in zip(
+    for lower, lower_switch_port, upper, upper_switch_port in zip(
         links.lower.tolist(),
         links.lower_switch_port.tolist(),
         links.upper.tolist(),
         links.upper_switch_port.tolist(),
         strict=True,
     ):
-        ends = (_end(switches.ids[lower], lower_port), _end(switches.ids[upper], upper_port))
+        ends = (
+            _end(switches.ids[lower], lower_switch_port),
+            _end(switches.ids[upper], upper_switch_port),
+        )
         yield f"- [{ends[0]}, {ends[1]}]"
 
 
