@@ -71,9 +71,9 @@ def _places(fleet: Fleet, names: _Names) -> Iterator[str]:
         )
     yield "storage_pools:" if len(fleet.storage_pools) else "storage_pools: []"
     pools = fleet.storage_pools
-    for row, pool in enumerate(pools.ids):
+    for row, storage_pool in enumerate(pools.ids):
         yield _row(
-            id=_text(pool),
+            id=_text(storage_pool),
             site=names.sites[pools.site[row]],
             capacity_bytes=str(pools.capacity_bytes[row]),
         )
