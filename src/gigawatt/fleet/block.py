@@ -14,6 +14,9 @@ NODES_PER_BLOCK_MAX = 4_000_000
 SWITCHES_PER_BLOCK_MAX = 1_000_000
 """Bounds of what is built in memory; ours. Four million HGX nodes are 32 million GPUs."""
 
+NICS_PER_NODE_MAX = 64
+"""Bound of ours: the largest node type of the catalogue has 8."""
+
 CORE_SWITCH_PORTS_MAX = 2_048
 """Ports of the largest director switch (NVIDIA Quantum-2 CS9500: 2,048 ports of 400 Gbit/s)."""
 
@@ -159,8 +162,11 @@ def _node(node_type: NodeType) -> list[tuple[bool, str]]:
             ),
         ),
         (
-            node_type.nic_count < 1,
-            f"node type {node_type.name!r} has {node_type.nic_count} NICs, wanted >= 1",
+            not 1 <= node_type.nic_count <= NICS_PER_NODE_MAX,
+            (
+                f"node type {node_type.name!r} has {node_type.nic_count} NICs,"
+                f" wanted 1 to {NICS_PER_NODE_MAX}"
+            ),
         ),
         (
             not (isfinite(node_type.power_w_max) and node_type.power_w_max > 0),

@@ -184,8 +184,8 @@ def _add_nodes(columns: _Columns, spec: BlockSpec, type_index: int, first_rack: 
     first_group = columns.count("groups") - ceil_div(spec.node_count, spec.nodes_per_leaf_group)
     number = np.arange(spec.node_count)
     group, in_group = np.divmod(number, spec.nodes_per_leaf_group)
-    domain = number // spec.nodes_per_domain
-    domains = int(domain[-1]) + 1
+    nvlink_domain = number // spec.nodes_per_domain
+    domains = int(nvlink_domain[-1]) + 1
     columns.add(
         "domains",
         [f"{spec.node_prefix}-nvl{i:05d}" for i in range(domains)],
@@ -200,7 +200,7 @@ def _add_nodes(columns: _Columns, spec: BlockSpec, type_index: int, first_rack: 
         ],
         type=np.full(spec.node_count, type_index),
         rack=first_rack + number // spec.nodes_per_rack,
-        nvlink_domain=first_domain + domain,
+        nvlink_domain=first_domain + nvlink_domain,
         leaf_group=first_group + group,
         bmc_ipv4=BMC_NETWORK + 10 + first_node + number,
     )

@@ -5,7 +5,12 @@ stage follows the indices that an earlier one has judged:
 
 1. rows: ids, indices, quantities (``fleet.check_rows``);
 2. wiring: NICs, switch ports, cables, groups, sites (``fleet.check_wiring``);
-3. power: what nodes draw against racks and feeds (here).
+3. power (here):
+
+| rule | broken when |
+|---|---|
+| rack_power | nodes of a rack draw more, all at full load, than the rack may |
+| feed_power | nodes on a feed draw more, all at full load, than its capacity |
 """
 
 from collections.abc import Callable

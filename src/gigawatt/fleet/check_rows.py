@@ -191,6 +191,9 @@ def _place_notes(fleet: Fleet) -> Iterator[Note]:
 def row_notes(fleet: Fleet) -> list[Note]:
     """What is wrong with rows taken by themselves."""
     notes: list[Note] = []
+    if not (0 < len(fleet.name) <= ID_LENGTH_MAX and fleet.name.isprintable()):
+        sentence = f"name {fleet.name[:40]!r} is not 1 to {ID_LENGTH_MAX} printable characters"
+        notes.append(Note("id_shape", "name", sentence))
     for name in TABLES:
         table: Table = getattr(fleet, name)
         notes.extend(_id_notes(name, table.ids))

@@ -5,6 +5,7 @@
 | nic_order | NICs are not sorted by node, or a node's rails are not 0, 1, 2, ... to its NIC count |
 | nic_guid | a NIC's GUID is 0, another's too, or no MAC (48 bit) on RoCE |
 | switch_guid | an InfiniBand switch has no GUID of its own, or an Ethernet switch has one |
+| switch_pod | a switch and its pod are not in one fabric |
 | switch_port_range | a cable or NIC is in a port that the switch does not have |
 | switch_port_reuse | two cables or NICs are in one port |
 | nic_leaf | a NIC is in a switch that is no leaf of its node's fabric and pod |
@@ -101,6 +102,21 @@ def _guids(fleet: Fleet, name: _Nics) -> Iterator[Note]:
         lambda row: (
             f"switch {switches.ids[row]!r} has GUID {int(switches.guid[row]):#018x};"
             " wanted one of its own on InfiniBand, 0 on Ethernet"
+        ),
+    )
+
+
+def _switch_pods(fleet: Fleet) -> Iterator[Note]:
+    switches = fleet.switches
+    has_pod = switches.pod >= 0
+    yield from notes_for(
+        "switch_pod",
+        has_pod & (fleet.pods.fabric[np.where(has_pod, switches.pod, 0)] != switches.fabric),
+        lambda row: f"switches[{row}]",
+        lambda row: (
+            f"switch {switches.ids[row]!r} is in fabric"
+            f" {fleet.fabrics.ids[switches.fabric[row]]!r}, its pod"
+            f" {fleet.pods.ids[switches.pod[row]]!r} in another"
         ),
     )
 
@@ -258,6 +274,7 @@ def wiring_notes(fleet: Fleet) -> list[Note]:
     return [
         *_nic_order(fleet, name),
         *_guids(fleet, name),
+        *_switch_pods(fleet),
         *_switch_ports(fleet, name),
         *_nic_leaves(fleet, name),
         *_links(fleet),
