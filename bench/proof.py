@@ -2,8 +2,8 @@
 
 Run with ``PYTHONPATH=src python bench/proof.py``. Prints a table and writes
 ``out/bench/proof.png``. Every fleet is full: a seeded mix of whole-node clusters, some with a
-spare, and of nodes that are shared by guests. Times are CPU seconds, the best of five; one thread and no waiting, so on an
-idle machine they are what the clock shows.
+spare, and of nodes that are shared by guests. Times are CPU seconds, the best of five; there is
+one thread and nothing to wait for, so on an idle machine they are what the clock shows.
 """
 
 import platform
