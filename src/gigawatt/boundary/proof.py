@@ -45,9 +45,9 @@ class Violation:
         plane: plane on which it happens.
         breaks: whether it disproves isolation or connection.
         cluster_ids, tenant_ids: who is concerned, holder first; empty if nobody holds it.
-        devices, node_ids: where, without repetition.
+        devices, node_ids: where, sorted.
         finding_count: findings summed up here, >= 1.
-        sentence: the first finding in words.
+        sentence: one of the findings in words.
     """
 
     rule: str
@@ -105,12 +105,15 @@ class Proof:
 
 
 def _sum_up(holdings: Holdings, rule: Rule, findings: Iterable[Finding]) -> list[Violation]:
-    """One violation for each set of clusters that findings of one rule are about."""
+    """One violation for each set of clusters that findings of one rule are about.
+
+    Sorted, so that the answer does not depend on the order in which a device lists its entries.
+    """
     groups: dict[tuple[int, ...], list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.clusters, []).append(finding)
     violations = []
-    for clusters, group in groups.items():
+    for clusters, group in sorted(groups.items()):
         targets = [holdings.targets[cluster] for cluster in clusters]
         more = f" (and {len(group) - 1:,} more of this kind)" if len(group) > 1 else ""
         violations.append(
@@ -120,10 +123,10 @@ def _sum_up(holdings: Holdings, rule: Rule, findings: Iterable[Finding]) -> list
                 breaks=rule.breaks,
                 cluster_ids=tuple(target.cluster_id for target in targets),
                 tenant_ids=tuple(dict.fromkeys(target.tenant_id for target in targets)),
-                devices=tuple(dict.fromkeys(f.device for f in group if f.device is not None)),
-                node_ids=tuple(dict.fromkeys(f.node_id for f in group if f.node_id is not None)),
+                devices=tuple(sorted({f.device for f in group if f.device is not None})),
+                node_ids=tuple(sorted({f.node_id for f in group if f.node_id is not None})),
                 finding_count=len(group),
-                sentence=group[0].sentence + more,
+                sentence=min(finding.sentence for finding in group) + more,
             )
         )
     return violations

@@ -213,7 +213,9 @@ def find_wrong_switch_port(case: Case) -> Iterator[Finding]:
             tuple(sorted(clusters - {FREE})),
             DeviceId(f"fabric/{location.fabric_id}"),
             holdings.node_of_guid(location.guid),
-            f"{_port(case, location.guid)} is seen on {place}, where {expected} belongs",
+            f"{_port(case, location.guid)} "
+            f"({case.name(FREE if nic is None else holdings.cluster_of_nic[nic])}) is seen on "
+            f"{place}, where {expected} belongs",
         )
 
 

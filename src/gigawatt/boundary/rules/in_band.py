@@ -143,23 +143,40 @@ def find_foreign_gateway(case: Case) -> Iterator[Finding]:
         )
 
 
+def _clusters_inside(case: Case, site_id: SiteId, network: IPv4Network) -> list[int]:
+    """Clusters with hosts of the site, or with BMCs, in a network."""
+    fleet = case.holdings.fleet
+    bmc_ipv4 = fleet.nodes.bmc_ipv4
+    first, last = int(network[0]), int(network[-1])
+    nodes = ((bmc_ipv4 >= first) & (bmc_ipv4 <= last)).nonzero()[0].tolist()
+    at_bmc = [c for node in nodes for c in case.holdings.clusters_on(fleet.node_id(node))]
+    at_host = [
+        cluster
+        for cluster, target in enumerate(case.holdings.targets)
+        if target.site_id == site_id
+        and IPv4Network(subnet_of(target.keys.subnet)).overlaps(network)
+    ]
+    return at_host + at_bmc
+
+
 def find_wide_egress(case: Case) -> Iterator[Finding]:
     """Gateways that let out to more than their target names, or into inside networks."""
     for gateway in case.gateways:
         holders = case.holdings.of_vni(gateway.site_id, gateway.vni)
         named = {cidr for c in holders for cidr in case.holdings.targets[c].egress_cidrs}
         for cidr in gateway.egress_cidrs if holders else ():
-            network = network_of(cidr)
+            network, reached = network_of(cidr), list[int]()
             if network is None:
                 why = "is not an IPv4 network"
             elif any(network.subnet_of(inside) for inside in INSIDE_NETWORKS):
-                why = "lies inside the networks of clusters and BMCs"
+                reached = _clusters_inside(case, gateway.site_id, network)
+                why = f"lies inside the networks of clusters and BMCs ({case.names(reached)})"
             elif cidr not in named:
                 why = "is not in the target"
             else:
                 continue
             yield Finding(
-                tuple(holders),
+                tuple(dict.fromkeys(holders + reached)),
                 gateway.device,
                 None,
                 f"the gateway of VNI {gateway.vni} ({case.names(holders)}) lets out to {cidr}, "
@@ -210,10 +227,12 @@ def find_missing_network_entry(case: Case) -> Iterator[Finding]:
                 f"slot {slot} of node {node_id} is not in the in-band network of "
                 f"{case.name(cluster)}",
             )
-    gateways = {(gateway.site_id, gateway.vni): gateway for gateway in case.gateways}
+    egress: dict[tuple[SiteId, int], set[str]] = {}
+    for gateway in case.gateways:
+        egress.setdefault((gateway.site_id, gateway.vni), set()).update(gateway.egress_cidrs)
     for cluster, target in enumerate(holdings.targets):
-        found = gateways.get((target.site_id, target.keys.vni))
-        lacking = set(target.egress_cidrs) - set(found.egress_cidrs if found else ())
+        found = egress.get((target.site_id, target.keys.vni))
+        lacking = set(target.egress_cidrs) - (found or set())
         if found is None or lacking:
             yield Finding(
                 (cluster,),
