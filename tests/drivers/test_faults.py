@@ -312,6 +312,17 @@ def test_a_constant_latency_is_constant():
     assert rig.clock.now_s() == 6.0
 
 
+def test_a_boot_takes_its_own_time_and_only_once():
+    rig = Rig(latency=Latency({"ensure host": 1.0, "boot host": 100.0, "remove host": 10.0}))
+    off = HostSlice(NODE, 0xFF, False, "h0", "debian-12-gpu", (), "off")
+    on = replace(off, power="on")
+    for entry, at_s in [(off, 1.0), (on, 101.0), (on, 102.0), (off, 103.0), (on, 203.0)]:
+        rig.call("ensure", entry)
+        assert rig.clock.now_s() == at_s
+    rig.call("remove", on)
+    assert rig.clock.now_s() == 213.0
+
+
 CURABLE = [FaultKind.BUSY, FaultKind.TIMEOUT, FaultKind.LOST_REPLY, FaultKind.SLOW]
 ACCOUNTS = [BmcAccount(node, name, "s") for node in (NODE, OTHER) for name in ("x", "y")]
 

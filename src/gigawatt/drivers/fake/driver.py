@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from gigawatt.boundary.entries import Entry, PortLocation
+from gigawatt.boundary.entries import Entry, HostSlice, PortLocation
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.drivers.fake.faults import CallKind, FaultKind, FaultRule, Faults
-from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
+from gigawatt.drivers.fake.latency import NO_LATENCY, Latency, LatencyCall
 from gigawatt.drivers.fake.places import PLANE_OF_CLASS
 from gigawatt.drivers.fake.probe import Pair, probe
 from gigawatt.drivers.fake.world import DeviceWorld
@@ -38,7 +38,7 @@ class FakeDriver:
         self._faults = faults
         self._clock = clock
         self._latency = latency
-        self._call_count: Counter[tuple[CallKind, DeviceId]] = Counter()
+        self._call_count: Counter[tuple[LatencyCall, DeviceId]] = Counter()
 
     @property
     def plane(self) -> Plane:
@@ -104,7 +104,7 @@ class FakeDriver:
         self, call: CallKind, device: DeviceId, entries: Sequence[Entry], fence: Fence
     ) -> None:
         rule = self._faults.draw(call, device)
-        await self._wait(call, [device])
+        await self._wait("boot" if self._boots(call, device, entries) else call, [device])
         if not self._is_ours(device):
             raise DriverPermanentError(f"{device} is no device of plane {self._plane}")
         if rule is None:
@@ -154,7 +154,13 @@ class FakeDriver:
         if rule.kind is FaultKind.OLD_STATE:
             self._world.rewind(device, rule.write_count)
 
-    async def _wait(self, call: CallKind, devices: Collection[DeviceId]) -> None:
+    def _boots(self, call: CallKind, device: DeviceId, entries: Sequence[Entry]) -> bool:
+        """Whether the call starts a host that does not run yet: the longest wait of a launch."""
+        on = {e for e in entries if isinstance(e, HostSlice) and e.power == "on"}
+        is_start = call == "ensure" and bool(on) and self._is_ours(device)
+        return is_start and not on <= self._world.entries(device)
+
+    async def _wait(self, call: LatencyCall, devices: Collection[DeviceId]) -> None:
         if self._latency.median_s:
             duration_s = 0.0
             for device in devices:
