@@ -61,9 +61,10 @@ SITE_LATENCY_MEDIAN_S: Mapping[str, float] = {
 }
 """A site's medians.
 
-fabric: OpenSM 3.3.23 on ibsim, 10,001 ports: first P_Key of a change seen after 3.7 to 4.5 s,
-one discovery 5 to 10 s. port, gateway: FRR 8.4 EVPN in namespaces: first ping in a new VNI after 1.05 s. Both measured on
-2 cores. host: a boot of eight minutes and a cleaning of fifteen, and all the rest: illustrative.
+fabric: OpenSM 3.3.23 on ibsim, 10,001 ports: first P_Key of a change seen after 3.7 to 4.5 s, one
+discovery 5 to 10 s. port, gateway: FRR 8.4 EVPN in namespaces: first ping in a new VNI after
+1.05 s. All measured on 2 cores. host: a boot of eight minutes and a cleaning of fifteen, and all
+the rest: illustrative.
 """
 
 
