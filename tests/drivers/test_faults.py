@@ -155,6 +155,15 @@ def test_a_lie_hides_what_is_still_there():
     assert rig.seen(ACCOUNT) == {ACCOUNT}
 
 
+def test_the_newest_lie_about_a_key_is_what_is_told():
+    rig = Rig(FaultRule(FaultKind.LIE, count=3))
+    rig.call("remove", ACCOUNT)
+    rig.call("ensure", ACCOUNT)
+    assert rig.seen(ACCOUNT) == {ACCOUNT}
+    rig.call("remove", ACCOUNT)
+    assert rig.seen(ACCOUNT) == frozenset()
+
+
 def test_a_probe_is_not_taken_in_by_a_lie():
     rig = Rig(FaultRule(FaultKind.LIE, device=f"port/{OTHER}"))
     mine = NetworkPort(NODE, 0, 900, "10.0.0.2/20")

@@ -248,10 +248,24 @@ def test_a_killed_process_leaves_whole_calls_only(tmp_path, rounds_before_kill):
         assert last <= generation <= last + 1
 
 
-def test_a_call_that_fails_half_way_is_rolled_back(tmp_path):
-    world = open_file(tmp_path)
+def test_a_rewound_device_has_the_generation_it_had_then():
+    world = DeviceWorld(FLEET)
     first, second = BmcAccount(NODE, "x", "s"), BmcAccount(NODE, "y", "s")
     world.ensure(first.device, [first], Fence("clu_a", 1))
+    world.ensure(first.device, [second], Fence("clu_a", 1))
+    world.ensure(first.device, [], Fence("clu_a", 5))
+    world.rewind(first.device, 1)
+    world.ensure(first.device, [second], Fence("clu_a", 1))
+    assert world.entries(first.device) == {first, second}
+
+
+@pytest.mark.parametrize("is_written_before", [True, False])
+def test_a_call_that_fails_half_way_is_rolled_back(tmp_path, is_written_before):
+    world = open_file(tmp_path)
+    first, second = BmcAccount(NODE, "x", "s"), BmcAccount(NODE, "y", "s")
+    before = {first} if is_written_before else set()
+    if is_written_before:
+        world.ensure(first.device, [first], Fence("clu_a", 1))
     with closing(sqlite3.connect(tmp_path / "devices.sqlite")) as db:
         db.execute(
             "CREATE TRIGGER full BEFORE INSERT ON history"
@@ -259,11 +273,11 @@ def test_a_call_that_fails_half_way_is_rolled_back(tmp_path):
         )
     with pytest.raises((DriverRetryableError, DataError)):
         world.ensure(first.device, [second], Fence("clu_a", 2))
-    assert world.entries(first.device) == {first}
+    assert world.entries(first.device) == before
     with closing(sqlite3.connect(tmp_path / "devices.sqlite")) as db:
         db.execute("DROP TRIGGER full")
     world.ensure(first.device, [second], Fence("clu_a", 1))
-    assert world.entries(first.device) == {first, second}
+    assert world.entries(first.device) == before | {second}
     world.close()
 
 
