@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from gigawatt.boundary.entries import Entry, PortLocation
+from gigawatt.boundary.entries import Entry, HostSlice, PortLocation
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.drivers.fake.faults import CallKind, FaultKind, FaultRule, Faults
-from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
+from gigawatt.drivers.fake.latency import NO_LATENCY, Latency, LatencyCall
 from gigawatt.drivers.fake.places import PLANE_OF_CLASS
 from gigawatt.drivers.fake.probe import Pair, probe
 from gigawatt.drivers.fake.world import DeviceWorld
@@ -38,7 +38,7 @@ class FakeDriver:
         self._faults = faults
         self._clock = clock
         self._latency = latency
-        self._call_count: Counter[tuple[CallKind, DeviceId]] = Counter()
+        self._call_count: Counter[tuple[LatencyCall, DeviceId]] = Counter()
 
     @property
     def plane(self) -> Plane:
@@ -68,7 +68,7 @@ class FakeDriver:
     async def observe(self, devices: Collection[DeviceId]) -> Observation:
         """See ``Driver.observe``. A device that does not exist does not answer."""
         await self._wait("observe", devices)
-        silent = frozenset(d for d in devices if not self._is_ours(d) or self._is_silent(d))
+        silent = frozenset([d for d in devices if not await self._does_answer(d)])
         answering = [device for device in devices if device not in silent]
         states = self._world.states(answering)
         entries = {
@@ -96,13 +96,15 @@ class FakeDriver:
         if rule is not None:
             await self._slow_down(rule)
             _raise_fault(rule, "probe", name)
+            if rule.kind is FaultKind.LOST_REPLY:
+                raise DriverRetryableError(f"{name}: the answer is lost", device=name)
         return probe(self._world, self._plane, pairs)
 
     async def _write(
         self, call: CallKind, device: DeviceId, entries: Sequence[Entry], fence: Fence
     ) -> None:
         rule = self._faults.draw(call, device)
-        await self._wait(call, [device])
+        await self._wait("boot" if self._boots(call, device, entries) else call, [device])
         if not self._is_ours(device):
             raise DriverPermanentError(f"{device} is no device of plane {self._plane}")
         if rule is None:
@@ -121,10 +123,7 @@ class FakeDriver:
         self._do(call, device, entries, fence)
         if rule.kind is FaultKind.LOST_REPLY:
             raise DriverRetryableError(f"{device} did {call}, but its reply is lost", device=device)
-        if rule.kind is FaultKind.REBOOT:
-            self._world.reboot(device)
-        if rule.kind is FaultKind.OLD_STATE:
-            self._world.rewind(device, rule.write_count)
+        self._upset(device, rule)
 
     def _do(self, call: CallKind, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         if call == "ensure":
@@ -139,11 +138,29 @@ class FakeDriver:
             PLANE_OF_CLASS.get(kind) is self._plane and self._world.places.row(device) is not None
         )
 
-    def _is_silent(self, device: DeviceId) -> bool:
+    async def _does_answer(self, device: DeviceId) -> bool:
+        if not self._is_ours(device):
+            return False
         rule = self._faults.draw("observe", device)
-        return rule is not None and rule.kind in _NO_EFFECT | _NEVER
+        if rule is None:
+            return True
+        await self._slow_down(rule)
+        self._upset(device, rule)
+        return rule.kind not in _NO_EFFECT | _NEVER | {FaultKind.LOST_REPLY}
 
-    async def _wait(self, call: CallKind, devices: Collection[DeviceId]) -> None:
+    def _upset(self, device: DeviceId, rule: FaultRule) -> None:
+        if rule.kind is FaultKind.REBOOT:
+            self._world.reboot(device)
+        if rule.kind is FaultKind.OLD_STATE:
+            self._world.rewind(device, rule.write_count)
+
+    def _boots(self, call: CallKind, device: DeviceId, entries: Sequence[Entry]) -> bool:
+        """Whether the call starts a host that does not run yet: the longest wait of a launch."""
+        on = {e for e in entries if isinstance(e, HostSlice) and e.power == "on"}
+        is_start = call == "ensure" and bool(on) and self._is_ours(device)
+        return is_start and not on <= self._world.entries(device)
+
+    async def _wait(self, call: LatencyCall, devices: Collection[DeviceId]) -> None:
         if self._latency.median_s:
             duration_s = 0.0
             for device in devices:
@@ -167,6 +184,6 @@ def _raise_fault(rule: FaultRule, call: CallKind, device: DeviceId) -> None:
 
 def fake_drivers(
     world: DeviceWorld, faults: Faults, clock: Clock, latency: Latency = NO_LATENCY
-) -> Mapping[Plane, Driver]:
+) -> dict[Plane, Driver]:
     """A fake driver for each plane, all over one world and one fault plan."""
     return {plane: FakeDriver(plane, world, faults, clock, latency) for plane in PLANES}

@@ -13,6 +13,7 @@ from random import Random
 from typing import Literal
 
 from gigawatt.boundary.entries import Entry
+from gigawatt.errors import InputError
 from gigawatt.ids import DeviceId
 
 CallKind = Literal["ensure", "remove", "observe", "probe"]
@@ -37,13 +38,23 @@ class FaultKind(StrEnum):
     LIE = "lie"
     """Success without effect, and read-back pretends: shows what is not there, hides what is."""
     REBOOT = "reboot"
-    """Success, then the device restarts and loses what it does not keep on disk."""
+    """Success, then the device restarts and loses what it does not keep on disk (a read-back
+    comes after the restart)."""
     OLD_STATE = "old_state"
-    """Success, then the device comes back as it was ``write_count`` writes ago."""
+    """Success, then the device comes back as it was ``write_count`` writes ago (a read-back comes
+    after that)."""
     UNREACHABLE = "unreachable"
     """Read-back leaves the device out, calls time out."""
     DEAD = "dead"
     """Permanent error for every call, read-back leaves the device out."""
+
+
+_CALLS_OF_KIND: dict[FaultKind, frozenset[CallKind]] = {
+    FaultKind.LIE: WRITES,
+    FaultKind.REBOOT: WRITES | {"observe"},
+    FaultKind.OLD_STATE: WRITES | {"observe"},
+}
+"""Calls that can show a fault, where that is not every call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,18 @@ class FaultRule:
     chance: float = 1.0
     delay_s: float = 60.0
     write_count: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that can do nothing.
+
+        Raises:
+            InputError: a chance out of range, or a kind that the calls cannot show.
+        """
+        if not 0.0 <= self.chance <= 1.0:
+            raise InputError(f"fault {self.kind}: chance is {self.chance}, wanted 0 to 1")
+        bad = self.calls - _CALLS_OF_KIND.get(self.kind, CALLS)
+        if bad:
+            raise InputError(f"fault {self.kind} cannot hit {', '.join(sorted(bad))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def _refuses_nic(
     places: Places, entry: PartitionMember | ComputePort, kind: FabricKind
 ) -> str | None:
     if places.fabric_kind(entry.device) is not kind:
-        return f"{entry.fabric_id} is not an {kind.value} fabric"
+        return f"{entry.fabric_id} is no {kind.value} fabric"
     node = places.node_of_guid.get(entry.guid)
     fabrics = places.fleet.fabrics
     if node is None or fabrics.ids[places.fleet.fabric_of_node[node]] != entry.fabric_id:

@@ -43,15 +43,16 @@ class DeviceWorld:
             StaleGenerationError: the fence is older than one seen before.
         """
         wanted = {entry.key: entry for entry in entries}
-        if any(wanted[entry.key] != entry for entry in entries):
-            raise _refused(device, "one call names a key twice with different content")
+        reason: str | None = None
+        if len(wanted) < len(entries) and any(wanted[entry.key] != entry for entry in entries):
+            reason = "one call names a key twice with different content"
         with self._lock, self._states.transaction():
             state = self._fenced(device, fence)
-            reason = refuses_ensure(self.places, device, state, wanted, fence.cluster_id)
+            reason = reason or refuses_ensure(self.places, device, state, wanted, fence.cluster_id)
             if reason is None:
                 self._write(device, _ensured(state, wanted, fence))
             else:
-                self._write(device, Delta(generations=_seen(state, fence)))
+                self._write(device, Delta(generations=_seen(state, fence, is_write=False)))
         if reason is not None:
             raise _refused(device, reason)
 
@@ -74,7 +75,7 @@ class DeviceWorld:
             if reason is None:
                 self._write(device, _removed(state, leaving, fence))
             else:
-                self._write(device, Delta(generations=_seen(state, fence)))
+                self._write(device, Delta(generations=_seen(state, fence, is_write=False)))
         if reason is not None:
             raise _refused(device, reason)
 
@@ -231,9 +232,9 @@ def _refused(device: DeviceId, reason: str) -> DriverPermanentError:
     return DriverPermanentError(f"{device} refuses: {reason}", device=device)
 
 
-def _seen(state: DeviceState, fence: Fence) -> dict[ClusterId, int | None]:
+def _seen(state: DeviceState, fence: Fence, *, is_write: bool) -> dict[ClusterId, int | None]:
     is_known = state.generations.get(fence.cluster_id) == fence.generation
-    return {} if is_known else {fence.cluster_id: fence.generation}
+    return {fence.cluster_id: fence.generation} if is_write or not is_known else {}
 
 
 def _ensured(state: DeviceState, wanted: Mapping[str, Entry], fence: Fence) -> Delta:
@@ -250,7 +251,7 @@ def _ensured(state: DeviceState, wanted: Mapping[str, Entry], fence: Fence) -> D
     }
     dirty = {**state.facts.dirty, **running}
     facts = None if dirty == state.facts.dirty else replace(state.facts, dirty=dirty)
-    return Delta(changed, _seen(state, fence), facts)
+    return Delta(changed, _seen(state, fence, is_write=bool(changed)), facts)
 
 
 def _removed(state: DeviceState, leaving: frozenset[str], fence: Fence) -> Delta:
@@ -262,6 +263,5 @@ def _removed(state: DeviceState, leaving: frozenset[str], fence: Fence) -> Delta
         gpus = () if facts.is_stuck_dirty else gpus_in_mask(entry.gpu_mask)
         dirty = {gpu: last for gpu, last in facts.dirty.items() if gpu not in gpus}
         facts = replace(facts, dirty=dirty, cleaning_count=facts.cleaning_count + 1)
-    return Delta(
-        dict.fromkeys(leaving), _seen(state, fence), None if facts is state.facts else facts
-    )
+    seen = _seen(state, fence, is_write=bool(leaving))
+    return Delta(dict.fromkeys(leaving), seen, None if facts is state.facts else facts)
