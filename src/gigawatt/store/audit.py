@@ -1,0 +1,249 @@
+"""An independent audit of a store's file: what does not add up, in sentences.
+
+It shares nothing with the code that writes the store but the names of tables and the table of
+phases: SQL and JSON are read here once more, so a fault there cannot hide itself here.
+"""
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gigawatt.errors import DataError
+from gigawatt.planner.phases import ENDED, Phase, next_phase
+from gigawatt.planner.plan import OperationKind
+
+Row = sqlite3.Row
+
+_TABLES = ("cluster", "operation", "allocation", "held_key", "tombstone", "node")
+_PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "applying": (("committed",),),
+    "unwinding": (("committed", "failed"),),
+    "done": (("committed", "done"),),
+    "unwound": (("committed", "failed", "unwound"),),
+    "stuck": (("committed", "failed", "stuck"), ("committed", "stuck")),
+}
+"""Events that lead an operation to its state; the first row that the phases allow counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Everything read once: rows by table, and what is looked up often."""
+
+    rows: Mapping[str, list[Row]]
+    generation: int
+    clusters: Mapping[str, Row]
+    targets: Mapping[str, dict[str, Any]]
+    busy: frozenset[str]
+    buried: frozenset[str]
+
+    def name(self, cluster_id: str) -> str:
+        """The cluster and its phase, for sentences."""
+        row = self.clusters.get(cluster_id)
+        return f"cluster {cluster_id}" + ("" if row is None else f" ({row['phase']})")
+
+
+def audit_database(path: Path) -> tuple[str, ...]:
+    """Every inconsistency or leak of the store in the SQLite file ``path``; empty if all is well.
+
+    Reads one consistent state while others write.
+
+    Raises:
+        DataError: the file cannot be read as a store.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as raw:
+            raw.row_factory = sqlite3.Row
+            raw.isolation_level = None
+            raw.execute("BEGIN")
+            notes = [*_engine_notes(raw)]
+            books = _read(raw)
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise DataError(f"{path} cannot be read as a store: {error}") from error
+    return (*notes, *(note for check in _CHECKS for note in check(books)))
+
+
+def _engine_notes(raw: sqlite3.Connection) -> Iterator[str]:
+    for (line,) in raw.execute("PRAGMA integrity_check"):
+        if line != "ok":
+            yield f"the file is damaged: {line}"
+    for table, _, parent, _ in raw.execute("PRAGMA foreign_key_check"):
+        yield f"a row of table {table} names a row of table {parent} that is not there"
+
+
+def _read(raw: sqlite3.Connection) -> _Books:
+    rows = {name: raw.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608
+    counter = dict(raw.execute("SELECT name, value FROM counter").fetchall())
+    with_target = [row for row in rows["cluster"] if row["target"] is not None]
+    return _Books(
+        rows=rows,
+        generation=int(counter.get("generation", -1)),
+        clusters={row["cluster_id"]: row for row in rows["cluster"]},
+        targets={row["cluster_id"]: json.loads(row["target"]) for row in with_target},
+        busy=frozenset(row["cluster_id"] for row in rows["operation"] if row["is_open"]),
+        buried=frozenset(row["cluster_id"] for row in rows["tombstone"]),
+    )
+
+
+def _is_ended(row: Row) -> bool:
+    return row["phase"] in {phase.value for phase in ENDED}
+
+
+def _cluster_rows(books: _Books) -> Iterator[str]:
+    """A row agrees with itself, and live names are distinct."""
+    for cluster_id, row in books.clusters.items():
+        if bool(row["is_ended"]) != _is_ended(row):
+            yield f"{books.name(cluster_id)} has is_ended = {row['is_ended']}"
+        target = books.targets.get(cluster_id)
+        if target is None:
+            if not _is_ended(row):
+                yield f"{books.name(cluster_id)} is live but has no target"
+            continue
+        if _is_ended(row):
+            yield f"{books.name(cluster_id)} has ended but still has a target"
+        for field in ("cluster_id", "tenant_id", "name"):
+            if target[field] != row[field]:
+                yield f"{books.name(cluster_id)}: {field} of its target is {target[field]!r}"
+    live = [row for row in books.rows["cluster"] if not _is_ended(row)]
+    names = Counter((row["tenant_id"], row["name"]) for row in live)
+    for (tenant_id, name), count in names.items():
+        if count > 1:
+            yield f"tenant {tenant_id} has {count} live clusters named {name!r}"
+
+
+def _gpus_of(target: Mapping[str, Any]) -> set[tuple[str, int]]:
+    return {
+        (member["node_id"], gpu)
+        for member in target["members"]
+        for gpu in range(int(member["gpu_mask"]).bit_length())
+        if int(member["gpu_mask"]) >> gpu & 1
+    }
+
+
+def _allocation_rows(books: _Books) -> Iterator[str]:
+    """GPUs held are those of targets, and what waits has a tombstone to wait for."""
+    held: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for row in books.rows["allocation"]:
+        cluster_id, gpu = row["cluster_id"], (row["node_id"], row["gpu"])
+        where = f"GPU {row['gpu']} of node {row['node_id']}"
+        if row["state"] == "held":
+            held[cluster_id].add(gpu)
+        elif cluster_id not in books.buried:
+            yield f"{where} waits for a tombstone of {books.name(cluster_id)}, which has none"
+    for cluster_id, row in books.clusters.items():
+        wanted = _gpus_of(books.targets.get(cluster_id, {"members": ()}))
+        for node_id in sorted({node_id for node_id, _ in wanted - held[cluster_id]}):
+            yield f"{books.name(cluster_id)} does not hold all GPUs of its member {node_id}"
+        if _is_ended(row) or cluster_id not in books.busy:
+            for node_id in sorted({node_id for node_id, _ in held[cluster_id] - wanted}):
+                yield f"{books.name(cluster_id)} holds GPUs of node {node_id} without a reason"
+
+
+def _keys_of(target: Mapping[str, Any]) -> set[tuple[str, int]]:
+    scopes = {
+        "p_key": target["fabric_id"],
+        "compute_vni": target["fabric_id"],
+        "vni": target["site_id"],
+        "subnet": target["site_id"],
+        "filesystem": target["pool_id"],
+    }
+    keys = target["keys"]
+    return {(f"{n}/{scope}", keys[n]) for n, scope in scopes.items() if keys[n] is not None}
+
+
+def _key_rows(books: _Books) -> Iterator[str]:
+    """Keys held are those of targets, what waits has a tombstone, what cools has an end."""
+    held: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for row in books.rows["held_key"]:
+        cluster_id, key = row["cluster_id"], (row["pool_id"], row["value"])
+        if row["state"] == "held":
+            held[cluster_id].add(key)
+        if row["state"] == "tombstone" and cluster_id not in books.buried:
+            where = f"key {key[0]} {key[1]}"
+            yield f"{where} waits for a tombstone of {books.name(cluster_id)}, which has none"
+        if (row["state"] == "cooling") != (row["free_at_s"] is not None):
+            yield f"key {key[0]} {key[1]} is {row['state']} but free at {row['free_at_s']}"
+    for cluster_id, row in books.clusters.items():
+        target = books.targets.get(cluster_id)
+        wanted = set() if target is None else _keys_of(target)
+        for name, value in sorted(wanted - held[cluster_id]):
+            yield f"{books.name(cluster_id)} does not hold its key {name} {value}"
+        if _is_ended(row) or cluster_id not in books.busy:
+            for name, value in sorted(held[cluster_id] - wanted):
+                yield f"{books.name(cluster_id)} holds key {name} {value} without a reason"
+
+
+def _tombstone_rows(books: _Books) -> Iterator[str]:
+    """A tombstone of an ended cluster binds a key, else what it names was given away."""
+    bound = {row["cluster_id"] for row in books.rows["held_key"] if row["state"] == "tombstone"}
+    for cluster_id in sorted(books.buried - bound):
+        row = books.clusters.get(cluster_id)
+        if row is not None and _is_ended(row):
+            yield f"{books.name(cluster_id)} has tombstones, but its keys do not wait for them"
+    for row in books.rows["tombstone"]:
+        where = f"tombstone of {row['entry_key']} on {row['device_id']}"
+        if row["generation"] > books.generation:
+            yield f"{where} is of generation {row['generation']}, the store at {books.generation}"
+
+
+def _operation_rows(books: _Books) -> Iterator[str]:
+    """One open operation a cluster; states, times and generations agree."""
+    count = Counter(row["cluster_id"] for row in books.rows["operation"] if row["is_open"])
+    for cluster_id, operation_count in count.items():
+        if operation_count > 1:
+            yield f"{books.name(cluster_id)} has {operation_count} open operations"
+    for row in books.rows["operation"]:
+        name = f"operation {row['operation_id']} ({row['state']})"
+        has_ended = row["state"] in {"done", "unwound"}
+        if has_ended == bool(row["is_open"]):
+            yield f"{name} has is_open = {row['is_open']}"
+        if has_ended != (row["finished_s"] is not None):
+            yield f"{name} has finished_s = {row['finished_s']}"
+        if not row["opened_generation"] <= row["generation"] <= books.generation:
+            yield (
+                f"{name} was opened at generation {row['opened_generation']} and is at"
+                f" {row['generation']}, the store at {books.generation}"
+            )
+
+
+def _after(phase: Phase | None, row: Row) -> Phase | None:
+    """Phase of a cluster after one more operation; None if the phases do not allow it."""
+    for path in _PATHS[row["state"]]:
+        reached: Phase | None = phase
+        for index, event in enumerate(path):
+            if reached is None and index > 0:
+                break
+            reached = next_phase(reached, OperationKind(row["kind"]), event)
+        if reached is not None:
+            return reached
+    return None
+
+
+def _phases(books: _Books) -> Iterator[str]:
+    """The phase of a cluster is the one that its operations, in order, lead to."""
+    history: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(books.rows["operation"], key=lambda row: int(row["opened_generation"])):
+        history[row["cluster_id"]].append(row)
+    for cluster_id, cluster in books.clusters.items():
+        phase: Phase | None = None
+        for row in history[cluster_id]:
+            phase = _after(phase, row)
+            if phase is None:
+                break
+        if phase is None or phase.value != cluster["phase"]:
+            found = "nowhere" if phase is None else f"to {phase.value}"
+            yield f"{books.name(cluster_id)}: its operations lead {found}"
+
+
+_CHECKS: tuple[Callable[[_Books], Iterator[str]], ...] = (
+    _cluster_rows,
+    _allocation_rows,
+    _key_rows,
+    _tombstone_rows,
+    _operation_rows,
+    _phases,
+)
