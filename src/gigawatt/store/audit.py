@@ -62,9 +62,9 @@ def audit_database(path: Path) -> tuple[str, ...]:
             raw.execute("BEGIN")
             notes = [*_engine_notes(raw)]
             books = _read(raw)
-    except (sqlite3.Error, ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read as a store: {error}") from error
-    return (*notes, *(note for check in _CHECKS for note in check(books)))
+        return (*notes, *(note for check in _CHECKS for note in check(books)))
+    except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a store: {error!r}") from error
 
 
 def _engine_notes(raw: sqlite3.Connection) -> Iterator[str]:
