@@ -131,9 +131,9 @@ class Build:
         store.finish(operation, "done", {}, now_s)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> Build:
-    """The builder, on 32 nodes of 8 GPUs."""
+    """The builder, on 32 nodes of 8 GPUs; it is immutable."""
     return Build(tuple(NodeId(name) for name in hgx_fleet(256).nodes.ids))
 
 

@@ -20,10 +20,10 @@ REPLACE, RELEASE = OperationKind.REPLACE, OperationKind.RELEASE
 NOW_S = 100.0
 
 
-@pytest.fixture
-def path(tmp_path, build):
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory, build):
     """a: active; b: released, one tombstone; c: launching; d: released; e: stuck; f: failed."""
-    made = tmp_path / "store.db"
+    made = tmp_path_factory.mktemp("sound") / "store.db"
     store = open_store(made)
     targets = {
         name: build.target(name, (2 * i, 2 * i + 1), number=i + 1)
@@ -40,6 +40,14 @@ def path(tmp_path, build):
     failed = build.commit(store, LAUNCH, None, targets["f"])
     store.finish(store.begin_unwind(failed, "no", NOW_S), "unwound", {}, NOW_S)
     store.close()
+    return made.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path, sound):
+    """A copy to corrupt."""
+    made = tmp_path / "store.db"
+    made.write_bytes(sound)
     return made
 
 
@@ -85,7 +93,7 @@ CORRUPTIONS = [
     ("UPDATE cluster SET is_ended = 1 WHERE name = 'a'", "cluster clu_a (active) has is_ended = 1"),
     ("UPDATE cluster SET target = NULL WHERE name = 'a'", "(active) is live but has no target"),
     (
-        "UPDATE cluster SET target = (SELECT target FROM cluster WHERE name = 'a') WHERE name = 'd'",
+        "UPDATE cluster SET target = (SELECT max(target) FROM cluster) WHERE name = 'd'",
         "cluster clu_d (released) has ended but still has a target",
     ),
     (
@@ -102,7 +110,7 @@ CORRUPTIONS = [
     ),
     (
         "UPDATE allocation SET state = 'tombstone' WHERE cluster_id = 'clu_a'",
-        "waits for a tombstone of cluster clu_a (active), which has none",
+        "waits, but no tombstone of cluster clu_a (active) names it",
     ),
     (ALLOCATION.format("a"), "cluster clu_a (active) holds GPUs of node h-x without a reason"),
     (ALLOCATION.format("d"), "cluster clu_d (released) holds GPUs of node h-x without a reason"),
@@ -115,6 +123,14 @@ CORRUPTIONS = [
     (
         "UPDATE held_key SET state = 'tombstone', free_at_s = NULL WHERE cluster_id = 'clu_d'",
         "waits for a tombstone of cluster clu_d (released), which has none",
+    ),
+    (
+        "UPDATE tombstone SET node_id = 'h-x'",
+        "waits, but no tombstone of cluster clu_b (released) names it",
+    ),
+    (
+        "DELETE FROM allocation WHERE cluster_id = 'clu_b'",
+        "names node h-su000-n03 of cluster clu_b (released), which no longer holds it",
     ),
     (
         "UPDATE held_key SET free_at_s = NULL WHERE cluster_id = 'clu_d'",

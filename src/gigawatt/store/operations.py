@@ -20,8 +20,8 @@ Ours: Kubernetes gives a leader 15 s and renews every 2 s; here the fence, not t
 late worker out, so a lease only has to outlast a pause of the process, not to end soon.
 """
 
-_decoded = lru_cache(maxsize=32)(plan_from_json)
-"""Plans are immutable, so equal text may share one value."""
+_decoded = lru_cache(maxsize=8)(plan_from_json)
+"""Plans are immutable, so equal text may share one value; one of 500 nodes takes 5 MB."""
 
 
 def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
