@@ -192,3 +192,12 @@ def test_nodes_that_a_plan_gives_up_are_quarantined_at_commit(store, build):
     after = build.with_nodes(target, (0, 2))
     build.commit(store, REPLACE, target, after, quarantined=(gone,))
     assert store.snapshot(NOW_S).node_states[gone][0] == "quarantined"
+
+
+def test_an_earlier_reason_of_quarantine_stays(store, build):
+    target = build.target()
+    build.launched(store, target)
+    gone = build.nodes[1]
+    store.set_node_state(gone, "quarantined", "XID 79 on GPU 4", NOW_S)
+    build.commit(store, REPLACE, target, build.with_nodes(target, (0, 2)), quarantined=(gone,))
+    assert store.snapshot(NOW_S).node_states[gone] == ("quarantined", "XID 79 on GPU 4")

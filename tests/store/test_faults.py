@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -109,6 +110,16 @@ def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):
     with closing(sqlite3.connect(path)) as raw:
         names = raw.execute("SELECT name FROM sqlite_master").fetchall()
     assert names == [("song",)]
+
+
+def test_a_file_may_have_any_name(tmp_path, monkeypatch, build):
+    monkeypatch.chdir(tmp_path)
+    store = open_store(Path("50% of #1?.db"))
+    monkeypatch.chdir("/")
+    build.commit(store, LAUNCH, None, build.target())
+    store.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["50% of #1?.db"]
+    assert audit_database(tmp_path / "50% of #1?.db") == ()
 
 
 def test_a_missing_folder_is_told(tmp_path):

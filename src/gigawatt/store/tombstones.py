@@ -1,6 +1,6 @@
 """Tombstones: entries that shall be absent and were not yet observed gone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select
@@ -47,32 +47,26 @@ def bury(
         }
         for entry in entries
     }
-    query = select(tombstones.c.device_id, tombstones.c.entry_key)
-    found = connection.execute(query.where(tombstones.c.cluster_id == cluster_id)).all()
-    _delete(connection, [(cluster_id, *key) for key in map(tuple, found) if key in rows])
     if rows:
+        mine = delete(tombstones).where(tombstones.c.cluster_id == cluster_id, *_ONE_ENTRY)
+        connection.execute(mine, _entry_rows(rows))
         connection.execute(insert(tombstones), list(rows.values()))
 
 
 def drop(connection: Connection, keys: Sequence[tuple[DeviceId, str]]) -> None:
     """Remove the tombstones of (device, entry key) pairs, whoever's they are."""
-    wanted = set(keys)
-    found = connection.execute(
-        select(tombstones.c.cluster_id, tombstones.c.device_id, tombstones.c.entry_key)
-    )
-    _delete(connection, [(c, device, key) for c, device, key in found if (device, key) in wanted])
+    if keys:
+        connection.execute(delete(tombstones).where(*_ONE_ENTRY), _entry_rows(keys))
 
 
-def _delete(connection: Connection, keys: Sequence[tuple[str, str, str]]) -> None:
-    if not keys:
-        return
-    statement = delete(tombstones).where(
-        tombstones.c.cluster_id == bindparam("of_cluster"),
-        tombstones.c.device_id == bindparam("on_device"),
-        tombstones.c.entry_key == bindparam("with_key"),
-    )
-    names = ("of_cluster", "on_device", "with_key")
-    connection.execute(statement, [dict(zip(names, key, strict=True)) for key in keys])
+_ONE_ENTRY = (
+    tombstones.c.device_id == bindparam("on_device"),
+    tombstones.c.entry_key == bindparam("with_key"),
+)
+
+
+def _entry_rows(keys: Iterable[tuple[DeviceId, str]]) -> list[dict[str, str]]:
+    return [{"on_device": device, "with_key": key} for device, key in keys]
 
 
 def has_any(connection: Connection, cluster_id: ClusterId) -> bool:
