@@ -10,6 +10,9 @@ from gigawatt.boundary.entries import (
     BmcRoute,
     ComputePort,
     Entry,
+    Export,
+    FileSystem,
+    Gateway,
     HostSlice,
     NetworkPort,
     PartitionMember,
@@ -22,39 +25,42 @@ from gigawatt.store.schema import tombstones
 _decoded = lru_cache(maxsize=1 << 14)(entry_from_json)
 
 
-def _node_of(entry: Entry) -> NodeId | None:
-    """The node that an entry names; None if it names none, or only a NIC of one."""
+def _named(entry: Entry) -> tuple[NodeId | None, bool]:
+    """The node that an entry names, and whether it names a NIC, which is of a node unknown here."""
     match entry:
         case NetworkPort() | BmcAccount() | BmcRoute() | HostSlice():
-            return entry.node_id
-        case _:
-            return None
+            return entry.node_id, False
+        case PartitionMember() | ComputePort():
+            return None, True
+        case Gateway() | FileSystem() | Export():
+            return None, False
 
 
 def bury(
     connection: Connection, cluster_id: ClusterId, entries: Sequence[Entry], generation: int
 ) -> None:
     """Write tombstones; one that is there already gets the new content and generation."""
-    rows = {
-        (entry.device, entry.key): {
+    rows = {}
+    for entry in entries:
+        node_id, names_nic = _named(entry)
+        rows[entry.device, entry.key] = {
             "cluster_id": cluster_id,
             "device_id": entry.device,
             "entry_key": entry.key,
-            "node_id": _node_of(entry),
-            "names_nic": isinstance(entry, PartitionMember | ComputePort),
+            "node_id": node_id,
+            "names_nic": names_nic,
             "entry": entry_to_json(entry),
             "generation": generation,
         }
-        for entry in entries
-    }
-    if rows:
+    if rows and has_any(connection, cluster_id):
         mine = delete(tombstones).where(tombstones.c.cluster_id == cluster_id, *_ONE_ENTRY)
         connection.execute(mine, _entry_rows(rows))
+    if rows:
         connection.execute(insert(tombstones), list(rows.values()))
 
 
 def drop(connection: Connection, keys: Sequence[tuple[DeviceId, str]]) -> None:
-    """Remove the tombstones of (device, entry key) pairs, whoever's they are."""
+    """Remove the tombstones of (device, entry key) pairs, of every cluster."""
     if keys:
         connection.execute(delete(tombstones).where(*_ONE_ENTRY), _entry_rows(keys))
 
