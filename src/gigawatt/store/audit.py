@@ -62,9 +62,9 @@ def audit_database(path: Path) -> tuple[str, ...]:
             raw.execute("BEGIN")
             notes = [*_engine_notes(raw)]
             books = _read(raw)
-    except (sqlite3.Error, ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read as a store: {error}") from error
-    return (*notes, *(note for check in _CHECKS for note in check(books)))
+        return (*notes, *(note for check in _CHECKS for note in check(books)))
+    except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a store: {error!r}") from error
 
 
 def _engine_notes(raw: sqlite3.Connection) -> Iterator[str]:
@@ -125,15 +125,11 @@ def _gpus_of(target: Mapping[str, Any]) -> set[tuple[str, int]]:
 
 
 def _allocation_rows(books: _Books) -> Iterator[str]:
-    """GPUs held are those of targets, and what waits has a tombstone to wait for."""
+    """GPUs held are those of targets."""
     held: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for row in books.rows["allocation"]:
-        cluster_id, gpu = row["cluster_id"], (row["node_id"], row["gpu"])
-        where = f"GPU {row['gpu']} of node {row['node_id']}"
         if row["state"] == "held":
-            held[cluster_id].add(gpu)
-        elif cluster_id not in books.buried:
-            yield f"{where} waits for a tombstone of {books.name(cluster_id)}, which has none"
+            held[row["cluster_id"]].add((row["node_id"], row["gpu"]))
     for cluster_id, row in books.clusters.items():
         wanted = _gpus_of(books.targets.get(cluster_id, {"members": ()}))
         for node_id in sorted({node_id for node_id, _ in wanted - held[cluster_id]}):
@@ -141,6 +137,24 @@ def _allocation_rows(books: _Books) -> Iterator[str]:
         if _is_ended(row) or cluster_id not in books.busy:
             for node_id in sorted({node_id for node_id, _ in held[cluster_id] - wanted}):
                 yield f"{books.name(cluster_id)} holds GPUs of node {node_id} without a reason"
+
+
+def _waiting_rows(books: _Books) -> Iterator[str]:
+    """GPUs that wait have a tombstone to wait for, and a node that one names is not let go."""
+    named = {(row["cluster_id"], row["node_id"]) for row in books.rows["tombstone"]}
+    with_nic = {row["cluster_id"] for row in books.rows["tombstone"] if row["names_nic"]}
+    holders = {(row["cluster_id"], row["node_id"]) for row in books.rows["allocation"]}
+    for row in books.rows["allocation"]:
+        cluster_id, node_id = row["cluster_id"], row["node_id"]
+        is_named = (cluster_id, node_id) in named or cluster_id in with_nic
+        if row["state"] == "tombstone" and not is_named:
+            where = f"GPU {row['gpu']} of node {node_id}"
+            yield f"{where} waits, but no tombstone of {books.name(cluster_id)} names it"
+    for row in books.rows["tombstone"]:
+        cluster_id, node_id = row["cluster_id"], row["node_id"]
+        if node_id is not None and (cluster_id, node_id) not in holders:
+            where = f"a tombstone on {row['device_id']} names node {node_id}"
+            yield f"{where} of {books.name(cluster_id)}, which no longer holds it"
 
 
 def _keys_of(target: Mapping[str, Any]) -> set[tuple[str, int]]:
@@ -242,6 +256,7 @@ def _phases(books: _Books) -> Iterator[str]:
 _CHECKS: tuple[Callable[[_Books], Iterator[str]], ...] = (
     _cluster_rows,
     _allocation_rows,
+    _waiting_rows,
     _key_rows,
     _tombstone_rows,
     _operation_rows,

@@ -44,15 +44,19 @@ def commit(
     clusters.open_for(connection, plan, generation, now_s)
     holdings.reserve(connection, plan.cluster_id, plan.after, now_s)
     operation = operations.open_for(connection, plan, operation_id, generation, now_s)
-    _quarantine(connection, _given_up(plan), now_s)
+    _give_up(connection, plan, now_s)
     data = {"plan_id": plan.plan_id, "generation": generation}
     message = f"{plan.kind.value} committed"
     journal.add_event(connection, "committed", message, now_s, operation=operation, data=data)
     return operation
 
 
-def _given_up(plan: Plan) -> dict[NodeId, str]:
-    return dict.fromkeys(plan.quarantined, f"given up by the {plan.kind.value} {plan.plan_id}")
+def _give_up(connection: Connection, plan: Plan, now_s: float) -> None:
+    """Quarantine the nodes that a plan gives up; an earlier reason says more, so it stays."""
+    states = nodes.all_states(connection)
+    known = {node_id for node_id, (state, _) in states.items() if state == "quarantined"}
+    reason = f"given up by the {plan.kind.value} {plan.plan_id}"
+    _quarantine(connection, dict.fromkeys({*plan.quarantined} - known, reason), now_s)
 
 
 def _quarantine(connection: Connection, reasons: Mapping[NodeId, str], now_s: float) -> None:
@@ -75,7 +79,7 @@ def revise(
     holdings.reserve(connection, plan.cluster_id, plan.after, now_s)
     if plan.after is not None and plan.kind is not OperationKind.RELEASE:
         clusters.retarget(connection, plan.cluster_id, plan.after)
-    _quarantine(connection, _given_up(plan), now_s)
+    _give_up(connection, plan, now_s)
     revised = operations.replace_plan(connection, operation, plan)
     message = f"plan {plan.plan_id} in force"
     data = {"plan_id": plan.plan_id, "quarantined": list(plan.quarantined)}

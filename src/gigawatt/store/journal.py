@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy.exc import IntegrityError
 
-from gigawatt.errors import InputError
+from gigawatt.errors import InputError, UnknownIdError
 from gigawatt.ids import ClusterId, OperationId
 from gigawatt.interfaces.store import Event, OperationRecord, StepState
 from gigawatt.store.schema import events, evidence, step_journal
@@ -54,7 +55,11 @@ def add_evidence(
     document: Mapping[str, Any],
     now_s: float,
 ) -> None:
-    """Keep a JSON document with the cluster of an operation."""
+    """Keep a JSON document with the cluster of an operation.
+
+    Raises:
+        UnknownIdError: no such operation.
+    """
     row = {
         "cluster_id": operation.cluster_id,
         "operation_id": operation.operation_id,
@@ -62,7 +67,17 @@ def add_evidence(
         "at_s": now_s,
         "document": json.dumps(dict(document)),
     }
-    connection.execute(insert(evidence), row)
+    _insert(connection, evidence, row, operation)
+
+
+def _insert(
+    connection: Connection, table: Table, row: dict[str, Any], operation: OperationRecord | None
+) -> None:
+    try:
+        connection.execute(insert(table), row)
+    except IntegrityError as error:
+        assert operation is not None, "a row that names nothing cannot name what is not there"
+        raise UnknownIdError(f"no operation {operation.operation_id!r}") from error
 
 
 def read_evidence(connection: Connection, cluster_id: ClusterId) -> tuple[Mapping[str, Any], ...]:
@@ -81,7 +96,11 @@ def add_event(
     operation: OperationRecord | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append a line to the audit trail."""
+    """Append a line to the audit trail.
+
+    Raises:
+        UnknownIdError: no such operation.
+    """
     row = {
         "at_s": now_s,
         "cluster_id": None if operation is None else operation.cluster_id,
@@ -90,7 +109,7 @@ def add_event(
         "message": message,
         "data": json.dumps(dict(data or {})),
     }
-    connection.execute(insert(events), row)
+    _insert(connection, events, row, operation)
 
 
 def read_events(

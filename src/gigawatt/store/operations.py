@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import ClusterId, OperationId
@@ -19,8 +20,8 @@ Ours: Kubernetes gives a leader 15 s and renews every 2 s; here the fence, not t
 late worker out, so a lease only has to outlast a pause of the process, not to end soon.
 """
 
-_decoded = lru_cache(maxsize=32)(plan_from_json)
-"""Plans are immutable, so equal text may share one value."""
+_decoded = lru_cache(maxsize=8)(plan_from_json)
+"""Plans are immutable, so equal text may share one value; one of 500 nodes takes 5 MB."""
 
 
 def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
@@ -37,9 +38,9 @@ def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
     )
 
 
-def _locked_row(connection: Connection, operation_id: OperationId) -> Row:  # type: ignore[type-arg]
+def _row(connection: Connection, operation_id: OperationId, *, lock: bool = False) -> Row:  # type: ignore[type-arg]
     query = select(operations).where(operations.c.operation_id == operation_id)
-    row = connection.execute(query.with_for_update()).one_or_none()
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise UnknownIdError(f"no operation {operation_id!r}")
     return row
@@ -51,11 +52,7 @@ def get(connection: Connection, operation_id: OperationId) -> OperationRecord:
     Raises:
         UnknownIdError: no such operation.
     """
-    query = select(operations).where(operations.c.operation_id == operation_id)
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise UnknownIdError(f"no operation {operation_id!r}")
-    return _record(row)
+    return _record(_row(connection, operation_id))
 
 
 def open_operations(connection: Connection) -> tuple[OperationRecord, ...]:
@@ -103,7 +100,11 @@ def refuse_second(connection: Connection, cluster_id: ClusterId) -> None:
 def open_for(
     connection: Connection, plan: Plan, operation_id: OperationId, generation: int, now_s: float
 ) -> OperationRecord:
-    """Write the row of a new operation; its fence is the generation of its commit."""
+    """Write the row of a new operation; its fence is the generation of its commit.
+
+    Raises:
+        ConflictError: an operation of this id was opened before.
+    """
     row = {
         "operation_id": operation_id,
         "cluster_id": plan.cluster_id,
@@ -116,7 +117,10 @@ def open_for(
         "started_s": now_s,
         "error": "",
     }
-    connection.execute(insert(operations), row)
+    try:
+        connection.execute(insert(operations), row)
+    except IntegrityError as error:
+        raise ConflictError(f"operation {operation_id!r} was opened before") from error
     return OperationRecord(
         operation_id=operation_id,
         cluster_id=plan.cluster_id,
@@ -164,7 +168,7 @@ def take_over(
         UnknownIdError: no such operation.
     """
     generation = raise_generation(connection)
-    row = _locked_row(connection, operation_id)
+    row = _row(connection, operation_id, lock=True)
     if not row.is_open:
         raise ConflictError(f"operation {operation_id!r} has ended: {row.state}")
     if row.lease_worker not in {None, worker} and row.lease_expires_s > now_s:

@@ -129,6 +129,8 @@ tombstones = Table(
 """Entries that shall be absent. ``names_nic``: the entry names a NIC, so its node is not known
 here. Entry is JSON."""
 
+Index("tombstone_entry", tombstones.c.device_id, tombstones.c.entry_key)
+
 nodes = Table(
     "node",
     metadata,

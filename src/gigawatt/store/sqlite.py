@@ -10,7 +10,17 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    QueuePool,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
 
 from gigawatt.errors import ConflictError, DataError, GigawattError, StorageFullError
 from gigawatt.store import schema
@@ -56,7 +66,8 @@ def _engine(path: Path | None, busy_timeout_s: float) -> Engine:
             connect_args={"check_same_thread": False},
         )
     else:
-        engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=64)
+        url = URL.create("sqlite", database=str(path.resolve()))
+        engine = create_engine(url, pool_size=8, max_overflow=64)
     event.listen(engine, "connect", partial(_connected, busy_timeout_s))
     event.listen(engine, "begin", _begun)
     return engine

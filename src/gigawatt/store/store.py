@@ -59,7 +59,13 @@ class SqlStore:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.
         """
         with self._database.write() as connection:
-            return operations.take_over(connection, operation_id, worker, now_s)
+            operation = operations.take_over(connection, operation_id, worker, now_s)
+            message = f"worker {worker} carries on at generation {operation.generation}"
+            data = {"worker": worker, "generation": operation.generation}
+            journal.add_event(
+                connection, "taken_over", message, now_s, operation=operation, data=data
+            )
+            return operation
 
     def renew(self, operation: OperationRecord, worker: str, now_s: float) -> None:
         """Keep the lease alive.

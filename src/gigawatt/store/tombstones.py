@@ -1,6 +1,6 @@
 """Tombstones: entries that shall be absent and were not yet observed gone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select
@@ -10,6 +10,9 @@ from gigawatt.boundary.entries import (
     BmcRoute,
     ComputePort,
     Entry,
+    Export,
+    FileSystem,
+    Gateway,
     HostSlice,
     NetworkPort,
     PartitionMember,
@@ -22,57 +25,54 @@ from gigawatt.store.schema import tombstones
 _decoded = lru_cache(maxsize=1 << 14)(entry_from_json)
 
 
-def _node_of(entry: Entry) -> NodeId | None:
-    """The node that an entry names; None if it names none, or only a NIC of one."""
+def _named(entry: Entry) -> tuple[NodeId | None, bool]:
+    """The node that an entry names, and whether it names a NIC, which is of a node unknown here."""
     match entry:
         case NetworkPort() | BmcAccount() | BmcRoute() | HostSlice():
-            return entry.node_id
-        case _:
-            return None
+            return entry.node_id, False
+        case PartitionMember() | ComputePort():
+            return None, True
+        case Gateway() | FileSystem() | Export():
+            return None, False
 
 
 def bury(
     connection: Connection, cluster_id: ClusterId, entries: Sequence[Entry], generation: int
 ) -> None:
     """Write tombstones; one that is there already gets the new content and generation."""
-    rows = {
-        (entry.device, entry.key): {
+    rows = {}
+    for entry in entries:
+        node_id, names_nic = _named(entry)
+        rows[entry.device, entry.key] = {
             "cluster_id": cluster_id,
             "device_id": entry.device,
             "entry_key": entry.key,
-            "node_id": _node_of(entry),
-            "names_nic": isinstance(entry, PartitionMember | ComputePort),
+            "node_id": node_id,
+            "names_nic": names_nic,
             "entry": entry_to_json(entry),
             "generation": generation,
         }
-        for entry in entries
-    }
-    query = select(tombstones.c.device_id, tombstones.c.entry_key)
-    found = connection.execute(query.where(tombstones.c.cluster_id == cluster_id)).all()
-    _delete(connection, [(cluster_id, *key) for key in map(tuple, found) if key in rows])
+    if rows and has_any(connection, cluster_id):
+        mine = delete(tombstones).where(tombstones.c.cluster_id == cluster_id, *_ONE_ENTRY)
+        connection.execute(mine, _entry_rows(rows))
     if rows:
         connection.execute(insert(tombstones), list(rows.values()))
 
 
 def drop(connection: Connection, keys: Sequence[tuple[DeviceId, str]]) -> None:
-    """Remove the tombstones of (device, entry key) pairs, whoever's they are."""
-    wanted = set(keys)
-    found = connection.execute(
-        select(tombstones.c.cluster_id, tombstones.c.device_id, tombstones.c.entry_key)
-    )
-    _delete(connection, [(c, device, key) for c, device, key in found if (device, key) in wanted])
+    """Remove the tombstones of (device, entry key) pairs, of every cluster."""
+    if keys:
+        connection.execute(delete(tombstones).where(*_ONE_ENTRY), _entry_rows(keys))
 
 
-def _delete(connection: Connection, keys: Sequence[tuple[str, str, str]]) -> None:
-    if not keys:
-        return
-    statement = delete(tombstones).where(
-        tombstones.c.cluster_id == bindparam("of_cluster"),
-        tombstones.c.device_id == bindparam("on_device"),
-        tombstones.c.entry_key == bindparam("with_key"),
-    )
-    names = ("of_cluster", "on_device", "with_key")
-    connection.execute(statement, [dict(zip(names, key, strict=True)) for key in keys])
+_ONE_ENTRY = (
+    tombstones.c.device_id == bindparam("on_device"),
+    tombstones.c.entry_key == bindparam("with_key"),
+)
+
+
+def _entry_rows(keys: Iterable[tuple[DeviceId, str]]) -> list[dict[str, str]]:
+    return [{"on_device": device, "with_key": key} for device, key in keys]
 
 
 def has_any(connection: Connection, cluster_id: ClusterId) -> bool:

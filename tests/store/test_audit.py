@@ -1,0 +1,225 @@
+"""Goal: the auditor is silent on every sound store and says each thing that is wrong.
+
+Method: one store with a cluster in every stage of life; for each sentence one row is corrupted
+by raw SQL, and the auditor must say that sentence.
+"""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from gigawatt.errors import DataError
+from gigawatt.planner.plan import OperationKind
+from gigawatt.store.audit import audit_database
+from gigawatt.store.sqlite import open_store
+
+LAUNCH, GROW, SHRINK = OperationKind.LAUNCH, OperationKind.GROW, OperationKind.SHRINK
+REPLACE, RELEASE = OperationKind.REPLACE, OperationKind.RELEASE
+NOW_S = 100.0
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory, build):
+    """a: active; b: released, one tombstone; c: launching; d: released; e: stuck; f: failed."""
+    made = tmp_path_factory.mktemp("sound") / "store.db"
+    store = open_store(made)
+    targets = {
+        name: build.target(name, (2 * i, 2 * i + 1), number=i + 1)
+        for i, name in enumerate("abcdef")
+    }
+    for name in "abde":
+        build.launched(store, targets[name])
+    release = build.commit(store, RELEASE, targets["b"], None)
+    store.bury(release, [build.entries(targets["b"])[-1]], NOW_S)
+    store.finish(release, "done", {build.nodes[3]: "no answer"}, NOW_S)
+    build.commit(store, LAUNCH, None, targets["c"])
+    store.finish(build.commit(store, RELEASE, targets["d"], None), "done", {}, NOW_S)
+    store.finish(build.commit(store, RELEASE, targets["e"], None), "stuck", {}, NOW_S)
+    failed = build.commit(store, LAUNCH, None, targets["f"])
+    store.finish(store.begin_unwind(failed, "no", NOW_S), "unwound", {}, NOW_S)
+    store.close()
+    return made.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path, sound):
+    """A copy to corrupt."""
+    made = tmp_path / "store.db"
+    made.write_bytes(sound)
+    return made
+
+
+def test_a_sound_store_has_no_notes(path):
+    assert audit_database(path) == ()
+
+
+def test_an_empty_store_has_no_notes(tmp_path):
+    open_store(tmp_path / "store.db").close()
+    assert audit_database(tmp_path / "store.db") == ()
+
+
+def test_every_stage_of_every_change_has_no_notes(tmp_path, build):
+    path = tmp_path / "store.db"
+    store = open_store(path)
+    target = build.target()
+    build.launched(store, target)
+    for kind, nodes in ((GROW, (0, 1, 2)), (SHRINK, (0, 2)), (REPLACE, (0, 3))):
+        after = build.with_nodes(target, nodes)
+        operation = build.commit(store, kind, target, after)
+        assert audit_database(path) == ()
+        again = store.take_over(operation.operation_id, "w", NOW_S)
+        store.finish(again, "stuck", {}, NOW_S)
+        assert audit_database(path) == ()
+        store.finish(again, "done", {}, NOW_S)
+        assert audit_database(path) == ()
+        target = after
+    revised = build.commit(store, GROW, target, build.with_nodes(target, (0, 3, 4)))
+    after = build.with_nodes(target, (0, 3, 5))
+    store.revise(revised, build.plan(GROW, target, after, 0, quarantined=(build.nodes[4],)), NOW_S)
+    assert audit_database(path) == ()
+    turned = store.begin_unwind(revised, "no", NOW_S)
+    assert audit_database(path) == ()
+    store.finish(turned, "unwound", {}, NOW_S)
+    assert audit_database(path) == ()
+    store.close()
+
+
+ALLOCATION = "INSERT INTO allocation VALUES ('h-x', 0, 'clu_{}', 'held');"
+KEY = "INSERT INTO held_key VALUES ('p_key/ib0', 99, 'clu_{}', 'held', NULL);"
+
+CORRUPTIONS = [
+    ("UPDATE cluster SET is_ended = 1 WHERE name = 'a'", "cluster clu_a (active) has is_ended = 1"),
+    ("UPDATE cluster SET target = NULL WHERE name = 'a'", "(active) is live but has no target"),
+    (
+        "UPDATE cluster SET target = (SELECT max(target) FROM cluster) WHERE name = 'd'",
+        "cluster clu_d (released) has ended but still has a target",
+    ),
+    (
+        "UPDATE cluster SET tenant_id = 'ten_z' WHERE name = 'a'",
+        "cluster clu_a (active): tenant_id of its target is 'ten_x'",
+    ),
+    (
+        "DROP INDEX cluster_live_name; UPDATE cluster SET name = 'a' WHERE name = 'c'",
+        "tenant ten_x has 2 live clusters named 'a'",
+    ),
+    (
+        "DELETE FROM allocation WHERE cluster_id = 'clu_a' AND gpu = 3",
+        "cluster clu_a (active) does not hold all GPUs of its member",
+    ),
+    (
+        "UPDATE allocation SET state = 'tombstone' WHERE cluster_id = 'clu_a'",
+        "waits, but no tombstone of cluster clu_a (active) names it",
+    ),
+    (ALLOCATION.format("a"), "cluster clu_a (active) holds GPUs of node h-x without a reason"),
+    (ALLOCATION.format("d"), "cluster clu_d (released) holds GPUs of node h-x without a reason"),
+    (
+        "DELETE FROM held_key WHERE cluster_id = 'clu_a' AND pool_id = 'p_key/ib0'",
+        "cluster clu_a (active) does not hold its key p_key/ib0 1",
+    ),
+    (KEY.format("a"), "cluster clu_a (active) holds key p_key/ib0 99 without a reason"),
+    (KEY.format("f"), "cluster clu_f (failed) holds key p_key/ib0 99 without a reason"),
+    (
+        "UPDATE held_key SET state = 'tombstone', free_at_s = NULL WHERE cluster_id = 'clu_d'",
+        "waits for a tombstone of cluster clu_d (released), which has none",
+    ),
+    (
+        "UPDATE tombstone SET node_id = 'h-x'",
+        "waits, but no tombstone of cluster clu_b (released) names it",
+    ),
+    (
+        "DELETE FROM allocation WHERE cluster_id = 'clu_b'",
+        "names node h-su000-n03 of cluster clu_b (released), which no longer holds it",
+    ),
+    (
+        "UPDATE held_key SET free_at_s = NULL WHERE cluster_id = 'clu_d'",
+        "is cooling but free at None",
+    ),
+    (
+        "UPDATE held_key SET state = 'cooling', free_at_s = 5 WHERE cluster_id = 'clu_b'",
+        "cluster clu_b (released) has tombstones, but its keys do not wait for them",
+    ),
+    (
+        "UPDATE tombstone SET generation = 1000",
+        "is of generation 1000, the store at",
+    ),
+    (
+        "DROP INDEX operation_open; UPDATE operation SET is_open = 1 WHERE cluster_id = 'clu_e'",
+        "cluster clu_e (stuck) has 2 open operations",
+    ),
+    (
+        "UPDATE operation SET is_open = 0 WHERE cluster_id = 'clu_c'",
+        "(applying) has is_open = 0",
+    ),
+    (
+        "UPDATE operation SET finished_s = NULL WHERE cluster_id = 'clu_f'",
+        "(unwound) has finished_s = None",
+    ),
+    (
+        "UPDATE operation SET generation = 1000 WHERE cluster_id = 'clu_c'",
+        "and is at 1000, the store at",
+    ),
+    (
+        "UPDATE cluster SET phase = 'active' WHERE name = 'c'",
+        "cluster clu_c (active): its operations lead to launching",
+    ),
+    (
+        "UPDATE operation SET kind = 'grow' WHERE cluster_id = 'clu_c'",
+        "cluster clu_c (launching): its operations lead nowhere",
+    ),
+    (
+        "DELETE FROM tombstone; UPDATE cluster SET cluster_id = 'clu_z' WHERE name = 'd'",
+        "a row of table operation names a row of table cluster that is not there",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "sentence"), CORRUPTIONS)
+def test_each_corruption_is_said(path, sql, sentence):
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(sql)
+    notes = audit_database(path)
+    assert any(sentence in note for note in notes), "\n".join(notes)
+
+
+def test_a_damaged_index_is_said(path):
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'WHERE is_open = 1', 'WHERE is_open = 0')"
+            " WHERE name = 'operation_open'"
+        )
+    notes = audit_database(path)
+    assert any(note.startswith("the file is damaged: ") for note in notes), notes
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "other.db")) as raw, raw:
+        raw.execute("CREATE TABLE song (title TEXT)")
+    with pytest.raises(DataError, match=r"other\.db cannot be read as a store"):
+        audit_database(tmp_path / "other.db")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE cluster SET target = '{' WHERE name = 'a'",
+        "UPDATE cluster SET target = '{}' WHERE name = 'a'",
+        "UPDATE cluster SET target = '[]' WHERE name = 'a'",
+        "UPDATE operation SET state = 'paused'",
+        "UPDATE operation SET kind = 'paint'",
+    ],
+)
+def test_a_row_that_does_not_read_is_refused(path, sql):
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute(sql)
+    with pytest.raises(DataError, match=r"store\.db cannot be read as a store"):
+        audit_database(path)
+
+
+def test_the_auditor_reads_targets_without_the_codec(path):
+    """Targets stay plain JSON objects with the fields that the auditor reads."""
+    with closing(sqlite3.connect(path)) as raw:
+        (text,) = raw.execute("SELECT target FROM cluster WHERE name = 'a'").fetchone()
+    assert {"members", "keys", "fabric_id", "site_id", "pool_id"} <= json.loads(text).keys()
