@@ -6,6 +6,7 @@ per (rack, NVLink domain); oracle two tries every set of nodes of a tiny fleet. 
 optimum per level is printed and must be 1 in every single case.
 """
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -75,7 +76,7 @@ def random_free(rng: Random, fleet: Fleet) -> np.ndarray:
 
 def random_case(seed: int, node_count_max: int, wanted_max: int) -> Case:
     """A request with a random mix of constraints; the nodes of ``near`` are busy, as they are."""
-    rng = Random(seed)
+    rng = Random(seed)  # noqa: S311 - a seeded test, not a secret
     fleet = random_fleet(rng, node_count_max)
     free = random_free(rng, fleet)
     segment = rng.choice([None, None, None, 2, 3])
@@ -319,7 +320,9 @@ class Tally:
             f"{level} {ours / max(1, optimum):.4f}"
             for level, ours, optimum in zip(LEVELS, self.ours, self.optimum, strict=True)
         )
-        print(f"\n{name}: {self.placed} placed, {self.refused} refused; ratio to optimum: {ratios}")
+        sys.stdout.write(
+            f"\n{name}: {self.placed} placed, {self.refused} refused; ratio to optimum: {ratios}\n"
+        )
         assert not self.wrong, "\n".join(self.wrong[:10])
         assert self.placed > 0
         assert self.refused > 0

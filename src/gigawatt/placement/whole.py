@@ -7,9 +7,9 @@ import numpy as np
 
 from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.intent.request import ClusterRequest, Level
+from gigawatt.placement.choose import find
 from gigawatt.placement.index import FleetIndex
 from gigawatt.placement.knapsack import Cost
-from gigawatt.placement.choose import find
 from gigawatt.placement.search import Choice, profiles
 from gigawatt.placement.shape import Shape
 from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, usable_nodes
@@ -25,6 +25,10 @@ class Ask:
     request: ClusterRequest
     caps: Caps
     near: Near
+
+    def asking(self, request: ClusterRequest) -> "Ask":
+        """The same question with another request."""
+        return replace(self, request=request, caps=Caps.of(request))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,17 +72,18 @@ def free_nodes(ask: Ask, shape: Shape) -> Mask:
     return usable
 
 
-def _nodes_by_pod(ask: Ask, supply: Supply) -> I64:
-    """int64[P]: rank of each pod in nodes."""
+def pod_ranks(ask: Ask, by_leaf: I64, unit: int = 1) -> I64:
+    """int64[P]: rank of each pod in units, from the ranks of its leaf groups (int64[L+1])."""
     parent = ask.fleet.leaf_groups.pod
-    total = np.bincount(parent, supply.leaf_nodes[:-1], minlength=len(ask.fleet.pods))
-    return np.minimum(total.astype(np.int64), ask.caps.pod)
+    total = np.bincount(parent, by_leaf[:-1], minlength=len(ask.fleet.pods))
+    ranks: I64 = np.minimum(total.astype(np.int64), ask.caps.pod // unit)
+    return ranks
 
 
 def _pods_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
     table = profiles(ask.index, supply, pods)
     nodes = supply.shape.node_count + ask.request.spare_count
-    fits = (table.total >= units) & (_nodes_by_pod(ask, supply)[pods] >= nodes)
+    fits = (table.total >= units) & (pod_ranks(ask, supply.leaf_nodes)[pods] >= nodes)
     rows = np.flatnonzero(fits)
     leaf_count = (table.units[rows] < units).sum(axis=1)
     keys = (rows, table.total[rows], leaf_count, ~table.is_near[rows])
@@ -154,7 +159,7 @@ def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
         return None
     if ask.request.keep_together is not Level.FABRIC and not is_one_node:
         return _find_contained(ask, supply, pods, units)
-    if int(_nodes_by_pod(ask, supply)[pods].sum()) < nodes:
+    if int(pod_ranks(ask, supply.leaf_nodes)[pods].sum()) < nodes:
         return None
     choice = find(profiles(ask.index, supply, pods), units)
     return None if choice is None else Found(supply, choice)
