@@ -57,7 +57,8 @@ def why_here(ask: Ask, found: Found) -> tuple[str, ...]:
 
 def why_type(ask: Ask, shape: Shape) -> tuple[str, ...]:
     """Reason for the type, when the request left it open."""
-    if ask.request.gpu_type is not None:
+    is_only = len({node_type.gpu_type for node_type in ask.fleet.node_types}) == 1
+    if ask.request.gpu_type is not None or is_only:
         return ()
     node_type = ask.fleet.node_types[shape.type_index]
     price = format_usd(node_type.price_micro_usd_per_gpu_hour)

@@ -37,7 +37,8 @@ def _smaller(ask: Ask, shape: Shape) -> int:
     whole = 0 if shape.slice_gpu_count else largest_node_count(ask, shape) * per_node
     if whole or shape.unit_node_count > 1 or shape.whole_domains:
         return whole
-    for size in reversed([s for s in slice_sizes(per_node) if s < min(per_node, ask.request.gpu_count)]):
+    limit = min(per_node, ask.request.gpu_count)
+    for size in reversed([size for size in slice_sizes(per_node) if size < limit]):
         if answer(ask, Shape(shape.type_index, 0, size, 1, whole_domains=False)) is not None:
             return size
     return 0
