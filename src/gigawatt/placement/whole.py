@@ -159,11 +159,10 @@ def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
 def find_whole(ask: Ask, shape: Shape) -> Found | None:
     """The best choice for whole nodes of one type over all fabrics, or None."""
     free = free_nodes(ask, shape)
-    fabrics = np.unique(ask.fleet.fabric_of_node[ask.fleet.nodes.type == shape.type_index])
     best: tuple[tuple[bool, tuple[int, int, int]], Found] | None = None
     for unit_shape in unit_shapes(ask, shape):
         supply = count_supply(ask.fleet, ask.index, free, (unit_shape, ask.caps, ask.near))
-        for fabric in fabrics.tolist():
+        for fabric in ask.index.fabrics_of_type[shape.type_index]:
             found = _find_in_fabric(ask, supply, fabric)
             if found is None:
                 continue
