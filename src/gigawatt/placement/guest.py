@@ -4,13 +4,17 @@ Source: ours; best fit on the buddy scheme of Knuth, TAOCP vol. 1, section 2.5.
 """
 
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
-from gigawatt.fleet.model import I64, U16, Fleet
+from gigawatt.fleet.model import I64, U16
 from gigawatt.fleet.slices import aligned_masks, slice_sizes
-from gigawatt.placement.index import FleetIndex
-from gigawatt.placement.supply import Mask, Near
+from gigawatt.intent.request import Level
+from gigawatt.placement.members import CapCounter
+from gigawatt.placement.shape import Shape
+from gigawatt.placement.supply import Mask
+from gigawatt.placement.whole import Ask
 
 
 @lru_cache(maxsize=128)
@@ -36,48 +40,55 @@ def best_slices(gpu_count: int, size: int) -> tuple[I64, I64]:
     return block_of, slice_of
 
 
-def choose_slices(
-    fleet: Fleet, index: FleetIndex, masks: U16, near: Near, want: tuple[int, int, int]
-) -> list[tuple[int, int]]:
-    """Nodes and GPU masks for one guest and its spares, on different nodes of one fabric.
+def choose_slices(ask: Ask, masks: U16, shape: Shape) -> list[tuple[int, int]]:
+    """Nodes and GPU masks for one guest and its spares, on different nodes.
 
     Groups of ``near`` come first; then the tightest free block, the leaf group with the fewest
     whole free nodes, the node with the fewest free GPUs, and the lowest row.
 
     Args:
-        fleet: what exists.
-        index: its index.
+        ask: the question; ``keep_together`` and the caps bind guest and spares together.
         masks: uint16[N], free GPUs of the nodes that may be used, 0 elsewhere.
-        near: groups of an existing cluster.
-        want: GPUs of the node type, GPUs of the slice, and how many slices (1 + spares).
+        shape: the slice.
 
     Returns:
-        as many (node, GPU mask) as wanted, or fewer when no more fit.
+        (node, GPU mask) of the guest and then of its spares, or fewer when no more fit.
     """
-    gpu_count, size, count = want
-    block_of, slice_of = best_slices(gpu_count, size)
+    fleet, leaf_of_node, near = ask.fleet, ask.index.leaf_of_node, ask.near
+    gpu_count = fleet.node_types[shape.type_index].gpu_count
+    block_of, slice_of = best_slices(gpu_count, shape.slice_gpu_count)
     rows = np.flatnonzero(masks)
     rows = rows[block_of[masks[rows]] > 0]
-    if not len(rows):
-        return []
-    leaf, pod, fabric = (
-        index.leaf_of_node[rows],
-        fleet.pod_of_node[rows],
-        fleet.fabric_of_node[rows],
-    )
     is_whole: Mask = masks == fleet.full_gpu_mask_of_node
-    whole_in_leaf = np.bincount(index.leaf_of_node, is_whole, minlength=len(fleet.leaf_groups))
-    gpus = np.bitwise_count(masks[rows])
-    keys = (rows, gpus, whole_in_leaf[leaf], block_of[masks[rows]])
-    affinity = (~near.leaf[leaf], ~near.pod[pod], ~near.fabric[fabric])
+    whole_in_leaf = np.bincount(leaf_of_node, is_whole, minlength=len(fleet.leaf_groups))
+    leaf = leaf_of_node[rows]
+    state = masks[rows]
+    keys = (rows, np.bitwise_count(state), whole_in_leaf[leaf], block_of[state])
+    affinity = (
+        ~near.leaf[leaf],
+        ~near.pod[fleet.pod_of_node[rows]],
+        ~near.fabric[fleet.fabric_of_node[rows]],
+    )
     rows = rows[np.lexsort((*keys, *affinity))]
-    rows = rows[fleet.fabric_of_node[rows] == _fabric_for(fleet, rows, count)]
-    return [(int(row), int(slice_of[masks[row]])) for row in rows[:count]]
+    return [(row, int(slice_of[masks[row]])) for row in _together(ask, rows)]
 
 
-def _fabric_for(fleet: Fleet, rows: I64, count: int) -> int:
-    """The first fabric in the order of rows that has room for all; else that of the first row."""
-    fabrics = fleet.fabric_of_node[rows]
-    room = np.bincount(fabrics, minlength=len(fleet.fabrics))
-    enough = room[fabrics] >= count
-    return int(fabrics[int(np.argmax(enough))])
+def _together(ask: Ask, rows: I64) -> list[int]:
+    """The first of the nodes given, and its spares, in one group of the level to stay in."""
+    count = 1 + ask.request.spare_count
+    columns: dict[Level, I64] = {
+        Level.NODE: np.arange(len(ask.fleet.nodes)),
+        Level.NVLINK_DOMAIN: ask.index.domain_of_node,
+        Level.LEAF_GROUP: ask.index.leaf_of_node,
+        Level.POD: ask.fleet.pod_of_node.astype(np.int64),
+        Level.FABRIC: ask.fleet.fabric_of_node.astype(np.int64),
+    }
+    groups = columns[ask.request.keep_together][rows]
+    for group in dict.fromkeys(groups.tolist()):
+        inside = rows[groups == group]
+        if len(inside) >= count:
+            counter = CapCounter(ask.fleet, ask.index, ask.caps)
+            taken = list(islice((row for row in inside.tolist() if counter.take(row)), count))
+            if len(taken) == count:
+                return taken
+    return []

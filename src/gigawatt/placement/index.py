@@ -26,6 +26,7 @@ class FleetIndex:
         domains_of_leaf: int64[L, E], domains of each leaf group, padded with D; empty when flat.
         rack_of_domain, leaf_of_rack: int64, meaningful when ``is_domain_in_rack``.
         domain_of_rack: int64, meaningful when ``is_rack_in_domain``.
+        fabrics_of_type: fabrics that have nodes of each node type, ascending.
         is_flat: every domain has one node at most.
         is_domain_in_rack: no domain straddles racks and no rack straddles leaf groups.
         is_rack_in_domain: no rack straddles domains.
@@ -42,6 +43,7 @@ class FleetIndex:
     rack_of_domain: I64
     leaf_of_rack: I64
     domain_of_rack: I64
+    fabrics_of_type: tuple[tuple[int, ...], ...]
     is_flat: bool
     is_domain_in_rack: bool
     is_rack_in_domain: bool
@@ -94,6 +96,10 @@ def index_fleet(fleet: Fleet) -> FleetIndex:
         rack_of_domain=rack_of_domain,
         leaf_of_rack=leaf_of_rack,
         domain_of_rack=domain_of_rack,
+        fabrics_of_type=tuple(
+            tuple(np.unique(fleet.fabric_of_node[fleet.nodes.type == row]).tolist())
+            for row in range(len(fleet.node_types))
+        ),
         is_flat=is_flat,
         is_domain_in_rack=is_domain_in_rack and is_rack_in_leaf,
         is_rack_in_domain=is_rack_in_domain,

@@ -7,7 +7,7 @@ import numpy as np
 from gigawatt.fleet.model import I64, Fleet
 from gigawatt.placement.index import FleetIndex
 from gigawatt.placement.search import Choice, Pick, domain_prefix
-from gigawatt.placement.supply import NO_CAP, Supply
+from gigawatt.placement.supply import NO_CAP, Caps, Supply
 
 
 def _allot(supply: Supply, choice: Choice, unit_count: int) -> list[tuple[Pick, int]]:
@@ -96,15 +96,14 @@ def choose_members(fleet: Fleet, index: FleetIndex, supply: Supply, choice: Choi
     return rank_order(fleet, nodes)
 
 
-class _Room:
-    """What the caps still allow around the members; counts down as spares are taken."""
+class CapCounter:
+    """Nodes taken per rack, leaf group and pod, held against the caps."""
 
-    def __init__(self, fleet: Fleet, index: FleetIndex, supply: Supply, members: list[int]) -> None:
-        self._caps = supply.caps
+    def __init__(self, fleet: Fleet, index: FleetIndex, caps: Caps) -> None:
+        """Start with nothing taken."""
+        self._caps = caps
         self._groups = (index.rack_of_node, index.leaf_of_node, fleet.pod_of_node)
         self._used: tuple[dict[int, int], ...] = ({}, {}, {})
-        for node in members:
-            self.take(node)
 
     def take(self, node: int) -> bool:
         """Count a node in, if every cap allows it."""
@@ -147,13 +146,15 @@ def choose_spares(
             leaf,
         ),
     )
-    room = _Room(fleet, index, supply, members)
+    counter = CapCounter(fleet, index, supply.caps)
+    for member in members:
+        counter.take(member)
     spares: list[int] = []
     for leaf in order:
         in_leaf = index.node_order[index.leaf_start[leaf] : index.leaf_start[leaf + 1]]
         for node in in_leaf[free[in_leaf]].tolist():
             if len(spares) == spare_count:
                 return spares
-            if room.take(node):
+            if counter.take(node):
                 spares.append(node)
     return spares

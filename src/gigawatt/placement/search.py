@@ -40,10 +40,13 @@ class Choice:
     """Where the units come from: the cost in new groups, and leaf groups that give enough.
 
     The domain figure is 0 where every domain is one node, since it is then the same everywhere.
+    ``most_with_fewer`` is the evidence: the most units with one new pod less, and with one new
+    leaf group less in as many pods; -1 where there is nothing less.
     """
 
     cost: Cost
     picks: tuple[Pick, ...]
+    most_with_fewer: tuple[int, int] = (-1, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,7 @@ def fewest_pods(table: Profiles, unit_count: int) -> int | None:
 
 
 def top_rows(values: I64, total: I64, count: int) -> I64:
-    """Rows of the ``count`` largest values (>= 1), ties to the least free in all, then the lowest row."""
+    """Rows of the ``count`` (>= 1) largest values, ties to the least total, then the lowest row."""
     if len(values) > 4 * count:
         rows = np.flatnonzero(values >= np.partition(values, -count)[-count])
     else:
@@ -154,7 +157,7 @@ def _leaf_items(
 
 
 @dataclass(frozen=True, slots=True)
-class _PodUse:
+class PodUse:
     """A pod that is used, with what it costs and gives."""
 
     row: int
@@ -162,24 +165,37 @@ class _PodUse:
     units: int
 
 
-def _uses(rows: Sequence[int], filled: Table, budget: Cost) -> list[_PodUse]:
+def _uses(rows: Sequence[int], filled: Table, budget: Cost) -> list[PodUse]:
     return [
-        _PodUse(row, filled.items[item][number].cost, filled.items[item][number].units)
+        PodUse(row, filled.items[item][number].cost, filled.items[item][number].units)
         for item, (row, number) in enumerate(zip(rows, filled.trace(budget), strict=True))
         if number >= 0
     ]
 
 
-def fewest_leaves(table: Profiles, unit_count: int, pod_count: int) -> list[_PodUse]:
-    """Pods to use and new leaf groups in each, fewest in all within ``pod_count`` new pods."""
+def most_in_pods(table: Profiles, pod_count: int) -> int:
+    """Most units in the near pods and ``pod_count`` others; -1 when ``pod_count`` is below 0."""
+    if pod_count < 0:
+        return -1
+    fresh = np.sort(table.total[~table.is_near])[::-1]
+    return int(table.total[table.is_near].sum() + fresh[:pod_count].sum())
+
+
+def fewest_leaves(table: Profiles, unit_count: int, pod_count: int) -> tuple[list[PodUse], int]:
+    """Pods to use and new leaf groups in each, fewest in all within ``pod_count`` new pods.
+
+    Returns:
+        the uses, and the most units with one leaf group less (-1 when none is needed).
+    """
     limit = _upper_leaf_count(table, unit_count, pod_count)
     rows, items = _leaf_items(table, pod_count, limit)
     filled = fill(items, (pod_count, limit, 0))
     leaf_count = int(np.searchsorted(filled.best[pod_count, :, 0], unit_count))
-    return _uses(rows, filled, (pod_count, leaf_count, 0))
+    fewer = int(filled.best[pod_count, leaf_count - 1, 0]) if leaf_count else -1
+    return _uses(rows, filled, (pod_count, leaf_count, 0)), fewer
 
 
-def leaves_of_use(table: Profiles, use: _PodUse) -> list[int]:
+def leaves_of_use(table: Profiles, use: PodUse) -> list[int]:
     """Leaf groups behind a pod's use: the near ones and its largest new ones."""
     count = int(table.near_leaf_count[use.row]) + use.cost[1]
     leaves = table.leaves[use.row, :count].tolist()

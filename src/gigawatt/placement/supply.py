@@ -122,7 +122,8 @@ def usable_nodes(
 
 def _count(groups: I64, length: int, weights: I64 | None = None) -> I64:
     """Sum of weights by group; exact, since float64 holds integers below 2**53."""
-    return np.bincount(groups, weights, minlength=length).astype(np.int64)
+    total: I64 = np.bincount(groups, weights, minlength=length).astype(np.int64)
+    return total
 
 
 def _rank_by_leaf(fleet: Fleet, index: FleetIndex, domain_units: I64, caps: Caps, unit: int) -> I64:
@@ -135,7 +136,8 @@ def _rank_by_leaf(fleet: Fleet, index: FleetIndex, domain_units: I64, caps: Caps
     else:
         parent = fleet.nvlink_domains.leaf_group.astype(np.int64)
         leaves = _count(parent, leaf_count, domain_units)
-    return np.minimum(leaves, caps.leaf_group // unit)
+    rank: I64 = np.minimum(leaves, caps.leaf_group // unit)
+    return rank
 
 
 def _free_by_domain(fleet: Fleet, index: FleetIndex, free: Mask, caps: Caps) -> I64:
@@ -151,7 +153,8 @@ def _free_by_domain(fleet: Fleet, index: FleetIndex, free: Mask, caps: Caps) -> 
 def _units_of_domains(index: FleetIndex, nodes: I64, shape: Shape) -> I64:
     if shape.whole_domains:
         size = shape.unit_node_count
-        return ((nodes == size) & (index.domain_size == size)).astype(np.int64)
+        is_whole: Mask = (nodes == size) & (index.domain_size == size)
+        return is_whole.astype(np.int64)
     units: I64 = nodes // shape.unit_node_count
     return units
 

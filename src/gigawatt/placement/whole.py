@@ -9,7 +9,6 @@ from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.placement.choose import find
 from gigawatt.placement.index import FleetIndex
-from gigawatt.placement.knapsack import Cost
 from gigawatt.placement.search import Choice, profiles
 from gigawatt.placement.shape import Shape
 from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, usable_nodes
@@ -26,6 +25,10 @@ class Ask:
     caps: Caps
     near: Near
 
+    def asking(self, request: ClusterRequest) -> "Ask":
+        """The same question with another request."""
+        return replace(self, request=request, caps=Caps.of(request))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -37,12 +40,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Container:
-    """One group that could hold the whole request.
+    """One group that holds the whole request: its pod, and its nodes (bool[N])."""
 
-    Fields: the least cost that a choice inside it can have, its pod, its nodes (bool[N]).
-    """
-
-    bound: Cost
     pod: int
     nodes: Mask
 
@@ -68,27 +67,29 @@ def free_nodes(ask: Ask, shape: Shape) -> Mask:
     return usable
 
 
-def _nodes_by_pod(ask: Ask, supply: Supply) -> I64:
-    """int64[P]: rank of each pod in nodes."""
+def pod_ranks(ask: Ask, by_leaf: I64, unit: int = 1) -> I64:
+    """int64[P]: rank of each pod in units, from the ranks of its leaf groups (int64[L+1])."""
     parent = ask.fleet.leaf_groups.pod
-    total = np.bincount(parent, supply.leaf_nodes[:-1], minlength=len(ask.fleet.pods))
-    return np.minimum(total.astype(np.int64), ask.caps.pod)
+    total = np.bincount(parent, by_leaf[:-1], minlength=len(ask.fleet.pods))
+    ranks: I64 = np.minimum(total.astype(np.int64), ask.caps.pod // unit)
+    return ranks
 
 
-def _pods_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
+def _find_in_one_pod(ask: Ask, supply: Supply, pods: I64, units: int) -> Found | None:
+    """The best choice inside one pod: each near one by itself, then the best of all others."""
     table = profiles(ask.index, supply, pods)
     nodes = supply.shape.node_count + ask.request.spare_count
-    fits = (table.total >= units) & (_nodes_by_pod(ask, supply)[pods] >= nodes)
-    rows = np.flatnonzero(fits)
-    leaf_count = (table.units[rows] < units).sum(axis=1)
-    keys = (rows, table.total[rows], leaf_count, ~table.is_near[rows])
-    for at in np.lexsort(keys).tolist():
-        pod = int(pods[rows[at]])
-        bound = (int(not table.is_near[rows[at]]), int(leaf_count[at]), 0)
-        yield Container(bound, pod, ask.fleet.pod_of_node == pod)
+    fits = (table.total >= units) & (pod_ranks(ask, supply.leaf_nodes)[pods] >= nodes)
+    candidates = [np.array([pod]) for pod in pods[fits & table.is_near].tolist()]
+    # Among pods that each suffice, the search opens one only.
+    candidates += [pods[fits & ~table.is_near]]
+    choices = [find(profiles(ask.index, supply, some), units) for some in candidates if len(some)]
+    best = min((choice for choice in choices if choice), key=lambda c: c.cost, default=None)
+    return Found(supply, best) if best else None
 
 
-def _leaves_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
+def _best_leaf(ask: Ask, supply: Supply, pods: I64, units: int) -> Container | None:
+    """The leaf group that holds all at the least cost, then the tightest."""
     near, pod_of_leaf = ask.near, ask.fleet.leaf_groups.pod
     nodes = supply.shape.node_count + ask.request.spare_count
     fits = (supply.leaf_units[:-1] >= units) & (supply.leaf_nodes[:-1] >= nodes)
@@ -96,16 +97,16 @@ def _leaves_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> It
     running = np.cumsum(supply.domain_gains[rows], axis=1)
     near_count = near.domain[supply.domain_rows[rows]].sum(axis=1)
     opened = np.maximum((running < units).sum(axis=1) + 1 - near_count, 0)
-    if ask.index.is_flat:
-        opened[:] = 0
+    if not len(rows):
+        return None
     is_new, is_new_pod = ~near.leaf[rows], ~near.pod[pod_of_leaf[rows]]
-    for at in np.lexsort((rows, supply.leaf_units[rows], opened, is_new, is_new_pod)).tolist():
-        bound = (int(is_new_pod[at]), int(is_new[at]), int(opened[at]))
-        leaf = int(rows[at])
-        yield Container(bound, int(pod_of_leaf[leaf]), ask.index.leaf_of_node == leaf)
+    order = np.lexsort((rows, supply.leaf_units[rows], opened, is_new, is_new_pod))
+    leaf = int(rows[order[0]])
+    return Container(int(pod_of_leaf[leaf]), ask.index.leaf_of_node == leaf)
 
 
-def _domains_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
+def _best_domain(ask: Ask, supply: Supply, pods: I64, units: int) -> Container | None:
+    """The NVLink domain that holds all at the least cost, then the tightest."""
     near, fleet = ask.near, ask.fleet
     nodes = supply.shape.node_count + ask.request.spare_count
     most = min(ask.caps.leaf_group, ask.caps.pod)
@@ -116,31 +117,26 @@ def _domains_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> I
     is_new = ~near.domain[rows]
     is_new_leaf, is_new_pod = ~near.leaf[leaf_of_domain[rows]], ~near.pod[pod_of_domain[rows]]
     keys = (rows, supply.domain_nodes[rows], is_new, is_new_leaf, is_new_pod)
-    for at in np.lexsort(keys).tolist():
-        domain = int(rows[at])
-        bound = (int(is_new_pod[at]), int(is_new_leaf[at]), int(is_new[at]))
-        yield Container(bound, int(pod_of_domain[domain]), ask.index.domain_of_node == domain)
-
-
-CONTAINERS = {
-    Level.NVLINK_DOMAIN: _domains_as_containers,
-    Level.LEAF_GROUP: _leaves_as_containers,
-    Level.POD: _pods_as_containers,
-}
+    if not len(rows):
+        return None
+    domain = int(rows[np.lexsort(keys)[0]])
+    return Container(int(pod_of_domain[domain]), ask.index.domain_of_node == domain)
 
 
 def _find_contained(ask: Ask, supply: Supply, pods: I64, units: int) -> Found | None:
     """The best choice inside one group of the level that the request must stay in."""
-    best: Found | None = None
-    for box in CONTAINERS[ask.request.keep_together](ask, supply, pods, units):
-        if best is not None and box.bound >= best.choice.cost:
-            break
-        inside = supply.free & box.nodes
-        narrowed = count_supply(ask.fleet, ask.index, inside, (supply.shape, ask.caps, ask.near))
-        choice = find(profiles(ask.index, narrowed, np.array([box.pod])), units)
-        if choice is not None and (best is None or choice.cost < best.choice.cost):
-            best = Found(narrowed, choice)
-    return best
+    level = ask.request.keep_together
+    if level is Level.POD:
+        return _find_in_one_pod(ask, supply, pods, units)
+    containers = _best_domain if level is Level.NVLINK_DOMAIN else _best_leaf
+    best = containers(ask, supply, pods, units)
+    if best is None:
+        return None
+    inside = supply.free & best.nodes
+    narrowed = count_supply(ask.fleet, ask.index, inside, (supply.shape, ask.caps, ask.near))
+    choice = find(profiles(ask.index, narrowed, np.array([best.pod])), units)
+    assert choice is not None, "a group that fits by rank holds no choice"
+    return Found(narrowed, choice)
 
 
 def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
@@ -154,7 +150,7 @@ def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
         return None
     if ask.request.keep_together is not Level.FABRIC and not is_one_node:
         return _find_contained(ask, supply, pods, units)
-    if int(_nodes_by_pod(ask, supply)[pods].sum()) < nodes:
+    if int(pod_ranks(ask, supply.leaf_nodes)[pods].sum()) < nodes:
         return None
     choice = find(profiles(ask.index, supply, pods), units)
     return None if choice is None else Found(supply, choice)
@@ -163,11 +159,10 @@ def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
 def find_whole(ask: Ask, shape: Shape) -> Found | None:
     """The best choice for whole nodes of one type over all fabrics, or None."""
     free = free_nodes(ask, shape)
-    fabrics = np.unique(ask.fleet.fabric_of_node[ask.fleet.nodes.type == shape.type_index])
     best: tuple[tuple[bool, tuple[int, int, int]], Found] | None = None
     for unit_shape in unit_shapes(ask, shape):
         supply = count_supply(ask.fleet, ask.index, free, (unit_shape, ask.caps, ask.near))
-        for fabric in fabrics.tolist():
+        for fabric in ask.index.fabrics_of_type[shape.type_index]:
             found = _find_in_fabric(ask, supply, fabric)
             if found is None:
                 continue
