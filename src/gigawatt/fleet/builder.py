@@ -1,19 +1,20 @@
 """Builds fleets out of blocks: one block is one compute fabric full of one type of node.
 
 A block is wired rail-optimised: NIC r of every node of a leaf group goes to the group's leaf
-switch r. Leaves of one rail meet in the pod's spine switches of that rail; spines of all pods
-meet in the core. With one pod there is no core tier. Switch counts follow from the radix without
-oversubscription (uplinks = downlinks), as NVIDIA's reference scalable units do.
+switch r. Leaves of one rail meet in the pod's spine switches of that rail; like-placed spines of
+all pods meet in the core, so that any two pods share core switches. With one pod there is no core
+tier. Switch counts follow from the radix without oversubscription (uplinks = downlinks) unless a
+leaf has more nodes than half its ports. See ``fleet.block`` for the counts.
 
 Source: NVIDIA DGX SuperPOD reference architecture (32-node scalable unit, 8 rails, radix 64).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gigawatt.errors import InputError
+from gigawatt.fleet.block import BlockShape, BlockSpec, block_shape, ceil_div, check_block
 from gigawatt.fleet.model import (
     I32,
     TIERS,
@@ -36,76 +37,17 @@ from gigawatt.fleet.model import (
     Tier,
 )
 
+__all__ = ["BMC_NETWORK", "BlockSpec", "build_fleet"]
+
 BMC_NETWORK = 0x64400000
 """100.64.0.0/10 (RFC 6598, shared address space): BMC addresses are drawn from it in node order."""
+BMC_ADDRESSES_MAX = (1 << 22) - 16
+"""Addresses of a /10, less its first ten and its end."""
+MAC_BASE = 0x0200_0000_0000
+"""Made-up MACs of RoCE NICs: locally administered (IEEE 802, bit 1 of the first octet)."""
 GUID_BASE_NIC = 0x0002_C903_0010_0000
 GUID_BASE_SWITCH = 0x0002_C902_0000_0000
 """Made-up GUIDs under the vendor prefix 0002c9 (IEEE OUI of Mellanox), as simulators use."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSpec:
-    """One block; see the module docstring.
-
-    Fields:
-        site_id, country: where; blocks may share a site (country ISO 3166-1 alpha-2).
-        hall_id: hall of the block; blocks may share a hall.
-        node_type: what every node is.
-        node_count: >= 1; the last groups may be partly filled.
-        node_prefix: nodes are called PREFIX-SU-NUMBER.
-        fabric_id, fabric_kind: the block's compute fabric.
-        nodes_per_rack, nodes_per_domain: a domain never straddles racks or leaf groups.
-        nodes_per_leaf_group: a multiple of nodes_per_rack and of nodes_per_domain.
-        leaf_groups_per_pod: >= 1.
-        radix: switch ports of every switch.
-        storage_bytes: capacity of the site's file system that the block adds.
-        racks_per_row: floor grid.
-    """
-
-    site_id: str
-    country: str
-    hall_id: str
-    node_type: NodeType
-    node_count: int
-    node_prefix: str
-    fabric_id: str
-    fabric_kind: FabricKind = FabricKind.INFINIBAND
-    nodes_per_rack: int = 4
-    nodes_per_domain: int = 1
-    nodes_per_leaf_group: int = 32
-    leaf_groups_per_pod: int = 8
-    radix: int = 64
-    storage_bytes: int = 0
-    racks_per_row: int = 20
-
-
-def _check(spec: BlockSpec) -> None:
-    per_group = spec.nodes_per_leaf_group
-    wrong = [
-        sentence
-        for is_wrong, sentence in (
-            (spec.node_count < 1, f"node_count is {spec.node_count}, wanted >= 1"),
-            (
-                per_group % spec.nodes_per_rack > 0,
-                f"{per_group} nodes a leaf group is not a multiple of {spec.nodes_per_rack} a rack",
-            ),
-            (
-                spec.nodes_per_rack % spec.nodes_per_domain > 0,
-                f"{spec.nodes_per_rack} nodes a rack; a domain has {spec.nodes_per_domain}",
-            ),
-            (
-                per_group > spec.radix,
-                f"nodes_per_leaf_group {per_group} is more than the radix {spec.radix}",
-            ),
-        )
-        if is_wrong
-    ]
-    if wrong:
-        raise InputError(f"block {spec.fabric_id!r}: " + "; ".join(wrong))
-
-
-def _ceil(a: int, b: int) -> int:
-    return -(-a // b)
 
 
 class _Columns:
@@ -131,32 +73,6 @@ class _Columns:
         return tuple(self.ids.get(table, ()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Counts that follow from a block's spec."""
-
-    groups: int
-    pods: int
-    rails: int
-    uplinks: int
-    spines_per_rail: int
-    cores: int
-
-    @classmethod
-    def of(cls, spec: BlockSpec) -> "_Shape":
-        groups = _ceil(spec.node_count, spec.nodes_per_leaf_group)
-        pods = _ceil(groups, spec.leaf_groups_per_pod)
-        rails = spec.node_type.nic_count
-        uplinks = min(spec.nodes_per_leaf_group, spec.radix - spec.nodes_per_leaf_group)
-        leaves_per_rail = min(groups, spec.leaf_groups_per_pod)
-        down = spec.radix if pods == 1 else spec.radix // 2
-        # One group needs no spine: its rails meet inside the nodes.
-        spines = _ceil(leaves_per_rail * uplinks, down) if groups > 1 else 0
-        spines = min(spines, uplinks)
-        cores = _ceil(pods * rails * spines * (spec.radix // 2), spec.radix) if pods > 1 else 0
-        return cls(groups, pods, rails, uplinks, spines, cores)
-
-
 def _add_places(columns: _Columns, spec: BlockSpec) -> tuple[int, int, int]:
     """Site, hall and feed of the block; returns (site, hall, feed) indices."""
     if spec.site_id not in columns.ids.setdefault("sites", []):
@@ -166,7 +82,7 @@ def _add_places(columns: _Columns, spec: BlockSpec) -> tuple[int, int, int]:
         columns.add("halls", [spec.hall_id], site=[site])
     hall = columns.ids["halls"].index(spec.hall_id)
     feed = columns.count("feeds")
-    racks = _ceil(spec.node_count, spec.nodes_per_rack)
+    racks = ceil_div(spec.node_count, spec.nodes_per_rack)
     capacity_w = racks * spec.nodes_per_rack * spec.node_type.power_w_max
     columns.add("feeds", [f"{spec.fabric_id}-feed"], site=[site], capacity_w=[capacity_w])
     if spec.storage_bytes:
@@ -177,7 +93,7 @@ def _add_places(columns: _Columns, spec: BlockSpec) -> tuple[int, int, int]:
 
 
 def _add_racks(columns: _Columns, spec: BlockSpec, hall: int, feed: int) -> int:
-    count = _ceil(spec.node_count, spec.nodes_per_rack)
+    count = ceil_div(spec.node_count, spec.nodes_per_rack)
     first = columns.count("racks")
     in_hall = int((columns.column("racks.hall", np.int32) == hall).sum())
     position = in_hall + np.arange(count)
@@ -193,7 +109,7 @@ def _add_racks(columns: _Columns, spec: BlockSpec, hall: int, feed: int) -> int:
     return first
 
 
-def _add_switches(columns: _Columns, spec: BlockSpec, shape: _Shape, fabric: int) -> int:
+def _add_switches(columns: _Columns, spec: BlockSpec, shape: BlockShape, fabric: int) -> int:
     """Leaves by (group, rail), spines by (pod, rail, number), cores. Returns the first row."""
     first = columns.count("switches")
     first_pod = columns.count("pods")
@@ -201,6 +117,7 @@ def _add_switches(columns: _Columns, spec: BlockSpec, shape: _Shape, fabric: int
     leaf_group, leaf_rail = np.divmod(np.arange(shape.groups * shape.rails), shape.rails)
     spine = np.arange(shape.pods * shape.rails * shape.spines_per_rail)
     per_pod = max(1, shape.rails * shape.spines_per_rail)
+    is_infiniband = spec.fabric_kind is FabricKind.INFINIBAND
     kinds = (
         (Tier.LEAF, leaf_rail, first_pod + leaf_group // spec.leaf_groups_per_pod),
         (Tier.SPINE, np.full(len(spine), -1), first_pod + spine // per_pod),
@@ -216,21 +133,22 @@ def _add_switches(columns: _Columns, spec: BlockSpec, shape: _Shape, fabric: int
             tier=np.full(count, tiers[tier]),
             rail=rail,
             pod=pod,
-            switch_port_count=np.full(count, spec.radix),
-            guid=GUID_BASE_SWITCH + row + np.arange(count),
+            switch_port_count=np.full(
+                count, shape.core_switch_ports if tier is Tier.CORE else spec.radix
+            ),
+            guid=(GUID_BASE_SWITCH + row + np.arange(count)) * is_infiniband,
         )
     return first
 
 
-def _add_links(columns: _Columns, spec: BlockSpec, shape: _Shape, first_switch: int) -> None:
-    """Leaf to its rail's spines, spine to cores, evenly."""
+def _add_links(columns: _Columns, spec: BlockSpec, shape: BlockShape, first_switch: int) -> None:
+    """Leaf to its rail's spines, evenly; spine to cores, so that each core sees every pod."""
     if not shape.spines_per_rail:
         return
     leaf, up = np.divmod(np.arange(shape.groups * shape.rails * shape.uplinks), shape.uplinks)
     group, rail = np.divmod(leaf, shape.rails)
     pod, in_pod = np.divmod(group, spec.leaf_groups_per_pod)
     spine_number = (pod * shape.rails + rail) * shape.spines_per_rail + up % shape.spines_per_rail
-    per_spine = _ceil(shape.uplinks, shape.spines_per_rail)
     first_spine = first_switch + shape.groups * shape.rails
     columns.add(
         "links",
@@ -238,27 +156,32 @@ def _add_links(columns: _Columns, spec: BlockSpec, shape: _Shape, first_switch: 
         lower=first_switch + leaf,
         lower_switch_port=spec.nodes_per_leaf_group + up + 1,
         upper=first_spine + spine_number,
-        upper_switch_port=in_pod * per_spine + up // shape.spines_per_rail + 1,
+        upper_switch_port=in_pod * shape.cables_per_pair + up // shape.spines_per_rail + 1,
     )
     if shape.cores:
-        spines = shape.pods * shape.rails * shape.spines_per_rail
-        half = spec.radix // 2
-        cable = np.arange(spines * half)
-        spine, up = np.divmod(cable, half)
-        columns.add(
-            "links",
-            [],
-            lower=first_spine + spine,
-            lower_switch_port=half + up + 1,
-            upper=first_spine + spines + cable % shape.cores,
-            upper_switch_port=cable // shape.cores + 1,
-        )
+        _add_core_links(columns, shape, first_spine)
+
+
+def _add_core_links(columns: _Columns, shape: BlockShape, first_spine: int) -> None:
+    """Uplink u of the like-placed spines of all pods goes to one and the same core switch."""
+    per_pod = shape.rails * shape.spines_per_rail
+    spine, up = np.divmod(np.arange(shape.pods * per_pod * shape.core_uplinks), shape.core_uplinks)
+    pod, in_pod = np.divmod(spine, per_pod)
+    core, slot = np.divmod(in_pod * shape.core_uplinks + up, shape.uplinks_per_core)
+    columns.add(
+        "links",
+        [],
+        lower=first_spine + spine,
+        lower_switch_port=shape.core_uplinks + up + 1,
+        upper=first_spine + shape.pods * per_pod + core,
+        upper_switch_port=slot * shape.pods + pod + 1,
+    )
 
 
 def _add_nodes(columns: _Columns, spec: BlockSpec, type_index: int, first_rack: int) -> None:
     """Nodes with their domains and leaf groups."""
     first_node, first_domain = columns.count("nodes"), columns.count("domains")
-    first_group = columns.count("groups") - _ceil(spec.node_count, spec.nodes_per_leaf_group)
+    first_group = columns.count("groups") - ceil_div(spec.node_count, spec.nodes_per_leaf_group)
     number = np.arange(spec.node_count)
     group, in_group = np.divmod(number, spec.nodes_per_leaf_group)
     domain = number // spec.nodes_per_domain
@@ -283,25 +206,25 @@ def _add_nodes(columns: _Columns, spec: BlockSpec, type_index: int, first_rack: 
     )
 
 
-def _add_nics(columns: _Columns, spec: BlockSpec, shape: _Shape, first_switch: int) -> None:
+def _add_nics(columns: _Columns, spec: BlockSpec, shape: BlockShape, first_switch: int) -> None:
     first_node = columns.count("nodes") - spec.node_count
     first_nic = sum(len(part) for part in columns.parts.get("nics.node", []))
-    node, rail = np.divmod(np.arange(spec.node_count * shape.rails), max(1, shape.rails))
+    base = GUID_BASE_NIC if spec.fabric_kind is FabricKind.INFINIBAND else MAC_BASE
+    node, rail = np.divmod(np.arange(spec.node_count * shape.rails), shape.rails)
     group, in_group = np.divmod(node, spec.nodes_per_leaf_group)
     columns.add(
         "nics",
         [],
         node=first_node + node,
         rail=rail,
-        guid=np.uint64(GUID_BASE_NIC) + (first_nic + np.arange(len(node))).astype(np.uint64),
+        guid=np.uint64(base) + (first_nic + np.arange(len(node))).astype(np.uint64),
         leaf=first_switch + group * shape.rails + rail,
         leaf_switch_port=in_group + 1,
     )
 
 
 def _add_block(columns: _Columns, spec: BlockSpec, types: list[NodeType]) -> None:
-    _check(spec)
-    shape = _Shape.of(spec)
+    shape = block_shape(spec)
     if spec.node_type not in types:
         types.append(spec.node_type)
     site, hall, feed = _add_places(columns, spec)
@@ -325,12 +248,38 @@ def _add_block(columns: _Columns, spec: BlockSpec, types: list[NodeType]) -> Non
     _add_nics(columns, spec, shape, first_switch)
 
 
+def _clash(kind: str, value: str, old: object, new: object) -> InputError:
+    return InputError(f"blocks disagree on {kind} {value!r}: {old!r} and {new!r}; wanted one")
+
+
+def _check_together(blocks: Sequence[BlockSpec]) -> None:
+    """Refuse blocks that contradict each other."""
+    if not blocks:
+        raise InputError("a fleet has no blocks; wanted at least one")
+    said: dict[tuple[str, str], object] = {}
+    for number, spec in enumerate(blocks):
+        check_block(spec)
+        for kind, key, value in (
+            ("the block of fabric", spec.fabric_id, f"block {number}"),
+            ("the block of node_prefix", spec.node_prefix, f"block {number}"),
+            ("the country of site", spec.site_id, spec.country),
+            ("the site of hall", spec.hall_id, spec.site_id),
+            ("node type", spec.node_type.name, spec.node_type),
+        ):
+            if said.setdefault((kind, key), value) != value:
+                raise _clash(kind, key, said[kind, key], value)
+    nodes = sum(spec.node_count for spec in blocks)
+    if nodes > BMC_ADDRESSES_MAX:
+        raise InputError(f"{nodes} nodes, but 100.64.0.0/10 has {BMC_ADDRESSES_MAX} BMC addresses")
+
+
 def build_fleet(name: str, blocks: Sequence[BlockSpec]) -> Fleet:
     """A fleet made of ``blocks`` (>= 1), in order.
 
     Raises:
-        InputError: a block contradicts itself; the message names block and field.
+        InputError: a block contradicts itself or another; the message names block and field.
     """
+    _check_together(blocks)
     c = _Columns()
     types: list[NodeType] = []
     for spec in blocks:

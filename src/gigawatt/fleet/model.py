@@ -151,8 +151,9 @@ class NvlinkDomains(Table):
 class Switches(Table):
     """Switches of the compute fabrics.
 
-    Columns: fabric (index), tier (index into ``TIERS``), rail (index, -1 above the leaf tier),
-    pod (index, -1 for core), switch_port_count, guid (64 bit; 0 when Ethernet).
+    Columns: fabric (index), tier (index into ``TIERS``), rail (index; -1 above the leaf tier and
+    for a leaf that serves several rails), pod (index, -1 for core), switch_port_count, guid
+    (64 bit; 0 when Ethernet).
     """
 
     fabric: I32

@@ -1,9 +1,10 @@
 """Slices of a node: which sets of GPUs may be handed to one guest.
 
 A slice of k GPUs is aligned: k is a power of two that divides the node's GPU count, and its
-GPUs are the numbers [m*k, (m+1)*k). So a slice never straddles a NUMA domain that could hold
-it, its GPUs share a PCIe switch where the board has them in pairs, and freed slices merge
-again into whole nodes. NIC i serves GPUs [i*gpu_count/nic_count, (i+1)*gpu_count/nic_count).
+GPUs are the numbers [m*k, (m+1)*k). So, where GPU and NUMA counts are powers of two, a slice
+never straddles a NUMA domain that could hold it, its GPUs share a PCIe switch where the board has
+them in pairs, and freed slices merge again into whole nodes. NIC i serves GPUs
+[i*gpu_count/nic_count, (i+1)*gpu_count/nic_count).
 
 Source: ours; the alignment is the buddy scheme of Knuth, TAOCP vol. 1, section 2.5.
 """

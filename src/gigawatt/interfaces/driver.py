@@ -12,6 +12,12 @@ from gigawatt.boundary.entries import Entry, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 
+OPERATOR = ClusterId("operator")
+"""The operator's own hand in a fence: ``remove`` then takes away what any cluster holds.
+
+Only the reconciler uses it, and only for entries that no target and no open operation names.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Fence:
@@ -72,7 +78,8 @@ class Driver(Protocol):
         """Make ``device`` hold none of the keys of ``entries``; what is absent stays absent.
 
         Idempotent. Removing a ``HostSlice`` powers the slice off and cleans it; removing a
-        ``FileSystem`` deletes its data. A key that another cluster holds is left alone.
+        ``FileSystem`` deletes its data. A key that another cluster holds is left alone, unless
+        the fence is the ``OPERATOR``'s.
 
         Raises:
             DriverRetryableError: may or may not have happened.

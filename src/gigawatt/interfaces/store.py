@@ -243,8 +243,12 @@ class Store(Protocol):
         """Operations of a cluster, oldest first."""
         ...
 
+    def durations_s(self, kind: OperationKind, limit: int = 50) -> tuple[float, ...]:
+        """How long the newest operations of a kind took that ended "done", newest first."""
+        ...
+
     def set_node_state(self, node_id: NodeId, state: NodeState, reason: str, now_s: float) -> None:
-        """Drain, quarantine or return a node."""
+        """Drain, quarantine or return a node; a plan that would take it is refused at commit."""
         ...
 
     def add_evidence(

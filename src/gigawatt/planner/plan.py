@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Discriminator
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
@@ -48,7 +50,7 @@ class Step:
     action: Action
     plane: Plane
     device: DeviceId
-    entries: tuple[Entry, ...]
+    entries: tuple[Annotated[Entry, Discriminator("kind")], ...]
     node_id: NodeId | None
 
 
@@ -71,7 +73,8 @@ class PlanReport:
     """What a person wants to know before saying yes.
 
     Fields: price is the sum of list prices of the members, spares included, in micro-USD per
-    hour; expected_s is how long the executor should take, in seconds.
+    hour; expected_s is how long it should take in seconds, from past operations of the kind,
+    None when there are none.
     """
 
     gpu_type: str
@@ -80,7 +83,7 @@ class PlanReport:
     reasons: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
     price_micro_usd_per_hour: int
-    expected_s: float
+    expected_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

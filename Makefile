@@ -1,0 +1,75 @@
+# Gigawatt's front door. `make` alone says what there is.
+# Needs git, make and Python 3.11 or newer with venv; everything else goes into .venv.
+
+VENV    ?= .venv
+WORKERS ?= 2
+AT_LEAST = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON  ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+             "$$name" -c '$(AT_LEAST)' 2> /dev/null && echo "$$name" && break; done)
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --quiet --quiet --no-compile --only-binary :all: --require-hashes -r
+LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+           --no-emit-index-url --no-emit-trusted-host --no-emit-find-links pyproject.toml
+TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-long check format bench docs lock clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
+
+run: $(VENV)/run.stamp ## Set up if needed, then show the whole life of a cluster (gw demo)
+	@$(BIN)/gw demo
+
+test: check ## Gates and all quick tests
+	@echo "Tests (quick ones, $(WORKERS) workers)"
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+test-long: check ## Gates and all tests, the slow ones too
+	@echo "Tests (all, $(WORKERS) workers)"
+	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
+
+check: $(VENV)/dev.stamp ## The gates alone: format, lint, types, imports
+	@echo "Format";  $(BIN)/ruff format --quiet --check . || { echo "  'make format' mends this"; exit 1; }
+	@echo "Lint";    $(BIN)/ruff check --quiet .
+	@echo "Types";   $(BIN)/mypy --no-error-summary
+	@echo "Imports"; $(BIN)/lint-imports > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+format: $(VENV)/dev.stamp ## Put the code in shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## Measure: every figure that the documents name
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+docs: $(VENV)/run.stamp ## Write the generated pages (docs/phases.md)
+	@$(BIN)/python docs/generate.py
+
+lock: $(VENV)/dev.stamp ## Resolve the pinned, hashed dependencies again
+	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements/run.lock requirements/build.in
+	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements/dev.lock requirements/build.in requirements/dev.in
+
+clean: ## Remove the virtual environment and every cache
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(AT_LEAST)' 2> /dev/null || { \
+	  echo "Gigawatt needs Python 3.11 or newer. On Debian 12 or Ubuntu 24.04:"; \
+	  echo "  sudo apt-get install -y python3 python3-venv"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "This Python cannot make virtual environments. On Debian or Ubuntu:"; \
+	  echo "  sudo apt-get install -y python3-venv"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) (once; about 15 s, 50 MB to fetch)"
+	@$(TIMED); $(INSTALL) requirements/run.lock \
+	  && $(PIP) install --quiet --quiet --no-deps --no-build-isolation --editable . && took
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock $(VENV)/run.stamp
+	@echo "Adding the tools for tests to $(VENV) (once; about 15 s, 75 MB to fetch)"
+	@$(TIMED); $(INSTALL) requirements/dev.lock && took
+	@touch $@

@@ -1,0 +1,88 @@
+"""Where one embedded control plane keeps its files."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gigawatt.errors import DataError, InputError
+from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.model import Fleet
+from gigawatt.fleet.yaml_format import load_fleet
+
+DEMO_GPU_COUNT = 10_000
+"""GPUs of the fleet that is there before one is imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder with the fleet, the store and the memory of the fake devices."""
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> "Home":
+        """``$GIGAWATT_HOME``, or the user's data folder (XDG base directory specification)."""
+        named = os.environ.get("GIGAWATT_HOME")
+        if named:
+            return cls(Path(named))
+        data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        return cls(Path(data) / "gigawatt")
+
+    @property
+    def fleet_path(self) -> Path:
+        """YAML of the imported fleet; absent while the demo fleet is in use."""
+        return self.path / "fleet.yaml"
+
+    @property
+    def store_path(self) -> Path:
+        """The store."""
+        return self.path / "store.sqlite"
+
+    @property
+    def devices_path(self) -> Path:
+        """The memory of the fake devices: they live on when the control plane stops."""
+        return self.path / "devices.sqlite"
+
+    @property
+    def log_path(self) -> Path:
+        """What detached workers write."""
+        return self.path / "worker.log"
+
+    def make(self) -> None:
+        """Make the folder, for its owner only.
+
+        Raises:
+            DataError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"the folder {self.path} cannot be made: {error.strerror}",
+                next_step="Set GIGAWATT_HOME to a folder that you may write to.",
+            ) from error
+
+    def fleet(self) -> Fleet:
+        """The imported fleet, or the demo fleet.
+
+        Raises:
+            InputError: the YAML is not a fleet.
+        """
+        if not self.fleet_path.exists():
+            return hgx_fleet(DEMO_GPU_COUNT)
+        return read_fleet(self.fleet_path)
+
+
+def read_fleet(path: Path) -> Fleet:
+    """The fleet in a YAML file.
+
+    Raises:
+        InputError: the file cannot be read, or is not a fleet.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}", next_step="Give a YAML file of a fleet."
+        ) from error
+    return load_fleet(text, path.name)

@@ -1,0 +1,43 @@
+"""Makes real objects: the one place that knows every room."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gigawatt.app.clock import SystemClock
+from gigawatt.app.control import Control
+from gigawatt.app.home import Home
+from gigawatt.app.ids import RandomIds
+from gigawatt.drivers.fake.driver import fake_drivers
+from gigawatt.drivers.fake.faults import Faults
+from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.world import DeviceWorld
+from gigawatt.executor.executor import Surroundings
+from gigawatt.store.sqlite import open_store
+
+
+def worker_name() -> str:
+    """A name for this process on leases."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@contextmanager
+def open_control(home: Home) -> Iterator[Control]:
+    """The embedded control plane of a home, closed at the end.
+
+    Raises:
+        DataError: the store or the devices' file is damaged.
+        InputError: the fleet's YAML is not a fleet.
+    """
+    home.make()
+    fleet = home.fleet()
+    clock = SystemClock()
+    store = open_store(home.store_path)
+    states = FileStates(home.devices_path)
+    try:
+        drivers = fake_drivers(DeviceWorld(fleet, states), Faults(), clock)
+        yield Control(Surroundings(fleet, store, drivers, clock), RandomIds())
+    finally:
+        states.close()
+        store.close()

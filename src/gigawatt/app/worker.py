@@ -1,0 +1,50 @@
+"""A detached worker: one process that carries one operation to its end and goes.
+
+The command line starts it and only watches the store, so closing the terminal changes nothing.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from gigawatt.app.home import Home
+from gigawatt.app.wiring import open_control, worker_name
+from gigawatt.errors import ConflictError, GigawattError, StaleGenerationError
+from gigawatt.ids import OperationId
+
+
+def start_worker(home: Home, operation_id: OperationId) -> int:
+    """Start a worker that outlives this process; its process id."""
+    home.make()
+    with home.log_path.open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "gigawatt.app.worker", str(home.path), operation_id],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return process.pid
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one operation; exit status 0 also when another worker was faster."""
+    parser = argparse.ArgumentParser(prog="python -m gigawatt.app.worker")
+    parser.add_argument("home", type=Path)
+    parser.add_argument("operation_id", type=OperationId)
+    given = parser.parse_args(arguments)
+    with open_control(Home(given.home)) as control:
+        try:
+            asyncio.run(control.run(given.operation_id, worker_name()))
+        except (ConflictError, StaleGenerationError):
+            return 0
+        except GigawattError as error:
+            sys.stderr.write(f"{given.operation_id}: {type(error).__name__}: {error}\n")
+            return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

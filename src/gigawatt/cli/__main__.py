@@ -1,0 +1,5 @@
+"""``python -m gigawatt.cli``."""
+
+from gigawatt.cli.main import main
+
+main()

@@ -1,0 +1,172 @@
+"""The driver of one plane over a ``DeviceWorld``."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+
+from gigawatt.boundary.entries import Entry, PortLocation
+from gigawatt.boundary.plane import PLANES, Plane
+from gigawatt.drivers.fake.faults import CallKind, FaultKind, FaultRule, Faults
+from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
+from gigawatt.drivers.fake.places import PLANE_OF_CLASS
+from gigawatt.drivers.fake.probe import Pair, probe
+from gigawatt.drivers.fake.world import DeviceWorld
+from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
+from gigawatt.ids import DeviceId, FabricId
+from gigawatt.interfaces.clock import Clock
+from gigawatt.interfaces.driver import Driver, Fence, Observation
+
+_NO_EFFECT = {FaultKind.BUSY, FaultKind.TIMEOUT, FaultKind.UNREACHABLE}
+_NEVER = {FaultKind.REFUSED, FaultKind.DEAD}
+
+
+class FakeDriver:
+    """``Driver`` of one plane whose devices are a world's; goes wrong where ``faults`` says."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        world: DeviceWorld,
+        faults: Faults,
+        clock: Clock,
+        latency: Latency = NO_LATENCY,
+    ) -> None:
+        """Serve ``plane`` of ``world``; calls take as long as ``latency`` says, by ``clock``."""
+        self._plane = plane
+        self._world = world
+        self._faults = faults
+        self._clock = clock
+        self._latency = latency
+        self._call_count: Counter[tuple[CallKind, DeviceId]] = Counter()
+
+    @property
+    def plane(self) -> Plane:
+        """The plane that this driver serves."""
+        return self._plane
+
+    async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
+        """See ``Driver.ensure``.
+
+        Raises:
+            DriverRetryableError: may or may not have happened.
+            DriverPermanentError: refused.
+            StaleGenerationError: the fence is older than one seen before.
+        """
+        await self._write("ensure", device, entries, fence)
+
+    async def remove(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
+        """See ``Driver.remove``.
+
+        Raises:
+            DriverRetryableError: may or may not have happened.
+            DriverPermanentError: refused.
+            StaleGenerationError: the fence is older than one seen before.
+        """
+        await self._write("remove", device, entries, fence)
+
+    async def observe(self, devices: Collection[DeviceId]) -> Observation:
+        """See ``Driver.observe``. A device that does not exist does not answer."""
+        await self._wait("observe", devices)
+        silent = frozenset(d for d in devices if not self._is_ours(d) or self._is_silent(d))
+        answering = [device for device in devices if device not in silent]
+        states = self._world.states(answering)
+        entries = {
+            device: self._faults.seen(
+                device, frozenset(held.entry for held in states[device].held.values())
+            )
+            for device in answering
+        }
+        locations: tuple[PortLocation, ...] = ()
+        if self._plane is Plane.FABRIC:
+            fabrics = [FabricId(device.partition("/")[2]) for device in answering]
+            locations = tuple(at for f in fabrics for at in self._world.port_locations(f))
+        return Observation(entries, silent, locations)
+
+    async def probe(self, pairs: Sequence[Pair]) -> tuple[bool, ...]:
+        """See ``Driver.probe``; what it says follows from the true state.
+
+        Raises:
+            DriverRetryableError: the probe could not be run.
+            DriverPermanentError: a node does not exist, or probing is broken for good.
+        """
+        name = DeviceId(f"probe/{self._plane}")
+        rule = self._faults.draw("probe", name)
+        await self._wait("probe", [name])
+        if rule is not None:
+            await self._slow_down(rule)
+            _raise_fault(rule, "probe", name)
+        return probe(self._world, self._plane, pairs)
+
+    async def _write(
+        self, call: CallKind, device: DeviceId, entries: Sequence[Entry], fence: Fence
+    ) -> None:
+        rule = self._faults.draw(call, device)
+        await self._wait(call, [device])
+        if not self._is_ours(device):
+            raise DriverPermanentError(f"{device} is no device of plane {self._plane}")
+        if rule is None:
+            self._do(call, device, entries, fence)
+            return
+        _raise_fault(rule, call, device)
+        if rule.kind is FaultKind.LIE:
+            self._faults.lie(call, device, entries)
+            return
+        try:
+            await self._slow_down(rule)
+        except asyncio.CancelledError:
+            with suppress(DriverError):
+                self._do(call, device, entries, fence)
+            raise
+        self._do(call, device, entries, fence)
+        if rule.kind is FaultKind.LOST_REPLY:
+            raise DriverRetryableError(f"{device} did {call}, but its reply is lost", device=device)
+        if rule.kind is FaultKind.REBOOT:
+            self._world.reboot(device)
+        if rule.kind is FaultKind.OLD_STATE:
+            self._world.rewind(device, rule.write_count)
+
+    def _do(self, call: CallKind, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
+        if call == "ensure":
+            self._world.ensure(device, entries, fence)
+        else:
+            self._world.remove(device, entries, fence)
+        self._faults.tell_truth(device, entries)
+
+    def _is_ours(self, device: DeviceId) -> bool:
+        kind = device.partition("/")[0]
+        return (
+            PLANE_OF_CLASS.get(kind) is self._plane and self._world.places.row(device) is not None
+        )
+
+    def _is_silent(self, device: DeviceId) -> bool:
+        rule = self._faults.draw("observe", device)
+        return rule is not None and rule.kind in _NO_EFFECT | _NEVER
+
+    async def _wait(self, call: CallKind, devices: Collection[DeviceId]) -> None:
+        if self._latency.median_s:
+            duration_s = 0.0
+            for device in devices:
+                number = self._call_count[call, device]
+                self._call_count[call, device] += 1
+                duration_s = max(duration_s, self._latency.draw_s(call, device, number))
+            if duration_s > 0.0:
+                await self._clock.sleep(duration_s)
+
+    async def _slow_down(self, rule: FaultRule) -> None:
+        if rule.kind is FaultKind.SLOW:
+            await self._clock.sleep(rule.delay_s)
+
+
+def _raise_fault(rule: FaultRule, call: CallKind, device: DeviceId) -> None:
+    if rule.kind in _NO_EFFECT:
+        raise DriverRetryableError(f"{device} did not answer {call}: {rule.kind}", device=device)
+    if rule.kind in _NEVER:
+        raise DriverPermanentError(f"{device} refuses {call}: {rule.kind}", device=device)
+
+
+def fake_drivers(
+    world: DeviceWorld, faults: Faults, clock: Clock, latency: Latency = NO_LATENCY
+) -> Mapping[Plane, Driver]:
+    """A fake driver for each plane, all over one world and one fault plan."""
+    return {plane: FakeDriver(plane, world, faults, clock, latency) for plane in PLANES}

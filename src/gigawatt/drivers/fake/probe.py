@@ -1,0 +1,204 @@
+"""Who really reaches whom, from the true state and never from what read-back says."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from gigawatt.boundary.entries import (
+    DEFAULT_P_KEY,
+    BmcRoute,
+    ComputePort,
+    Export,
+    HostSlice,
+    NetworkPort,
+    PartitionMember,
+)
+from gigawatt.boundary.plane import Plane
+from gigawatt.drivers.fake.state import Held
+from gigawatt.drivers.fake.world import DeviceWorld
+from gigawatt.errors import DriverPermanentError
+from gigawatt.fleet.model import FabricKind
+from gigawatt.ids import ClusterId, DeviceId
+from gigawatt.interfaces.driver import Endpoint
+
+Segment = tuple[int, bool]
+"""P_Key or VNI, and whether the member is full (RoCE: always)."""
+
+_IMPLIED: frozenset[Segment] = frozenset({(DEFAULT_P_KEY, False)})
+"""Every InfiniBand port is a limited member of the default partition."""
+
+NicSegments = tuple[frozenset[Segment], ...]
+"""Segments of each NIC of one endpoint, in rail order."""
+
+Pair = tuple[Endpoint, Endpoint]
+
+
+def probe(world: DeviceWorld, plane: Plane, pairs: Sequence[Pair]) -> tuple[bool, ...]:
+    """For each pair whether the first reaches what belongs to the second; see ``Driver.probe``.
+
+    On the fabric, two slices of one cluster reach each other when every NIC of the one is joined
+    with the NIC at the same place of the other: a rail that is down is a fault. Slices of
+    different clusters reach each other as soon as any two NICs are joined: that is a leak. Two
+    NICs are joined by a partition of which at least one is a full member, or by one VNI.
+
+    Raises:
+        DriverPermanentError: the fleet has no such node.
+    """
+    view = _View(world, {endpoint for pair in pairs for endpoint in pair}, plane)
+    reaches: Callable[[Endpoint, Endpoint], bool] = {
+        Plane.FABRIC: view.fabric,
+        Plane.IN_BAND: view.in_band,
+        Plane.OUT_OF_BAND: view.out_of_band,
+        Plane.STORAGE: view.storage,
+        Plane.HOST: view.host,
+    }[plane]
+    return tuple(reaches(a, b) for a, b in pairs)
+
+
+class _View:
+    """One reading of the devices that the pairs concern."""
+
+    def __init__(self, world: DeviceWorld, endpoints: Iterable[Endpoint], plane: Plane) -> None:
+        self._places = world.places
+        fleet = world.fleet
+        self._row: dict[Endpoint, int] = {}
+        for endpoint in endpoints:
+            row = fleet.nodes.index_of.get(endpoint.node_id)
+            if row is None:
+                raise DriverPermanentError(f"fleet {fleet.name!r} has no node {endpoint.node_id!r}")
+            self._row[endpoint] = row
+        names = {f"host/{endpoint.node_id}" for endpoint in self._row}
+        if plane in {Plane.IN_BAND, Plane.STORAGE}:
+            names |= {f"port/{endpoint.node_id}" for endpoint in self._row}
+        if plane is Plane.FABRIC:
+            rows = {int(fleet.fabric_of_node[row]) for row in self._row.values()}
+            names |= {f"fabric/{fleet.fabrics.ids[row]}" for row in rows}
+        if plane is Plane.OUT_OF_BAND:
+            names |= {f"oob/{self._site(endpoint)}" for endpoint in self._row}
+        if plane is Plane.STORAGE:
+            names |= {f"pool/{name}" for name in fleet.storage_pools.ids}
+        self._states = world.states([DeviceId(name) for name in sorted(names)])
+        self._bmcs: dict[tuple[ClusterId, str], frozenset[str]] = {}
+        self._joined: dict[tuple[NicSegments, NicSegments, bool], bool] = {}
+        self._nic_segments: dict[Endpoint, NicSegments] = {}
+
+    def _site(self, endpoint: Endpoint) -> str:
+        fleet = self._places.fleet
+        return fleet.sites.ids[int(fleet.site_of_node[self._row[endpoint]])]
+
+    def _held(self, name: str, key: str) -> Held | None:
+        return self._states[DeviceId(name)].held.get(key)
+
+    def _slice(self, endpoint: Endpoint) -> Held | None:
+        return self._held(f"host/{endpoint.node_id}", f"slot/{endpoint.slot}")
+
+    def _owner(self, endpoint: Endpoint) -> ClusterId | None:
+        held = self._slice(endpoint)
+        return None if held is None else held.owner
+
+    def _is_one_cluster(self, a: Endpoint, b: Endpoint) -> bool:
+        owner = self._owner(a)
+        return owner is not None and owner == self._owner(b)
+
+    @cached_property
+    def _segments_of_guid(self) -> Mapping[int, frozenset[Segment]]:
+        found: defaultdict[int, set[Segment]] = defaultdict(set)
+        for device, state in self._states.items():
+            if device.startswith("fabric/"):
+                for held in state.held.values():
+                    entry = held.entry
+                    if isinstance(entry, PartitionMember):
+                        found[entry.guid].add((entry.p_key, entry.membership == "full"))
+                    elif isinstance(entry, ComputePort):
+                        found[entry.guid].add((entry.vni, True))
+        return {guid: frozenset(segments) for guid, segments in found.items()}
+
+    def _segments(self, endpoint: Endpoint) -> NicSegments:
+        if endpoint not in self._nic_segments:
+            row = self._row[endpoint]
+            fleet = self._places.fleet
+            held = self._slice(endpoint)
+            mask = int(fleet.full_gpu_mask_of_node[row]) >> endpoint.slot << endpoint.slot
+            if held is not None and isinstance(held.entry, HostSlice):
+                mask = held.entry.gpu_mask
+            kind = fleet.fabrics.kind[int(fleet.fabric_of_node[row])]
+            implied = _IMPLIED if kind is FabricKind.INFINIBAND else frozenset()
+            self._nic_segments[endpoint] = tuple(
+                self._segments_of_guid.get(guid, frozenset()) | implied
+                for guid in self._places.guids_of_slice(row, mask)
+            )
+        return self._nic_segments[endpoint]
+
+    def fabric(self, a: Endpoint, b: Endpoint) -> bool:
+        fabric_of_node = self._places.fleet.fabric_of_node
+        if fabric_of_node[self._row[a]] != fabric_of_node[self._row[b]]:
+            return False
+        left, right, is_one = self._segments(a), self._segments(b), self._is_one_cluster(a, b)
+        key = (left, right, is_one)
+        if key not in self._joined:
+            self._joined[key] = _are_joined(left, right, is_one_cluster=is_one)
+        return self._joined[key]
+
+    def _vni(self, endpoint: Endpoint) -> int | None:
+        held = self._held(f"port/{endpoint.node_id}", f"slot/{endpoint.slot}")
+        return held.entry.vni if held and isinstance(held.entry, NetworkPort) else None
+
+    def in_band(self, a: Endpoint, b: Endpoint) -> bool:
+        vni = self._vni(a)
+        return vni is not None and vni == self._vni(b) and self._site(a) == self._site(b)
+
+    def out_of_band(self, a: Endpoint, b: Endpoint) -> bool:
+        site = self._site(b)
+        owner = self._owner(a)
+        if owner is None or site != self._site(a):
+            return False
+        if (owner, site) not in self._bmcs:
+            self._bmcs[owner, site] = self._reachable_bmcs(owner, site)
+        return b.node_id in self._bmcs[owner, site]
+
+    def _reachable_bmcs(self, owner: ClusterId, site: str) -> frozenset[str]:
+        routes: defaultdict[str, set[str]] = defaultdict(set)
+        for held in self._states[DeviceId(f"oob/{site}")].held.values():
+            if isinstance(held.entry, BmcRoute):
+                routes[held.entry.source].add(held.entry.node_id)
+        found: set[str] = set()
+        fresh = set(routes[f"cluster:{owner}"])
+        while fresh:
+            found |= fresh
+            fresh = {node for bmc in fresh for node in routes[f"bmc:{bmc}"]} - found
+        return frozenset(found)
+
+    def storage(self, a: Endpoint, b: Endpoint) -> bool:
+        owner, vni, site = self._owner(b), self._vni(a), self._site(a)
+        return owner is not None and vni is not None and (owner, vni, site) in self._mounts
+
+    @cached_property
+    def _mounts(self) -> frozenset[tuple[ClusterId, int, str]]:
+        found: set[tuple[ClusterId, int, str]] = set()
+        fleet = self._places.fleet
+        for index, name in enumerate(fleet.storage_pools.ids):
+            held_here = self._states[DeviceId(f"pool/{name}")].held
+            for held in held_here.values():
+                if not isinstance(held.entry, Export):
+                    continue
+                filesystem = held_here.get(f"filesystem/{held.entry.filesystem}")
+                if filesystem is not None and filesystem.owner is not None:
+                    site = fleet.sites.ids[fleet.storage_pools.site[index]]
+                    found.add((filesystem.owner, held.entry.vni, site))
+        return frozenset(found)
+
+    def host(self, a: Endpoint, b: Endpoint) -> bool:
+        held = self._slice(b)
+        is_on = held is not None and isinstance(held.entry, HostSlice) and held.entry.power == "on"
+        return is_on and self._is_one_cluster(a, b)
+
+
+def _are_joined(left: NicSegments, right: NicSegments, *, is_one_cluster: bool) -> bool:
+    if is_one_cluster:
+        pairs = list(zip(left, right, strict=False))
+        return bool(pairs) and all(_share(a, b) for a, b in pairs)
+    return any(_share(a, b) for a in set(left) for b in set(right))
+
+
+def _share(a: frozenset[Segment], b: frozenset[Segment]) -> bool:
+    return any((key, True) in b or (is_full and (key, False) in b) for key, is_full in a)

@@ -1,0 +1,162 @@
+"""Confirmation: the last look before a cluster is handed over, and the evidence that is kept.
+
+A fresh read-back of every device that the cluster touches must equal its target; the isolation
+proof must hold on what was read; probes must pass inside and fail outside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from gigawatt.boundary.plane import Plane
+from gigawatt.boundary.proof import Proof, prove
+from gigawatt.boundary.render import render
+from gigawatt.boundary.target import ClusterTarget
+from gigawatt.executor.policy import ExecutorPolicy
+from gigawatt.executor.probing import ProbeReport, probe_all
+from gigawatt.executor.readback import ReadBack, drift_of_steps, read_back
+from gigawatt.fleet.model import Fleet
+from gigawatt.ids import ClusterId, NodeId
+from gigawatt.interfaces.driver import Driver
+from gigawatt.interfaces.store import OperationRecord, Store, StoreSnapshot
+from gigawatt.planner.change import stages_between
+
+
+@dataclass(slots=True)
+class Confirmation:
+    """The finding: nodes that must be replaced, why the whole fails, and the evidence."""
+
+    lost: dict[NodeId, str] = field(default_factory=dict)
+    broken: str = ""
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def blame(self, nodes: Sequence[NodeId], sentence: str) -> None:
+        """Blame nodes if there are any, the whole otherwise."""
+        if not nodes:
+            self.broken = self.broken or sentence
+        for node_id in nodes:
+            self.lost.setdefault(node_id, sentence)
+
+
+def _digest(seen: ReadBack) -> str:
+    digest = blake2b(digest_size=16)
+    for device in sorted(seen.held):
+        digest.update(f"{device}\n".encode())
+        for key in sorted(seen.held[device]):
+            digest.update(f"{seen.held[device][key]!r}\n".encode())
+    return digest.hexdigest()
+
+
+def _judge_entries(fleet: Fleet, target: ClusterTarget, seen: ReadBack, found: Confirmation) -> int:
+    """Compare the target with what was read; returns the count of entries compared."""
+    wanted = render(fleet, target)
+    # Against nothing before, the stages name every entry once, with its final value.
+    final = {(e.device, e.key): e for e in wanted}
+    steps = [
+        step
+        for stage in stages_between((), wanted)
+        for step in stage.steps
+        if all(final[e.device, e.key] == e for e in step.entries)
+    ]
+    for drifts in drift_of_steps(steps, seen).values():
+        for drift in drifts:
+            found.blame([drift.node_id] if drift.node_id else [], drift.sentence)
+    return len(wanted)
+
+
+def _judge_proof(
+    proof: Proof, cluster_id: ClusterId, target: ClusterTarget, found: Confirmation
+) -> list[str]:
+    """Blame the members that violations name; returns the sentences that concern the cluster."""
+    mine = {member.node_id for member in target.members}
+    sentences = []
+    for violation in proof.violations:
+        if cluster_id not in violation.cluster_ids and not mine & set(violation.node_ids):
+            continue
+        sentences.append(violation.sentence)
+        found.blame([n for n in violation.node_ids if n in mine], violation.sentence)
+    return sentences
+
+
+def _judge_probes(reports: Sequence[ProbeReport], found: Confirmation) -> dict[str, Any]:
+    for report in reports:
+        for sentence in report.wrong[:1]:
+            found.blame(report.suspects, sentence)
+    return {
+        report.plane.value: {
+            "inside": report.positive_count,
+            "outside": report.negative_count,
+            "wrong": list(report.wrong[:20]),
+        }
+        for report in reports
+    }
+
+
+def _others(snapshot: StoreSnapshot, cluster_id: ClusterId) -> list[ClusterTarget]:
+    return [
+        record.target
+        for record in snapshot.clusters.values()
+        if record.target is not None and record.cluster_id != cluster_id
+    ]
+
+
+async def confirm(
+    fleet: Fleet,
+    store: Store,
+    drivers: Mapping[Plane, Driver],
+    operation: OperationRecord,
+    policy: ExecutorPolicy,
+    now_s: float,
+) -> Confirmation:
+    """Look once more at everything a launched or changed cluster is made of.
+
+    Args:
+        fleet: what exists.
+        store: for the targets of the other clusters.
+        drivers: one per plane.
+        operation: the operation whose plan was applied; a release has nothing left to look at.
+        policy: whether to prove isolation here, and how many pairs to probe.
+        now_s: Unix seconds, put on the evidence.
+    """
+    found = Confirmation()
+    target = operation.plan.after
+    if target is None:
+        removed = sum(len(step.entries) for step in operation.plan.steps if step.action == "remove")
+        found.document = {"removed_entries": removed, "generation": operation.generation}
+        return found
+    places = {(entry.plane, entry.device) for entry in render(fleet, target)}
+    seen = await read_back(drivers, places)
+    entry_count = _judge_entries(fleet, target, seen, found)
+    snapshot = store.snapshot(now_s)
+    others = _others(snapshot, operation.cluster_id)
+    proof_lines: dict[str, Any] = {"ran": False}
+    if policy.is_proving:
+        proof = prove(
+            fleet,
+            [*others, target],
+            seen.entries(),
+            port_locations=seen.port_locations,
+            buried=[(t.entry.device, t.entry.key) for t in snapshot.tombstones],
+            scope="read_back",
+        )
+        wrong = _judge_proof(proof, operation.cluster_id, target, found)
+        proof_lines = {
+            "ran": True,
+            "entries_read": proof.entry_count,
+            "tenant_pairs_decided": proof.tenant_pair_count,
+            "wrong": wrong[:20],
+        }
+    reports = await probe_all(drivers, target, others, policy.negative_probe_count_max)
+    found.document = {
+        "generation": operation.generation,
+        "read_back": {
+            "devices": len(seen.held),
+            "silent": sorted(seen.silent)[:20],
+            "entries_compared": entry_count,
+            "digest": _digest(seen),
+        },
+        "proof": proof_lines,
+        "probes": _judge_probes(reports, found),
+    }
+    return found

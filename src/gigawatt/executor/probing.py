@@ -1,0 +1,116 @@
+"""Probes: does traffic really pass inside the cluster, and really not to anybody else?"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gigawatt.boundary.plane import Plane
+from gigawatt.boundary.target import ClusterTarget, Member
+from gigawatt.errors import DriverError
+from gigawatt.ids import NodeId
+from gigawatt.interfaces.driver import Driver, Endpoint
+
+Pair = tuple[Endpoint, Endpoint]
+
+
+def endpoint_of(member: Member) -> Endpoint:
+    """Where a member's host or guest answers."""
+    slot = (member.gpu_mask & -member.gpu_mask).bit_length() - 1
+    return Endpoint(member.node_id, slot)
+
+
+def positive_pairs(target: ClusterTarget) -> tuple[Pair, ...]:
+    """Each member with the next in rank order, closed to a ring; nobody if it is alone."""
+    ends = [endpoint_of(member) for member in target.active_members]
+    if len(ends) < 2:
+        return ()
+    return tuple(zip(ends, [*ends[1:], ends[0]], strict=True))
+
+
+def negative_pairs(
+    target: ClusterTarget, others: Sequence[ClusterTarget], count_max: int
+) -> tuple[Pair, ...]:
+    """Members of this cluster with members of others, both ways, spread over all others."""
+    mine = [endpoint_of(member) for member in target.active_members]
+    pairs: list[Pair] = []
+    for number, other in enumerate(others):
+        theirs = [endpoint_of(member) for member in other.members]
+        if not theirs or len(pairs) + 2 > count_max:
+            continue
+        near, far = mine[number % len(mine)], theirs[number % len(theirs)]
+        pairs += [(near, far), (far, near)]
+    return tuple(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """Probes of one plane.
+
+    Fields: positive and negative counts run; sentences of what is wrong; the nodes that most
+    explain failed positive probes.
+    """
+
+    plane: Plane
+    positive_count: int
+    negative_count: int
+    wrong: tuple[str, ...]
+    suspects: tuple[NodeId, ...]
+
+
+def _suspects(failed: Sequence[Pair]) -> tuple[NodeId, ...]:
+    """Nodes at both ends' failures: those with most failures first explain the others."""
+    suspects: list[NodeId] = []
+    left = list(failed)
+    while left:
+        counts = Counter(end.node_id for pair in left for end in pair)
+        worst = min(counts, key=lambda node: (-counts[node], node))
+        suspects.append(worst)
+        left = [pair for pair in left if worst not in {pair[0].node_id, pair[1].node_id}]
+    return tuple(suspects)
+
+
+async def _probe(
+    plane: Plane, driver: Driver, positive: Sequence[Pair], negative: Sequence[Pair]
+) -> ProbeReport:
+    pairs = (*positive, *negative)
+    try:
+        answers = await driver.probe(pairs)
+    except DriverError as error:
+        return ProbeReport(plane, 0, 0, (f"{plane.value}: probe did not run: {error}",), ())
+    cut = len(positive)
+    dark = [pair for pair, reached in zip(positive, answers[:cut], strict=True) if not reached]
+    leaks = [pair for pair, reached in zip(negative, answers[cut:], strict=True) if reached]
+    wrong = [f"{plane.value}: {a.node_id} does not reach {b.node_id}" for a, b in dark]
+    wrong += [f"{plane.value}: {a.node_id} reaches foreign {b.node_id}" for a, b in leaks]
+    return ProbeReport(plane, len(positive), len(negative), tuple(wrong), _suspects(dark))
+
+
+async def probe_all(
+    drivers: Mapping[Plane, Driver],
+    target: ClusterTarget,
+    others: Sequence[ClusterTarget],
+    negative_count_max: int,
+) -> tuple[ProbeReport, ...]:
+    """Probe every plane: the ring inside the cluster, and pairs with every other cluster.
+
+    Storage is probed inside the cluster only when it has a file system; the out-of-band plane
+    only when the cluster holds whole nodes (guests have no way to a BMC).
+    """
+    negative = negative_pairs(target, others, negative_count_max)
+    ring = positive_pairs(target)
+    alone = [endpoint_of(member) for member in target.active_members]
+    host = ring or tuple((end, end) for end in alone)
+
+    def inside(plane: Plane) -> tuple[Pair, ...]:
+        if plane is Plane.STORAGE:
+            return ring if target.storage_bytes else ()
+        if plane is Plane.OUT_OF_BAND and len(alone) == 1:
+            return ()
+        return host if plane is Plane.HOST else ring
+
+    return tuple(
+        await asyncio.gather(
+            *(_probe(plane, driver, inside(plane), negative) for plane, driver in drivers.items())
+        )
+    )

@@ -1,0 +1,206 @@
+"""Runs stages: journal, call, read back, put right, and say which nodes were lost."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gigawatt.boundary.plane import Plane
+from gigawatt.executor.call import Caller, Outcome
+from gigawatt.executor.policy import ExecutorPolicy
+from gigawatt.executor.progress import Listener, Progress
+from gigawatt.executor.readback import drift_of_steps, read_back, strangers
+from gigawatt.ids import DeviceId, NodeId
+from gigawatt.interfaces.clock import Clock
+from gigawatt.interfaces.driver import Driver, Fence
+from gigawatt.interfaces.store import OperationRecord, StepState, Store
+from gigawatt.planner.change import STOP
+from gigawatt.planner.plan import Stage, Step
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of some stages.
+
+    Fields:
+        lost: nodes on which something could not be ensured, with the reason.
+        left_behind: nodes from which something could not be removed, with the reason.
+        broken: why a shared device failed, empty when none did.
+    """
+
+    lost: dict[NodeId, str] = field(default_factory=dict)
+    left_behind: dict[NodeId, str] = field(default_factory=dict)
+    broken: str = ""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every step ended as planned."""
+        return not (self.lost or self.left_behind or self.broken)
+
+
+class StageRunner:
+    """Runs the stages of one operation; a new one is made for every operation."""
+
+    def __init__(
+        self,
+        store: Store,
+        drivers: Mapping[Plane, Driver],
+        clock: Clock,
+        policy: ExecutorPolicy,
+        listener: Listener,
+    ) -> None:
+        """Keep what running needs."""
+        self._store = store
+        self._drivers = drivers
+        self._clock = clock
+        self._policy = policy
+        self._listener = listener
+        self._caller = Caller(drivers, clock, policy)
+
+    async def run(
+        self,
+        operation: OperationRecord,
+        stages: Sequence[Stage],
+        known: Mapping[DeviceId, Collection[str]],
+    ) -> Result:
+        """Run stages in order until all are done, a node is lost, or a shared device fails.
+
+        Args:
+            operation: whose journal and fence are used.
+            stages: what to do; steps that the journal calls done are not repeated, but their
+                effect is read back all the same.
+            known: keys that may be on each node's own devices; another key there is a stranger.
+        """
+        result = Result()
+        journal = self._store.journal(operation.operation_id)
+        done = {key for key, (state, _) in journal.items() if state == "done"}
+        for stage in stages:
+            await self._run_stage(operation, stage, done, known, result)
+            if result.lost or result.broken:
+                break
+        return result
+
+    async def _run_stage(
+        self,
+        operation: OperationRecord,
+        stage: Stage,
+        done: set[str],
+        known: Mapping[DeviceId, Collection[str]],
+        result: Result,
+    ) -> None:
+        pending = [step for step in stage.steps if step.key not in done]
+        failed = await self._call(operation, stage, pending)
+        if stage.verify:
+            failed |= await self._put_right(operation, stage, known, failed)
+        done.update(step.key for step in stage.steps if step not in failed)
+        _classify(stage, failed, result)
+
+    async def _call(
+        self, operation: OperationRecord, stage: Stage, steps: Sequence[Step]
+    ) -> dict[Step, str]:
+        """Call drivers for all steps at once; returns the failures with their reasons."""
+        if not steps:
+            return {}
+        now_s = self._clock.now_s()
+        leaving = [e for step in steps if step.action == "remove" for e in step.entries]
+        if leaving:
+            self._store.bury(operation, leaving, now_s)
+        self._store.start_steps(operation, [step.key for step in steps], now_s)
+        totals = _count(stage.steps)
+        behind = _count(steps)
+        fence = Fence(operation.cluster_id, operation.generation)
+        outcomes: list[Outcome] = []
+        unwritten: list[Outcome] = []
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._caller.call(step, fence)) for step in steps]
+            for task in asyncio.as_completed(tasks):
+                outcome = await task
+                unwritten.append(outcome)
+                behind[outcome.step.plane] -= 1
+                if len(unwritten) >= self._policy.flush_step_count:
+                    self._flush(operation, unwritten)
+                    self._tell(operation, stage, totals, behind)
+                outcomes.append(outcome)
+        self._flush(operation, unwritten)
+        self._tell(operation, stage, totals, behind)
+        return {o.step: o.detail for o in outcomes if o.state == "failed"}
+
+    def _flush(self, operation: OperationRecord, outcomes: list[Outcome]) -> None:
+        rows: list[tuple[str, StepState, str]] = [(o.step.key, o.state, o.detail) for o in outcomes]
+        self._store.finish_steps(operation, rows, self._clock.now_s())
+        outcomes.clear()
+
+    def _tell(
+        self,
+        operation: OperationRecord,
+        stage: Stage,
+        totals: Mapping[Plane, int],
+        behind: Mapping[Plane, int],
+    ) -> None:
+        planes = {
+            plane.value: (total - behind.get(plane, 0), total) for plane, total in totals.items()
+        }
+        self._listener(Progress(operation.operation_id, stage.name, planes))
+
+    async def _put_right(
+        self,
+        operation: OperationRecord,
+        stage: Stage,
+        known: Mapping[DeviceId, Collection[str]],
+        failed: Mapping[Step, str],
+    ) -> dict[Step, str]:
+        """Read the stage back; repeat what did not take; return what is still wrong."""
+        steps = [step for step in stage.steps if step not in failed]
+        wrong: dict[Step, str] = {}
+        for round_number in range(self._policy.verify_round_count_max + 1):
+            wrong = await self._read(operation, steps, known)
+            if not wrong or round_number == self._policy.verify_round_count_max:
+                break
+            await self._call(operation, stage, list(wrong))
+        if wrong:
+            rows: list[tuple[str, StepState, str]] = [
+                (step.key, "failed", detail) for step, detail in wrong.items()
+            ]
+            self._store.finish_steps(operation, rows, self._clock.now_s())
+        return wrong
+
+    async def _read(
+        self,
+        operation: OperationRecord,
+        steps: Sequence[Step],
+        known: Mapping[DeviceId, Collection[str]],
+    ) -> dict[Step, str]:
+        seen = await read_back(self._drivers, {(step.plane, step.device) for step in steps})
+        drifts = drift_of_steps(steps, seen)
+        gone = [
+            (step.device, entry.key)
+            for step in steps
+            if step.action == "remove" and step not in drifts
+            for entry in step.entries
+        ]
+        if gone:
+            self._store.observe_absent(gone, self._clock.now_s())
+        wrong = {step: "; ".join(d.sentence for d in found[:3]) for step, found in drifts.items()}
+        ensured = {step.device: step for step in steps if step.action == "ensure"}
+        expected = {device: known[device] for device in ensured if device in known}
+        planes = {device: step.plane for device, step in ensured.items()}
+        for drift in strangers(seen, expected, planes):
+            wrong.setdefault(ensured[drift.device], drift.sentence)
+        return wrong
+
+
+def _count(steps: Iterable[Step]) -> dict[Plane, int]:
+    counts: dict[Plane, int] = {}
+    for step in steps:
+        counts[step.plane] = counts.get(step.plane, 0) + 1
+    return counts
+
+
+def _classify(stage: Stage, failed: Mapping[Step, str], result: Result) -> None:
+    for step, reason in failed.items():
+        is_leaving = step.action == "remove" or stage.name == STOP
+        if step.node_id is None:
+            result.broken = result.broken or f"{stage.name}: {reason}"
+        elif is_leaving:
+            result.left_behind.setdefault(step.node_id, f"{stage.name}: {reason}")
+        else:
+            result.lost.setdefault(step.node_id, f"{stage.name}: {reason}")

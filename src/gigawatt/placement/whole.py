@@ -1,0 +1,177 @@
+"""Whole nodes: the best choice over fabrics, unit sizes and the widest level allowed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gigawatt.fleet.model import I64, U16, Fleet
+from gigawatt.intent.request import ClusterRequest, Level
+from gigawatt.placement.index import FleetIndex
+from gigawatt.placement.knapsack import Cost
+from gigawatt.placement.choose import find
+from gigawatt.placement.search import Choice, profiles
+from gigawatt.placement.shape import Shape
+from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, usable_nodes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """A request, the fleet it is put to and the groups it should stay near."""
+
+    fleet: Fleet
+    index: FleetIndex
+    free_gpu_mask: U16
+    request: ClusterRequest
+    caps: Caps
+    near: Near
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A choice with the supply it was made from."""
+
+    supply: Supply
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Container:
+    """One group that could hold the whole request.
+
+    Fields: the least cost that a choice inside it can have, its pod, its nodes (bool[N]).
+    """
+
+    bound: Cost
+    pod: int
+    nodes: Mask
+
+
+def unit_shapes(ask: Ask, shape: Shape) -> Iterator[Shape]:
+    """The shape with every unit size that serves it: one, or the sizes of whole NVLink domains.
+
+    Whole domains of one size are taken, so each size that divides the nodes wanted is tried.
+    """
+    if not shape.whole_domains:
+        yield shape
+        return
+    of_type = ask.index.domain_of_node[ask.fleet.nodes.type == shape.type_index]
+    for size in np.unique(ask.index.domain_size[of_type]).tolist()[::-1]:
+        if shape.node_count % size == 0 and size % shape.unit_node_count == 0:
+            yield replace(shape, unit_node_count=size)
+
+
+def free_nodes(ask: Ask, shape: Shape) -> Mask:
+    """bool[N]: nodes of the shape's type that are wholly free and allowed."""
+    usable = usable_nodes(ask.fleet, ask.free_gpu_mask, ask.request, shape.type_index)
+    usable &= ask.free_gpu_mask == ask.fleet.full_gpu_mask_of_node
+    return usable
+
+
+def _nodes_by_pod(ask: Ask, supply: Supply) -> I64:
+    """int64[P]: rank of each pod in nodes."""
+    parent = ask.fleet.leaf_groups.pod
+    total = np.bincount(parent, supply.leaf_nodes[:-1], minlength=len(ask.fleet.pods))
+    return np.minimum(total.astype(np.int64), ask.caps.pod)
+
+
+def _pods_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
+    table = profiles(ask.index, supply, pods)
+    nodes = supply.shape.node_count + ask.request.spare_count
+    fits = (table.total >= units) & (_nodes_by_pod(ask, supply)[pods] >= nodes)
+    rows = np.flatnonzero(fits)
+    leaf_count = (table.units[rows] < units).sum(axis=1)
+    keys = (rows, table.total[rows], leaf_count, ~table.is_near[rows])
+    for at in np.lexsort(keys).tolist():
+        pod = int(pods[rows[at]])
+        bound = (int(not table.is_near[rows[at]]), int(leaf_count[at]), 0)
+        yield Container(bound, pod, ask.fleet.pod_of_node == pod)
+
+
+def _leaves_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
+    near, pod_of_leaf = ask.near, ask.fleet.leaf_groups.pod
+    nodes = supply.shape.node_count + ask.request.spare_count
+    fits = (supply.leaf_units[:-1] >= units) & (supply.leaf_nodes[:-1] >= nodes)
+    rows = np.flatnonzero(fits & np.isin(pod_of_leaf, pods) & (nodes <= ask.caps.pod))
+    running = np.cumsum(supply.domain_gains[rows], axis=1)
+    near_count = near.domain[supply.domain_rows[rows]].sum(axis=1)
+    opened = np.maximum((running < units).sum(axis=1) + 1 - near_count, 0)
+    if ask.index.is_flat:
+        opened[:] = 0
+    is_new, is_new_pod = ~near.leaf[rows], ~near.pod[pod_of_leaf[rows]]
+    for at in np.lexsort((rows, supply.leaf_units[rows], opened, is_new, is_new_pod)).tolist():
+        bound = (int(is_new_pod[at]), int(is_new[at]), int(opened[at]))
+        leaf = int(rows[at])
+        yield Container(bound, int(pod_of_leaf[leaf]), ask.index.leaf_of_node == leaf)
+
+
+def _domains_as_containers(ask: Ask, supply: Supply, pods: I64, units: int) -> Iterator[Container]:
+    near, fleet = ask.near, ask.fleet
+    nodes = supply.shape.node_count + ask.request.spare_count
+    most = min(ask.caps.leaf_group, ask.caps.pod)
+    leaf_of_domain = fleet.nvlink_domains.leaf_group
+    pod_of_domain = fleet.leaf_groups.pod[leaf_of_domain]
+    fits = (supply.domain_units >= units) & (supply.domain_nodes >= nodes) & (nodes <= most)
+    rows = np.flatnonzero(fits & np.isin(pod_of_domain, pods))
+    is_new = ~near.domain[rows]
+    is_new_leaf, is_new_pod = ~near.leaf[leaf_of_domain[rows]], ~near.pod[pod_of_domain[rows]]
+    keys = (rows, supply.domain_nodes[rows], is_new, is_new_leaf, is_new_pod)
+    for at in np.lexsort(keys).tolist():
+        domain = int(rows[at])
+        bound = (int(is_new_pod[at]), int(is_new_leaf[at]), int(is_new[at]))
+        yield Container(bound, int(pod_of_domain[domain]), ask.index.domain_of_node == domain)
+
+
+CONTAINERS = {
+    Level.NVLINK_DOMAIN: _domains_as_containers,
+    Level.LEAF_GROUP: _leaves_as_containers,
+    Level.POD: _pods_as_containers,
+}
+
+
+def _find_contained(ask: Ask, supply: Supply, pods: I64, units: int) -> Found | None:
+    """The best choice inside one group of the level that the request must stay in."""
+    best: Found | None = None
+    for box in CONTAINERS[ask.request.keep_together](ask, supply, pods, units):
+        if best is not None and box.bound >= best.choice.cost:
+            break
+        inside = supply.free & box.nodes
+        narrowed = count_supply(ask.fleet, ask.index, inside, (supply.shape, ask.caps, ask.near))
+        choice = find(profiles(ask.index, narrowed, np.array([box.pod])), units)
+        if choice is not None and (best is None or choice.cost < best.choice.cost):
+            best = Found(narrowed, choice)
+    return best
+
+
+def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
+    pods = np.flatnonzero(ask.fleet.pods.fabric == fabric)
+    units = supply.shape.node_count // supply.shape.unit_node_count
+    nodes = supply.shape.node_count + ask.request.spare_count
+    is_one_node = ask.request.keep_together is Level.NODE or (
+        ask.request.keep_together is Level.NVLINK_DOMAIN and ask.index.is_flat
+    )
+    if is_one_node and nodes > 1:
+        return None
+    if ask.request.keep_together is not Level.FABRIC and not is_one_node:
+        return _find_contained(ask, supply, pods, units)
+    if int(_nodes_by_pod(ask, supply)[pods].sum()) < nodes:
+        return None
+    choice = find(profiles(ask.index, supply, pods), units)
+    return None if choice is None else Found(supply, choice)
+
+
+def find_whole(ask: Ask, shape: Shape) -> Found | None:
+    """The best choice for whole nodes of one type over all fabrics, or None."""
+    free = free_nodes(ask, shape)
+    fabrics = np.unique(ask.fleet.fabric_of_node[ask.fleet.nodes.type == shape.type_index])
+    best: tuple[tuple[bool, tuple[int, int, int]], Found] | None = None
+    for unit_shape in unit_shapes(ask, shape):
+        supply = count_supply(ask.fleet, ask.index, free, (unit_shape, ask.caps, ask.near))
+        for fabric in fabrics.tolist():
+            found = _find_in_fabric(ask, supply, fabric)
+            if found is None:
+                continue
+            key = (not ask.near.fabric[fabric], found.choice.cost)
+            if best is None or key < best[0]:
+                best = (key, found)
+    return None if best is None else best[1]

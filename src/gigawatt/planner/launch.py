@@ -1,0 +1,181 @@
+"""Plans a launch: place, take keys, write the target, derive the stages."""
+
+from dataclasses import dataclass
+
+from gigawatt.boundary.keys import take_keys
+from gigawatt.boundary.render import render
+from gigawatt.boundary.target import ClusterTarget
+from gigawatt.errors import InputError, NoCapacityError
+from gigawatt.fleet.model import FabricKind, Fleet
+from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId, StoragePoolId
+from gigawatt.intent.request import ClusterRequest, check_request
+from gigawatt.placement.place import place
+from gigawatt.placement.result import Alternative, Placement, Refusal
+from gigawatt.planner.change import stages_between
+from gigawatt.planner.plan import OperationKind, Plan, PlanReport
+from gigawatt.planner.snapshot import Snapshot
+from gigawatt.planner.target import members_of
+
+PLAN_TTL_S = 600.0
+"""How long a shown plan binds its nodes' choice and its price. Source: ours, ADR-0005."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanIds:
+    """Ids for a plan, drawn by the caller so that planning stays deterministic.
+
+    Fields: plan_id; cluster_id of the cluster to make or change; now_s in Unix seconds;
+    expected_s, how long operations of the kind took before, None when there were none.
+    """
+
+    plan_id: PlanId
+    cluster_id: ClusterId
+    now_s: float
+    expected_s: float | None = None
+
+
+def nodes_of(snapshot: Snapshot, cluster_id: ClusterId | None) -> tuple[int, ...]:
+    """Node rows that a cluster holds.
+
+    Raises:
+        InputError: no such live cluster.
+    """
+    if cluster_id is None:
+        return ()
+    target = snapshot.targets.get(cluster_id)
+    if target is None:
+        raise InputError(
+            f"there is no live cluster {cluster_id!r} to be near to",
+            next_step="See 'gw cluster list' for the clusters that are live.",
+        )
+    return tuple(snapshot.fleet.node_index(member.node_id) for member in target.members)
+
+
+def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = ()) -> Placement:
+    """The placement of a request.
+
+    Raises:
+        InputError: the request is wrong, or would not fit an empty fleet either.
+        NoCapacityError: it does not fit now; carries why not and what would fit.
+    """
+    check_request(request)
+    answer = place(snapshot.fleet, snapshot.free_gpu_mask, request, near)
+    if isinstance(answer, Placement):
+        return answer
+    raise refused(request, answer)
+
+
+def refused(request: ClusterRequest, refusal: Refusal) -> InputError | NoCapacityError:
+    """The error that tells a tenant of a refusal."""
+    kind = f" {request.gpu_type}" if request.gpu_type else ""
+    wish = f"{request.gpu_count:,}{kind} GPUs for {request.name!r}"
+    if refusal.is_impossible:
+        return InputError(
+            f"{wish} can never fit this fleet: " + "; ".join(refusal.reasons),
+            next_step="; ".join(refusal.would_fit) or "Ask for less, or for another type.",
+        )
+    return NoCapacityError(
+        f"{wish} do not fit now: " + "; ".join(refusal.reasons),
+        reasons=refusal.reasons,
+        would_fit=refusal.would_fit,
+    )
+
+
+def _pool_for(fleet: Fleet, site: int, storage_bytes: int) -> StoragePoolId | None:
+    if not storage_bytes:
+        return None
+    here = [i for i in range(len(fleet.storage_pools)) if fleet.storage_pools.site[i] == site]
+    fits = [i for i in here if fleet.storage_pools.capacity_bytes[i] >= storage_bytes]
+    if not fits:
+        largest = max((int(fleet.storage_pools.capacity_bytes[i]) for i in here), default=0)
+        raise InputError(
+            f"site {fleet.sites.ids[site]!r} has no storage pool of {storage_bytes:,} bytes, "
+            f"its largest has {largest:,}",
+            next_step="Ask for less storage, or for another site.",
+        )
+    return StoragePoolId(fleet.storage_pools.ids[fits[0]])
+
+
+def target_of(
+    snapshot: Snapshot, request: ClusterRequest, placement: Placement, cluster_id: ClusterId
+) -> ClusterTarget:
+    """The complete target for a placed request, keys included.
+
+    Raises:
+        NoCapacityError: a key pool is empty.
+        InputError: no storage pool of the site can hold the file system.
+    """
+    fleet = snapshot.fleet
+    fabric = placement.fabric
+    site = int(fleet.fabrics.site[fabric])
+    fabric_id, site_id = FabricId(fleet.fabrics.ids[fabric]), SiteId(fleet.sites.ids[site])
+    pool_id = _pool_for(fleet, site, request.storage_bytes)
+    members = members_of(fleet, placement.members, "member", 0)
+    spares = members_of(fleet, placement.spares, "spare", len(members))
+    keys = take_keys(
+        snapshot.taken_keys,
+        fabric_id=fabric_id,
+        is_infiniband=fleet.fabrics.kind[fabric] is FabricKind.INFINIBAND,
+        site_id=site_id,
+        pool_id=pool_id,
+    )
+    return ClusterTarget(
+        cluster_id=cluster_id,
+        tenant_id=request.tenant_id,
+        name=request.name,
+        site_id=site_id,
+        fabric_id=fabric_id,
+        pool_id=pool_id,
+        members=members + spares,
+        keys=keys,
+        storage_bytes=request.storage_bytes,
+        image=request.image,
+        ssh_public_keys=request.ssh_public_keys,
+        egress_cidrs=request.egress_cidrs,
+    )
+
+
+def plan_launch(
+    snapshot: Snapshot,
+    request: ClusterRequest,
+    ids: PlanIds,
+    alternatives: tuple[Alternative, ...] = (),
+) -> Plan:
+    """The plan that launches a cluster for ``request``; equal inputs give an equal plan.
+
+    Raises:
+        InputError: the request is wrong, names a taken name, or can never fit.
+        NoCapacityError: it does not fit now; carries why not and what would fit.
+    """
+    for target in snapshot.targets.values():
+        if (target.tenant_id, target.name) == (request.tenant_id, request.name):
+            raise InputError(
+                f"tenant {request.tenant_id!r} has a cluster {request.name!r} already "
+                f"({target.cluster_id})",
+                next_step="Take another name, or grow the cluster that is there.",
+            )
+    near = nodes_of(snapshot, request.near_cluster_id)
+    placement = placed(snapshot, request, near)
+    after = target_of(snapshot, request, placement, ids.cluster_id)
+    return Plan(
+        plan_id=ids.plan_id,
+        kind=OperationKind.LAUNCH,
+        cluster_id=ids.cluster_id,
+        tenant_id=request.tenant_id,
+        parent_generation=snapshot.generation,
+        before=None,
+        after=after,
+        stages=stages_between((), render(snapshot.fleet, after)),
+        quarantined=(),
+        report=PlanReport(
+            gpu_type=placement.gpu_type,
+            gpu_count=request.gpu_count,
+            spread=placement.spread,
+            reasons=placement.reasons,
+            alternatives=alternatives or placement.alternatives,
+            price_micro_usd_per_hour=placement.price_micro_usd_per_hour,
+            expected_s=ids.expected_s,
+        ),
+        created_s=ids.now_s,
+        expires_s=ids.now_s + PLAN_TTL_S,
+    )

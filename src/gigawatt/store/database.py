@@ -1,0 +1,103 @@
+"""Transactions on one database, the generation counter, and faults told in our own words."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from gigawatt.errors import ConflictError, GigawattError
+from gigawatt.store import schema
+
+WRITES = "gigawatt_writes"
+"""Execution option of a connection whose transaction will write."""
+
+_GENERATION = select(schema.counters.c.value).where(schema.counters.c.name == "generation")
+
+Explain = Callable[[BaseException], GigawattError]
+
+
+class Database:
+    """An engine, opened and of the right version, with one way to read and one to write."""
+
+    def __init__(self, engine: Engine, explain: Explain) -> None:
+        """Wrap ``engine``; ``explain`` turns an error of its driver into one of ours."""
+        self._engine = engine
+        self._writer = engine.execution_options(**{WRITES: True})
+        self._explain = explain
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent read.
+
+        Raises:
+            DataError: the database is damaged.
+        """
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: durable when the block ends, nothing changed when it raises.
+
+        Raises:
+            ConflictError: another writer did not let go in time.
+            DataError: the database is damaged.
+            StorageFullError: the disk is full.
+        """
+        with self._translated(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Release files and connections."""
+        with self._translated():
+            self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._explain(error.orig or error) from error
+        except PoolTimeoutError as error:
+            raise ConflictError("the store has no free connection: too many threads use it") from (
+                error
+            )
+
+
+def current_generation(connection: Connection) -> int:
+    """The generation; every commit and every take-over raises it."""
+    return int(connection.execute(_GENERATION).scalar_one())
+
+
+def lock_generation(connection: Connection) -> int:
+    """The generation, locked against other writers until the transaction ends.
+
+    Every change of holdings takes this lock first, so that on a database with row locks two
+    changes cannot pass each other unseen. SQLite locks the whole file when a write begins.
+    """
+    return int(connection.execute(_GENERATION.with_for_update()).scalar_one())
+
+
+def raise_generation(connection: Connection, parent_generation: int | None = None) -> int:
+    """The next generation, newer than any before.
+
+    Args:
+        connection: a write transaction.
+        parent_generation: what the generation must be now; None takes any.
+
+    Raises:
+        ConflictError: the generation is another.
+    """
+    found = lock_generation(connection)
+    if parent_generation not in {None, found}:
+        raise ConflictError(
+            f"the plan was made at generation {parent_generation}, the store is at {found}"
+        )
+    connection.execute(
+        update(schema.counters)
+        .where(schema.counters.c.name == "generation")
+        .values(value=found + 1)
+    )
+    return found + 1

@@ -1,0 +1,43 @@
+"""States of nodes: those that are drained or quarantined, and why."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import get_args
+
+from sqlalchemy import Connection, delete, insert, select
+
+from gigawatt.errors import InputError
+from gigawatt.ids import NodeId
+from gigawatt.interfaces.store import NodeState
+from gigawatt.store.schema import nodes
+
+
+def set_state(
+    connection: Connection, node_id: NodeId, state: NodeState, reason: str, now_s: float
+) -> None:
+    """Drain, quarantine or return a node.
+
+    Raises:
+        InputError: no such state.
+    """
+    if state not in get_args(NodeState):
+        wanted = ", ".join(get_args(NodeState))
+        raise InputError(f"node {node_id!r}: state {state!r} is not known, wanted one of {wanted}")
+    connection.execute(delete(nodes).where(nodes.c.node_id == node_id))
+    if state != "available":
+        row = {"node_id": node_id, "state": state, "reason": reason, "since_s": now_s}
+        connection.execute(insert(nodes), row)
+
+
+def all_states(connection: Connection) -> Mapping[NodeId, tuple[NodeState, str]]:
+    """State and reason of every node that is not "available", by node id."""
+    query = select(nodes.c.node_id, nodes.c.state, nodes.c.reason).order_by(nodes.c.node_id)
+    return {NodeId(row.node_id): (row.state, row.reason) for row in connection.execute(query)}
+
+
+def unavailable_nodes(
+    connection: Connection, node_ids: AbstractSet[str]
+) -> Mapping[NodeId, tuple[NodeState, str]]:
+    """Those of some nodes that are not "available", with state and reason."""
+    states = all_states(connection) if node_ids else {}
+    return {node_id: state for node_id, state in states.items() if node_id in node_ids}

@@ -1,0 +1,234 @@
+"""Rows of operations, their fences and their leases."""
+
+from functools import lru_cache
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from gigawatt.errors import ConflictError, UnknownIdError
+from gigawatt.ids import ClusterId, OperationId
+from gigawatt.interfaces.codec import plan_from_json, plan_to_json
+from gigawatt.interfaces.store import OperationRecord
+from gigawatt.planner.plan import OperationKind, Plan
+from gigawatt.store.database import raise_generation
+from gigawatt.store.schema import operations
+
+LEASE_S = 30.0
+"""How long a worker owns an operation without a word; renew at a third of it.
+
+Ours: Kubernetes gives a leader 15 s and renews every 2 s; here the fence, not the lease, keeps a
+late worker out, so a lease only has to outlast a pause of the process, not to end soon.
+"""
+
+_decoded = lru_cache(maxsize=32)(plan_from_json)
+"""Plans are immutable, so equal text may share one value."""
+
+
+def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
+    return OperationRecord(
+        operation_id=OperationId(row.operation_id),
+        cluster_id=ClusterId(row.cluster_id),
+        kind=OperationKind(row.kind),
+        state=row.state,
+        plan=_decoded(row.plan),
+        generation=row.generation,
+        started_s=row.started_s,
+        finished_s=row.finished_s,
+        error=row.error,
+    )
+
+
+def _locked_row(connection: Connection, operation_id: OperationId) -> Row:  # type: ignore[type-arg]
+    query = select(operations).where(operations.c.operation_id == operation_id)
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        raise UnknownIdError(f"no operation {operation_id!r}")
+    return row
+
+
+def get(connection: Connection, operation_id: OperationId) -> OperationRecord:
+    """One operation.
+
+    Raises:
+        UnknownIdError: no such operation.
+    """
+    query = select(operations).where(operations.c.operation_id == operation_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownIdError(f"no operation {operation_id!r}")
+    return _record(row)
+
+
+def open_operations(connection: Connection) -> tuple[OperationRecord, ...]:
+    """Operations that have not ended, oldest first."""
+    query = select(operations).where(operations.c.is_open)
+    rows = connection.execute(query.order_by(operations.c.opened_generation))
+    return tuple(_record(row) for row in rows)
+
+
+def of_cluster(connection: Connection, cluster_id: ClusterId) -> tuple[OperationRecord, ...]:
+    """Operations of a cluster, oldest first."""
+    query = select(operations).where(operations.c.cluster_id == cluster_id)
+    rows = connection.execute(query.order_by(operations.c.opened_generation))
+    return tuple(_record(row) for row in rows)
+
+
+def durations_s(connection: Connection, kind: OperationKind, limit: int) -> tuple[float, ...]:
+    """How long the newest operations of a kind took that ended well, newest first."""
+    query = (
+        select(operations.c.finished_s - operations.c.started_s)
+        .where(operations.c.kind == kind.value, operations.c.state == "done")
+        .order_by(operations.c.opened_generation.desc())
+        .limit(limit)
+    )
+    return tuple(connection.execute(query).scalars())
+
+
+def refuse_second(connection: Connection, cluster_id: ClusterId) -> None:
+    """Refuse a cluster that has an open operation.
+
+    Raises:
+        ConflictError: it has one.
+    """
+    query = select(operations.c.operation_id, operations.c.kind).where(
+        operations.c.cluster_id == cluster_id, operations.c.is_open
+    )
+    row = connection.execute(query).first()
+    if row is not None:
+        raise ConflictError(
+            f"cluster {cluster_id!r} has the open operation {row.operation_id!r} ({row.kind})",
+            next_step="Wait until it has ended, then plan again.",
+        )
+
+
+def open_for(
+    connection: Connection, plan: Plan, operation_id: OperationId, generation: int, now_s: float
+) -> OperationRecord:
+    """Write the row of a new operation; its fence is the generation of its commit."""
+    row = {
+        "operation_id": operation_id,
+        "cluster_id": plan.cluster_id,
+        "kind": plan.kind.value,
+        "state": "applying",
+        "is_open": True,
+        "plan": plan_to_json(plan),
+        "opened_generation": generation,
+        "generation": generation,
+        "started_s": now_s,
+        "error": "",
+    }
+    connection.execute(insert(operations), row)
+    return OperationRecord(
+        operation_id=operation_id,
+        cluster_id=plan.cluster_id,
+        kind=plan.kind,
+        state="applying",
+        plan=plan,
+        generation=generation,
+        started_s=now_s,
+        finished_s=None,
+        error="",
+    )
+
+
+def fence(connection: Connection, operation: OperationRecord) -> None:
+    """Let nobody but the newest worker of an open operation pass.
+
+    Raises:
+        ConflictError: a newer worker took over, or the operation has ended.
+        UnknownIdError: no such operation.
+    """
+    columns = operations.c
+    query = select(columns.generation, columns.is_open, columns.state).where(
+        columns.operation_id == operation.operation_id
+    )
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        raise UnknownIdError(f"no operation {operation.operation_id!r}")
+    if row.generation != operation.generation:
+        raise ConflictError(
+            f"operation {operation.operation_id!r} is at generation {row.generation},"
+            f" this worker holds {operation.generation}",
+            next_step="Stop: another worker carries this operation on.",
+        )
+    if not row.is_open:
+        raise ConflictError(f"operation {operation.operation_id!r} has ended: {row.state}")
+
+
+def take_over(
+    connection: Connection, operation_id: OperationId, worker: str, now_s: float
+) -> OperationRecord:
+    """Give an open operation to a worker, with a fence newer than any before.
+
+    Raises:
+        ConflictError: another worker's lease is alive, or the operation has ended.
+        UnknownIdError: no such operation.
+    """
+    generation = raise_generation(connection)
+    row = _locked_row(connection, operation_id)
+    if not row.is_open:
+        raise ConflictError(f"operation {operation_id!r} has ended: {row.state}")
+    if row.lease_worker not in {None, worker} and row.lease_expires_s > now_s:
+        raise ConflictError(
+            f"worker {row.lease_worker!r} holds operation {operation_id!r}"
+            f" for another {row.lease_expires_s - now_s:.1f} s, {worker!r} wants it",
+            next_step="Wait until the lease is over.",
+        )
+    _change(
+        connection,
+        operation_id,
+        generation=generation,
+        lease_worker=worker,
+        lease_expires_s=now_s + LEASE_S,
+    )
+    return get(connection, operation_id)
+
+
+def renew(connection: Connection, operation: OperationRecord, worker: str, now_s: float) -> None:
+    """Keep a worker's lease alive for another ``LEASE_S``.
+
+    Raises:
+        ConflictError: another worker took over, or the operation has ended.
+    """
+    fence(connection, operation)
+    query = select(operations.c.lease_worker).where(
+        operations.c.operation_id == operation.operation_id
+    )
+    holder = connection.execute(query).scalar_one()
+    if holder not in {None, worker}:
+        raise ConflictError(
+            f"worker {holder!r} holds operation {operation.operation_id!r}, not {worker!r}"
+        )
+    _change(
+        connection, operation.operation_id, lease_worker=worker, lease_expires_s=now_s + LEASE_S
+    )
+
+
+def replace_plan(connection: Connection, operation: OperationRecord, plan: Plan) -> OperationRecord:
+    """Write another plan in force."""
+    _change(connection, operation.operation_id, plan=plan_to_json(plan))
+    return get(connection, operation.operation_id)
+
+
+def unwind(connection: Connection, operation: OperationRecord, error: str) -> OperationRecord:
+    """Write that an operation goes back, and why."""
+    _change(connection, operation.operation_id, state="unwinding", error=error)
+    return get(connection, operation.operation_id)
+
+
+def end(connection: Connection, operation: OperationRecord, state: str, now_s: float) -> None:
+    """Write the end of an operation; a stuck one stays open and anybody may take it over."""
+    is_open = state == "stuck"
+    _change(
+        connection,
+        operation.operation_id,
+        state=state,
+        is_open=is_open,
+        finished_s=None if is_open else now_s,
+        lease_worker=None,
+        lease_expires_s=None,
+    )
+
+
+def _change(connection: Connection, operation_id: OperationId, **values: object) -> None:
+    statement = update(operations).where(operations.c.operation_id == operation_id)
+    connection.execute(statement.values(**values))

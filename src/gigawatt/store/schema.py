@@ -1,0 +1,177 @@
+"""Tables of the store. Rules that the database itself can keep are kept here.
+
+One GPU has one row, so it cannot have two owners; one key has one row; a tenant's live clusters
+have distinct names; a cluster has one open operation. Journal, trail and evidence only grow.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    false,
+    true,
+)
+
+SCHEMA_VERSION = 1
+"""Version of these tables; a store of another version is refused."""
+
+metadata = MetaData()
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column declared INTEGER."""
+
+counters = Table(
+    "counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Rows "schema_version" and "generation"."""
+
+clusters = Table(
+    "cluster",
+    metadata,
+    Column("cluster_id", Text, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("phase_reason", Text, nullable=False),
+    Column("phase_since_s", Double, nullable=False),
+    Column("is_ended", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("target", Text, nullable=True),
+    Column("created_s", Double, nullable=False),
+    Column("created_generation", BigInteger, nullable=False, unique=True),
+)
+"""Clusters, ended ones too. Target is JSON."""
+
+Index(
+    "cluster_live_name",
+    clusters.c.tenant_id,
+    clusters.c.name,
+    unique=True,
+    sqlite_where=clusters.c.is_ended == false(),
+    postgresql_where=clusters.c.is_ended == false(),
+)
+
+operations = Table(
+    "operation",
+    metadata,
+    Column("operation_id", Text, primary_key=True),
+    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("opened_generation", BigInteger, nullable=False, unique=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("lease_worker", Text, nullable=True),
+    Column("lease_expires_s", Double, nullable=True),
+    Column("started_s", Double, nullable=False),
+    Column("finished_s", Double, nullable=True),
+    Column("error", Text, nullable=False),
+)
+"""Operations. ``opened_generation`` orders them; ``generation`` is the fence of the worker."""
+
+Index(
+    "operation_open",
+    operations.c.cluster_id,
+    unique=True,
+    sqlite_where=operations.c.is_open == true(),
+    postgresql_where=operations.c.is_open == true(),
+)
+
+allocations = Table(
+    "allocation",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("state", Text, CheckConstraint("state IN ('held', 'tombstone')"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""One row for each GPU that is not free."""
+
+held_keys = Table(
+    "held_key",
+    metadata,
+    Column("pool_id", Text, primary_key=True),
+    Column("value", BigInteger, primary_key=True, autoincrement=False),
+    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column(
+        "state", Text, CheckConstraint("state IN ('held', 'tombstone', 'cooling')"), nullable=False
+    ),
+    Column("free_at_s", Double, nullable=True),
+    sqlite_with_rowid=False,
+)
+"""One row for each key that is not free."""
+
+tombstones = Table(
+    "tombstone",
+    metadata,
+    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column("entry_key", Text, primary_key=True),
+    Column("node_id", Text, nullable=True),
+    Column("names_nic", Boolean, nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Entries that shall be absent. ``names_nic``: the entry names a NIC, so its node is not known
+here. Entry is JSON."""
+
+nodes = Table(
+    "node",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("state", Text, CheckConstraint("state IN ('drained', 'quarantined')"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_s", Double, nullable=False),
+)
+"""Nodes that are not "available"."""
+
+step_journal = Table(
+    "step_journal",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("operation_id", Text, ForeignKey("operation.operation_id"), nullable=False, index=True),
+    Column("step_key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at_s", Double, nullable=False),
+)
+"""What was written of a step, every time; the last line of a step counts."""
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("operation_id", Text, ForeignKey("operation.operation_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at_s", Double, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""Evidence documents as JSON."""
+
+events = Table(
+    "event",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("at_s", Double, nullable=False),
+    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=True, index=True),
+    Column("operation_id", Text, ForeignKey("operation.operation_id"), nullable=True),
+    Column("kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", Text, nullable=False),
+)
+"""The audit trail."""
