@@ -1,10 +1,15 @@
 """Goal: Slurm's topology.conf becomes the same groups of nodes, and every slip is named by line.
 
 Method: a file with all of the syntax, random trees as a property, one broken file per rule, and
-host lists against a plain writer of host lists.
+host lists against a plain writer of host lists
+and, where it is installed, against Slurm's own ``scontrol``.
 """
 
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigawatt.errors import InputError
+from gigawatt.fleet.check import check_fleet
 from gigawatt.fleet.demo import GB200_NVL72_NODE, HGX_H100
 from gigawatt.fleet.discovery.hostlist import expand_hostlist
 from gigawatt.fleet.discovery.slurm_topology import fleet_from_slurm_topology
@@ -95,6 +101,7 @@ def test_any_tree_keeps_its_shape(pods: list[list[int]]) -> None:
     assert members(fleet) == want
     assert set(fleet.pods.ids) == {f"p{p}" for p in range(len(pods))}
     assert np.array_equal(np.sort(fleet.nodes.leaf_group), fleet.nodes.leaf_group)
+    assert check_fleet(fleet) == ()
 
 
 def test_blocks_become_nvlink_domains() -> None:
@@ -102,7 +109,15 @@ def test_blocks_become_nvlink_domains() -> None:
     fleet = read(text, GB200_NVL72_NODE)
     assert fleet.nvlink_domains.ids == ("b0", "b1", "b2", "b3")
     assert np.bincount(fleet.nodes.nvlink_domain).tolist() == [18] * 4
+    assert check_fleet(fleet) == ()
     assert fleet.leaf_groups.pod.tolist() == [0, 0, 1, 1]
+
+
+def test_a_block_stays_in_one_assumed_rack() -> None:
+    text = "SwitchName=l1 Nodes=n[1-9]\nBlockName=b1 Nodes=n[1,4,9]\nBlockName=b2 Nodes=n[2,5]"
+    fleet = read(text)
+    assert check_fleet(fleet) == ()
+    assert np.bincount(fleet.nodes.rack).max() <= 4
 
 
 def test_blocks_inside_a_tree() -> None:
@@ -179,6 +194,29 @@ def test_a_host_list_names_what_was_written(
         for n in range(low, low + more + 1)
     ]
     assert list(expand_hostlist(f"{prefix}[{inside}]{suffix}")) == want
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif(shutil.which("scontrol") is None, reason="scontrol (slurm-client) is missing")
+def test_slurm_itself_expands_the_same_hosts(tmp_path: Path) -> None:
+    (tmp_path / "slurm.conf").write_text("ClusterName=x\nSlurmctldHost=localhost\n")
+    for text in (
+        "n[08-10,2]",
+        "a1,b[2-3]",
+        "rack[0-3]node[07-12]",
+        "n[001-2]",
+        "n[1,1]",
+        "a[1-2][3-4]",
+    ):
+        answer = subprocess.run(
+            ["scontrol", "show", "hostnames", text],
+            env={"PATH": os.environ["PATH"], "SLURM_CONF": str(tmp_path / "slurm.conf")},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+        assert list(expand_hostlist(text)) == answer.stdout.split(), text
 
 
 @given(st.text(alphabet="ab[]-,019 ", max_size=30))
