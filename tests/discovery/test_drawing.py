@@ -7,6 +7,7 @@ as XML; the glyphs are counted; the PNG's size is read back. Ids are hostile whe
 import struct
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,14 @@ from gigawatt.app.fleet_png import write_fleet_png
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet, nvl72_fleet
 from gigawatt.fleet.drawing.floor import floor_of
-from gigawatt.fleet.drawing.paint import CLUSTER_COLOURS, NodeState, NodeView, Paint, paint_nodes
+from gigawatt.fleet.drawing.paint import (
+    CLUSTER_COLOURS,
+    STATE_COLOURS,
+    NodeState,
+    NodeView,
+    Paint,
+    paint_nodes,
+)
 from gigawatt.fleet.drawing.svg import fleet_svg
 from gigawatt.fleet.drawing.text import fleet_text
 from gigawatt.fleet.model import Fleet, Racks
@@ -83,7 +91,9 @@ def test_every_node_has_its_tooltip_and_colour() -> None:
         if box.find(f"{SVG}title") is not None
     }
     assert len(colour_of) == len(fleet.nodes)
-    assert colour_of[f"{fleet.nodes.ids[3]}, held, cluster clu_x, tenant ten_a"] == "#332288"
+    assert (
+        colour_of[f"{fleet.nodes.ids[3]}, held, cluster clu_x, tenant ten_a"] == CLUSTER_COLOURS[0]
+    )
     assert colour_of[f"{fleet.nodes.ids[5]}, quarantined"] == "#111111"
     labels = [text.text for text in root.iter(f"{SVG}text")]
     assert "clu_x (1 node)" in labels
@@ -119,6 +129,51 @@ def test_what_is_no_colour_is_refused(colours: list[str], tooltips: list[str], w
         fleet_svg(hgx_fleet(8), ["#123456"], [("red", "x")], "t")
 
 
+MACHADO_2009 = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+SRGB_TO_XYZ_D65 = np.array(
+    [
+        [0.4124 / 0.9505, 0.3576 / 0.9505, 0.1805 / 0.9505],
+        [0.2126, 0.7152, 0.0722],
+        [0.0193 / 1.0888, 0.1192 / 1.0888, 0.9505 / 1.0888],
+    ]
+)
+
+
+def lab(colour: str, vision: str) -> np.ndarray:
+    """CIE 1976 L*a*b* of "#rrggbb" as someone sees it."""
+    srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    xyz = SRGB_TO_XYZ_D65 @ np.clip(np.array(MACHADO_2009[vision]) @ linear, 0, 1)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", MACHADO_2009)
+def test_colours_differ_for_everybody(vision: str) -> None:
+    seen = [lab(c, vision) for c in CLUSTER_COLOURS]
+    greys = [lab(c, vision) for c in STATE_COLOURS.values()]
+    pairs = [*combinations(seen, 2), *((a, b) for a in seen for b in greys)]
+    assert min(np.linalg.norm(a - b) for a, b in pairs) >= 19
+    assert min(np.linalg.norm(a - b) for a, b in combinations(greys, 2)) >= 15
+
+
 def test_twelve_clusters_differ_and_more_share_by_hash() -> None:
     fleet = hgx_fleet(160)
     painted = paint(fleet, {i: held(f"clu_{i}") for i in range(20)})
@@ -132,8 +187,9 @@ def glyphs(fleet: Fleet, painted: Paint, *, width: int = 100) -> list[str]:
     return ["".join(cell.text for cell in row) for row in fleet_text(fleet, painted, width=width)]
 
 
-@pytest.mark.parametrize("gpus", [8, 10_000, 100_000, 1_000_000])
-@pytest.mark.parametrize("width", [40, 100])
+@pytest.mark.parametrize(
+    ("gpus", "width"), [(8, 40), (10_000, 40), (10_000, 100), (100_000, 100), (1_000_000, 100)]
+)
 def test_rows_fit_the_width(gpus: int, width: int) -> None:
     fleet = hgx_fleet(gpus)
     painted = paint(fleet, {0: NodeView(NodeState.SPARE, "clu_a" * 40)})
