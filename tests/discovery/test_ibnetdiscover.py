@@ -262,6 +262,26 @@ def test_crossed_cables_are_noted_and_rails_follow_the_leaf() -> None:
     assert np.array_equal(wiring.nics.rail, wiring.switches.rail[wiring.nics.leaf])
 
 
+def test_one_cable_into_another_pod_does_not_join_the_pods() -> None:
+    whole = block(16, per_group=4)
+    swap = {"h-su000-n00": "h-su002-n00", "h-su002-n00": "h-su000-n00"}
+    text = re.sub(
+        "(h-su000-n00|h-su002-n00) hca0", lambda m: f"{swap[m[1]]} hca0", ibnet_text(whole, 0)
+    )
+    wiring = wiring_of_discovered(parse_ibnetdiscover(text))
+    assert len(whole.pods) == wiring.pod_of_group.max() + 1 == 2
+    assert sorted(wiring.notes) == [
+        "node 'h-su000-n00' has NICs on leaves of 2 leaf groups",
+        "node 'h-su002-n00' has NICs on leaves of 2 leaf groups",
+    ]
+    others = [n for n in whole.nodes.ids if n not in swap]
+    pod = {
+        n: int(wiring.pod_of_group[g])
+        for n, g in zip(wiring.node_ids, wiring.group_of_node.tolist(), strict=True)
+    }
+    assert all(pod[n] == whole.pod_of_node[whole.nodes.index_of[n]] for n in others)
+
+
 def switch(name: str, *ends: str, ports: int = 8) -> str:
     lines = [f'[{i}]\t{end}\t# "x"' for i, end in enumerate(ends, start=1)]
     return "\n".join([f'Switch {ports} "S-{name}"\t\t# "sw{name}"', *lines])

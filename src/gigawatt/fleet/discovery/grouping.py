@@ -330,6 +330,11 @@ def wiring_of(
     home_of_leaf = {leaf: min(c, key=lambda g: (-c[g], g)) for leaf, c in votes.items()}
     pod_of_group, pod_of_spine = _pods(groups, home_of_leaf, links, tier)
     rail_of_leaf, notes = _rails(nics_of_host)
+    notes += [
+        f"node {host!r} has NICs on leaves of {len(homes)} leaf groups"
+        for host, leaves in leaves_of_host.items()
+        if len(homes := {home_of_leaf[leaf] for leaf in leaves}) > 1
+    ]
 
     pod = {leaf: pod_of_group[g] for leaf, g in home_of_leaf.items()} | pod_of_spine
     by_pod = sorted(range(len(groups)), key=lambda g: (pod_of_group[g], g))
