@@ -1,10 +1,11 @@
 """Completes a wiring to a fleet: what no capture of a network says is assumed, and marked so.
 
-Ids of assumed rows end in, or contain, ``assumed``: racks (4 nodes each, inside a leaf group),
-the hall, the power feed (sized to its racks). BMC addresses are numbered in node order.
+Ids of assumed rows contain ``assumed``: racks (4 nodes of one leaf group each, or one NVLink
+domain), the hall, the power feed (sized to its racks). BMC addresses are numbered in node order.
 An operator who knows better writes the fleet out, corrects these rows and reads it back.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -65,20 +66,35 @@ def node_type_with_nics(node_type: NodeType, nic_count: int) -> NodeType:
     return replace(node_type, name=f"{node_type.name}-{nic_count}nic", nic_count=nic_count)
 
 
-def _racks(group_of_node: I32, power_w_of_node: Sequence[float]) -> tuple[Racks, I32]:
-    """Racks of 4 nodes inside each leaf group, and int32[N] the rack of each node."""
+def _racks(
+    group_of_node: I32, domain_of_node: I32, power_w_of_node: Sequence[float]
+) -> tuple[Racks, I32]:
+    """Racks of 4 nodes inside each leaf group, and int32[N] the rack of each node.
+
+    An NVLink domain stays in one rack: a domain of more than 4 nodes has a rack to itself.
+    """
     ids: list[str] = []
     power_w: list[float] = []
+    load: list[int] = []
+    racks_in_group: Counter[int] = Counter()
+    newest: dict[int, int] = {}
+    rack_of_domain: dict[int, int] = {}
+    size_of_domain = np.bincount(domain_of_node).tolist()
     rack_of_node: list[int] = []
-    members: dict[int, int] = {}
-    for group, node_power_w in zip(group_of_node.tolist(), power_w_of_node, strict=True):
-        position = members.get(group, 0)
-        members[group] = position + 1
-        if position % ASSUMED_NODES_PER_RACK == 0:
-            ids.append(f"su{group:03d}-assumed-r{position // ASSUMED_NODES_PER_RACK:02d}")
-            power_w.append(0.0)
-        power_w[-1] += node_power_w
-        rack_of_node.append(len(ids) - 1)
+    rows = zip(group_of_node.tolist(), domain_of_node.tolist(), power_w_of_node, strict=True)
+    for group, domain, node_power_w in rows:
+        if domain not in rack_of_domain:
+            rack = newest.get(group, -1)
+            if rack < 0 or load[rack] + size_of_domain[domain] > ASSUMED_NODES_PER_RACK:
+                rack = newest[group] = len(ids)
+                ids.append(f"su{group:03d}-assumed-r{racks_in_group[group]:02d}")
+                racks_in_group[group] += 1
+                power_w.append(0.0)
+                load.append(0)
+            rack_of_domain[domain] = rack
+            load[rack] += size_of_domain[domain]
+        rack_of_node.append(rack_of_domain[domain])
+        power_w[rack_of_node[-1]] += node_power_w
     zeros = np.zeros(len(ids), np.int32)
     row, column = np.divmod(np.arange(len(ids), dtype=np.int32), np.int32(RACKS_PER_ROW))
     racks = Racks(tuple(ids), zeros, zeros.copy(), row, column, np.array(power_w, np.float64))
@@ -108,7 +124,9 @@ def assemble(
         domains = Domains(ids, np.arange(count, dtype=np.int32))
     group_of_domain = np.zeros(len(domains.ids), np.int32)
     group_of_domain[domains.domain_of_node] = wiring.group_of_node
-    racks, rack_of_node = _racks(wiring.group_of_node, [t.power_w_max for t in type_of_node])
+    racks, rack_of_node = _racks(
+        wiring.group_of_node, domains.domain_of_node, [t.power_w_max for t in type_of_node]
+    )
     zero = np.zeros(1, np.int32)
     pod_count, group_count = int(wiring.pod_of_group.max()) + 1, len(wiring.pod_of_group)
     return Fleet(

@@ -7,8 +7,8 @@
 - pod: leaf groups that reach each other without a core switch (union-find over the spines).
 
 Source: ours; the layout looked for is NVIDIA's rail-optimised fat tree (DGX SuperPOD reference
-architecture). A fabric where all NICs of a node share a leaf is accepted: there a NIC's rail is
-its number in the node, and the leaf's rail is the lowest of them.
+architecture). A leaf that has several NICs of one node is accepted: it belongs to no rail (-1), and
+the rail of such a node's NICs is their number in the node.
 """
 
 import re
@@ -193,7 +193,7 @@ def _pods(
 
 
 def _rails(nics_of_host: dict[str, list[FoundNic]]) -> tuple[dict[int, int], list[str]]:
-    """Rail of each leaf; a note for each NIC that sits on the leaf of another rail."""
+    """Rail of each leaf, -1 where a node has several NICs on it; notes of NICs on other rails."""
     most = max(len(nics) for nics in nics_of_host.values())
     complete: dict[int, Counter[int]] = defaultdict(Counter)
     partial: dict[int, Counter[int]] = defaultdict(Counter)
@@ -202,15 +202,21 @@ def _rails(nics_of_host: dict[str, list[FoundNic]]) -> tuple[dict[int, int], lis
         votes = complete if len(nics) == most else partial
         for number, nic in enumerate(nics):
             votes[nic.leaf][number] += 1
+    shared = {
+        leaf
+        for nics in nics_of_host.values()
+        for leaf, count in Counter(nic.leaf for nic in nics).items()
+        if count > 1
+    }
     rail = {
-        leaf: min(c, key=lambda number: (-c[number], number))
+        leaf: -1 if leaf in shared else min(c, key=lambda number: (-c[number], number))
         for leaf, c in (partial | complete).items()
     }
     notes = [
         f"node {host!r}: NIC {number} ({nic.label}) is on a leaf of rail {rail[nic.leaf]}"
         for host, nics in nics_of_host.items()
         for number, nic in enumerate(nics)
-        if len(nics) == most and rail[nic.leaf] != number
+        if len(nics) == most and rail[nic.leaf] not in (number, -1)
     ]
     notes += [
         f"node {host!r} shows {len(nics)} NICs, others {most}"
@@ -245,7 +251,7 @@ def _nic_table(
     for node, host in enumerate(hosts):
         nics = nics_of_host[host]
         rails = [rail_of_leaf[nic.leaf] for nic in nics]
-        if len(set(rails)) < len(rails):
+        if -1 in rails or len(set(rails)) < len(rails):
             rails = list(range(len(nics)))
         rows += sorted(
             (node, rail, nic.guid, switch_row[nic.leaf], nic.leaf_switch_port)
@@ -324,6 +330,11 @@ def wiring_of(
     home_of_leaf = {leaf: min(c, key=lambda g: (-c[g], g)) for leaf, c in votes.items()}
     pod_of_group, pod_of_spine = _pods(groups, home_of_leaf, links, tier)
     rail_of_leaf, notes = _rails(nics_of_host)
+    notes += [
+        f"node {host!r} has NICs on leaves of {len(homes)} leaf groups"
+        for host, leaves in leaves_of_host.items()
+        if len(homes := {home_of_leaf[leaf] for leaf in leaves}) > 1
+    ]
 
     pod = {leaf: pod_of_group[g] for leaf, g in home_of_leaf.items()} | pod_of_spine
     by_pod = sorted(range(len(groups)), key=lambda g: (pod_of_group[g], g))

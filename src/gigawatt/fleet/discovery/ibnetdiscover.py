@@ -324,7 +324,8 @@ def fleet_from_ibnetdiscover(
     """The fleet whose InfiniBand fabric ``text`` shows; NIC counts are those found.
 
     Racks, hall, feed and BMC addresses are assumed, see ``assemble``; every node is an NVLink
-    domain of its own.
+    domain of its own. A node with a dead NIC keeps its leaf group and the rails of its other NICs,
+    which ``check_fleet`` notes; leave it out by its NIC count if that is not wanted.
 
     Args:
         text: output of ibnetdiscover, one run or several.

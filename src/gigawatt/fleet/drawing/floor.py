@@ -88,23 +88,21 @@ class _Hall:
     height: float
 
 
-def _place_hall(fleet: Fleet, racks: I64, slots: int, top: float) -> _Hall:
-    """Racks of one hall as boxes; ``slots`` is the height of the fullest rack in nodes."""
+def _place_hall(fleet: Fleet, racks: I64, slots: I64, top: float) -> _Hall:
+    """Racks of one hall as boxes; ``slots`` is the height of each in nodes, at least 1."""
     _, row = np.unique(fleet.racks.row[racks], return_inverse=True)
     _, column = np.unique(fleet.racks.column[racks], return_inverse=True)
     rows, columns = int(row.max()) + 1, int(column.max()) + 1
     pitch_x = RACK_WIDTH + RACK_GAP
-    rack_height = slots * NODE_HEIGHT
-    pitch_y = rack_height + LABEL_HEIGHT + RACK_GAP
+    height = slots * NODE_HEIGHT
+    pitch_y = float(height.max()) + LABEL_HEIGHT + RACK_GAP
     band_width = columns * pitch_x + ROW_LABEL_WIDTH + 2 * RACK_GAP
     bands = max(1, round(sqrt(WIDE_OVER_HIGH * rows * pitch_y / band_width)))
     rows_per_band = ceil(rows / bands)
     band, row_in_band = np.divmod(row, rows_per_band)
     x = MARGIN + band * band_width + ROW_LABEL_WIDTH + column * pitch_x
     y = top + row_in_band * pitch_y + LABEL_HEIGHT
-    boxes = np.stack(
-        (x, y, np.full(len(x), RACK_WIDTH), np.full(len(x), rack_height)), axis=1
-    ).astype(np.float64)
+    boxes = np.stack((x, y, np.full(len(x), RACK_WIDTH), height), axis=1).astype(np.float64)
     words = [
         Word(float(bx), float(by) - 2.0, 7.0, name)
         for bx, by, name in zip(
@@ -117,7 +115,7 @@ def _place_hall(fleet: Fleet, racks: I64, slots: int, top: float) -> _Hall:
     ]
     for number in range(rows):
         at_band, at_row = divmod(number, rows_per_band)
-        middle = top + at_row * pitch_y + LABEL_HEIGHT + rack_height / 2 + 3.0
+        middle = top + at_row * pitch_y + LABEL_HEIGHT + float(height.max()) / 2 + 3.0
         words.append(Word(MARGIN + at_band * band_width, middle, 8.0, str(number)))
     used_bands = ceil(rows / rows_per_band)
     return _Hall(racks, boxes, words, used_bands * band_width, rows_per_band * pitch_y)
@@ -136,7 +134,7 @@ def floor_of(fleet: Fleet) -> Floor:
         site = fleet.sites.ids[fleet.halls.site[hall]]
         title = f"{site} / {fleet.halls.ids[hall]}: {len(racks)} racks, {count[racks].sum()} nodes"
         words.append(Word(MARGIN, top + 14.0, 13.0, title, is_title=True))
-        placed = _place_hall(fleet, racks, max(1, int(count[racks].max())), top + TITLE_HEIGHT)
+        placed = _place_hall(fleet, racks, np.maximum(count[racks], 1), top + TITLE_HEIGHT)
         rack_boxes[racks] = placed.boxes
         words += placed.words
         top += TITLE_HEIGHT + placed.height + MARGIN

