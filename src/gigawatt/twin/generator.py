@@ -47,7 +47,7 @@ def _sizes(profile: TraceProfile, random: np.random.Generator, count: int, large
     shares = np.array([share for gpus, share in profile.sizes if gpus <= largest])
     fresh = random.choice(values, size=count, p=shares / shares.sum())
     is_fresh = random.random(count) >= profile.size_repeat
-    is_fresh[0] = True
+    # Before the first fresh one it is draw 0 that is repeated.
     last_fresh = np.maximum.accumulate(np.where(is_fresh, np.arange(count), 0))
     return np.asarray(fresh[last_fresh], dtype=np.int64)
 
@@ -66,11 +66,8 @@ def _durations(profile: TraceProfile, random: np.random.Generator, sizes: I64) -
 
 def _arrivals(profile: TraceProfile, random: np.random.Generator, count: int, span_s: float) -> F64:
     """float64[count]: times of submission in [0, span_s], ascending."""
-    noise = random.standard_normal(count + 1)
-    memory = profile.gap_memory
-    steady = noise * math.sqrt(1.0 - memory * memory)
-    steady[0] = noise[0]
-    series = np.array(list(accumulate(steady.tolist(), lambda z, e: memory * z + e)))
+    noise, memory = random.standard_normal(count + 1), profile.gap_memory
+    series = np.array(list(accumulate(noise.tolist(), lambda z, e: memory * z + e)))
     # Ranks turn the series into evenly spread levels: its order stays, its law becomes the gaps'.
     levels = (np.argsort(np.argsort(series, kind="stable"), kind="stable") + 0.5) / (count + 1)
     gaps = 10.0 ** np.interp(levels, LEVELS, profile.gap_log10) - 1.0 + 1e-6
