@@ -174,6 +174,9 @@ def test_topology_files_have_the_groups_of_the_fleet(case: tuple[Fleet, ClusterT
     labels = [d["metadata"]["labels"] for d in documents]
     prefix = "network.topology.nvidia.com/"
     assert [x[prefix + "leaf"] for x in labels] == [fleet.leaf_groups.ids[r] for r in leaf_rows]
+    pod_rows = [int(fleet.pod_of_node[n]) for n in nodes]
+    assert [x[prefix + "spine"] for x in labels] == [fleet.pods.ids[r] for r in pod_rows]
+    assert {x[prefix + "core"] for x in labels} == {fleet.fabrics.ids[0]}
     assert [x[prefix + "accelerator"] for x in labels] == [
         fleet.nvlink_domains.ids[r] for r in domain_rows
     ]
@@ -279,6 +282,8 @@ def test_nccl_topology_puts_nics_beside_their_gpus(
             nic = own_nics[int(net.get("dev") or -1)]
             seen_nics.append(nic)
             assert nic * gpus // nics in below
+            served = range(nic * gpus // nics, (nic + 1) * gpus // nics)
+            assert set(served) & set(own_gpus) <= set(below)
     assert seen_gpus == own_gpus
     assert sorted(seen_nics) == list(own_nics)
     assert [int(c.get("numaid") or -1) for c in tree] == list(range(shape.numa_count))

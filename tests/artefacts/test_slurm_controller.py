@@ -3,14 +3,17 @@
 Method: the real slurmctld loads the rendered slurm.conf, topology.conf, gres.conf and cgroup.conf
 with every node in State=CLOUD, which needs no node daemon; scontrol, sinfo and sbatch are asked.
 Only what ties a file to the machine it runs on is replaced (paths, ports, user, authentication,
-process tracking). Skipped where Debian's slurmctld is not installed.
+process tracking). Skipped where Debian's slurmctld is not installed; blocks need Slurm 23.11,
+topology.yaml needs 25.05.
 """
 
+import os
 import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ import pytest
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.boundary.target import ClusterTarget, Keys, Member
 from gigawatt.fleet.builder import BlockSpec, build_fleet
-from gigawatt.fleet.demo import HGX_H100
+from gigawatt.fleet.demo import HGX_H100, nvl72_fleet
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, FabricId, SiteId, TenantId
 
@@ -77,17 +80,13 @@ def fitted(text: str, folder: Path) -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Path of the slurm.conf of a running controller."""
-    folder = tmp_path_factory.mktemp("slurm")
+@contextmanager
+def controller(folder: Path, files: dict[str, str]) -> Iterator[Path]:
+    """Path of the slurm.conf of a running controller; ``files`` are all that it has."""
     (folder / "state").mkdir()
-    fleet = small_fleet()
-    files = render_artefacts(fleet, small_target(fleet))
-    for name in ("topology.conf", "gres.conf", "cgroup.conf"):
-        (folder / name).write_text(files[name])
+    for name, text in files.items():
+        (folder / name).write_text(fitted(text, folder) if name == "slurm.conf" else text)
     conf = folder / "slurm.conf"
-    conf.write_text(fitted(files["slurm.conf"], folder))
     server = subprocess.Popen(
         ["slurmctld", "-D", "-c", "-f", str(conf)],
         stdout=subprocess.DEVNULL,
@@ -104,9 +103,29 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         server.wait(10)
 
 
+def chosen(files: dict[str, str], *names: str) -> dict[str, str]:
+    return {name: files[name] for name in ("slurm.conf", "gres.conf", "cgroup.conf", *names)}
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    fleet = small_fleet()
+    files = render_artefacts(fleet, small_target(fleet))
+    with controller(tmp_path_factory.mktemp("slurm"), chosen(files, "topology.conf")) as conf:
+        yield conf
+
+
+def need_version(wanted: tuple[int, int]) -> None:
+    said = subprocess.run(["slurmctld", "-V"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", said)
+    assert found is not None
+    if (int(found[1]), int(found[2])) < wanted:
+        pytest.skip(f"{said.strip()} is older than {wanted[0]}.{wanted[1]:02d}")
+
+
 def ask(conf: Path, *command: str) -> str:
     result = subprocess.run(
-        command, env={"SLURM_CONF": str(conf), "PATH": "/usr/bin:/bin:/usr/sbin"},
+        command, env={**os.environ, "SLURM_CONF": str(conf)},
         capture_output=True, text=True, check=False, timeout=20,
     )  # fmt: skip
     return result.stdout + result.stderr
@@ -151,3 +170,44 @@ def test_the_controller_complains_about_nothing(slurm: Path) -> None:
     # auth/none and a missing job_submit history are the test's circumstances, not the files'.
     bad = [line for line in log.splitlines() if "error:" in line and "TRES" not in line]
     assert not [line for line in bad if re.search(r"gres|topology|node|partition|pars", line, re.I)]
+
+
+BLOCKS = ({"0000", "0001", "0002"}, {"0003", "0004"}, {"0005"})
+
+
+def nvl72_files() -> dict[str, str]:
+    """Files of six hosts in three NVLink domains: 3, 2 and 1."""
+    fleet = nvl72_fleet(3)
+    members = [
+        Member(fleet.node_id(n), 0xF, "member", i) for i, n in enumerate((0, 1, 17, 20, 18, 40))
+    ]
+    target = ClusterTarget(ClusterId("clu_2"), TenantId("ten_1"), "train", SiteId("site-b"),
+                           FabricId("eth0"), None, tuple(members),
+                           Keys(None, 0x800000, 4096, 3, None), 0, "image", (), ())  # fmt: skip
+    return render_artefacts(fleet, target)
+
+
+def groups_shown(conf: Path, marker: str) -> list[set[str]]:
+    lines = ask(conf, "scontrol", "show", "topology").splitlines()
+    rows = [dict(pair.split("=", 1) for pair in line.split()) for line in lines if marker in line]
+    return [set(expand(conf, row["Nodes"])) for row in rows]
+
+
+def test_slurm_sees_the_nvlink_domains_as_blocks(tmp_path: Path) -> None:
+    need_version((23, 11))
+    files = nvl72_files()
+    files["topology.conf"] = files["topology-block.conf"]
+    files["slurm.conf"] = files["slurm.conf"].replace("topology/tree", "topology/block")
+    with controller(tmp_path, chosen(files, "topology.conf")) as conf:
+        assert groups_shown(conf, "BlockName=") == [{f"train-{n}" for n in b} for b in BLOCKS]
+
+
+def test_slurm_reads_tree_and_blocks_from_yaml(tmp_path: Path) -> None:
+    need_version((25, 5))
+    files = nvl72_files()
+    # A partition may name a topology of the file; the controller refuses one that is not there.
+    files["slurm.conf"] += "PartitionName=blocks Nodes=ALL Topology=block\n"
+    with controller(tmp_path, chosen(files, "topology.yaml")) as conf:
+        leaves = [BLOCKS[0] | BLOCKS[1], BLOCKS[2]]
+        assert groups_shown(conf, "Level=0") == [{f"train-{n}" for n in leaf} for leaf in leaves]
+        assert "Topology=block" in ask(conf, "scontrol", "show", "partition", "blocks")
