@@ -98,9 +98,11 @@ class DriverError(GigawattError):
     kind: Kind = "operator"
     next_step = "Look at the device; the operation was unwound or can be resumed."
 
-    def __init__(self, message: str, *, device: str = "", step: str = "") -> None:
+    def __init__(
+        self, message: str, *, device: str = "", step: str = "", next_step: str | None = None
+    ) -> None:
         """Name the device and the step beside the sentence."""
-        super().__init__(message)
+        super().__init__(message, next_step=next_step)
         self.device = device
         self.step = step
 

@@ -60,32 +60,37 @@ class Auditor:
 
     def _owners(self, entry: Entry) -> Mapping[str, str | None]:
         """Holder of each thing that an entry names, None where nobody holds it."""
-        keys, fleet = self._facts.keys, self._fleet
+        owners: dict[str, str | None] = {}
         match entry:
             case PartitionMember():
-                key = keys.get((f"p_key/{entry.fabric_id}", entry.p_key))
-                return {"P_Key": key, "NIC": self._nic(entry.guid)}
+                owners["P_Key"] = self._key("p_key", entry.fabric_id, entry.p_key)
+                owners["NIC"] = self._nic(entry.guid)
             case ComputePort():
-                key = keys.get((f"compute_vni/{entry.fabric_id}", entry.vni))
-                return {"VNI": key, "NIC": self._nic(entry.guid)}
+                owners["VNI"] = self._key("compute_vni", entry.fabric_id, entry.vni)
+                owners["NIC"] = self._nic(entry.guid)
             case NetworkPort():
-                site = fleet.sites.ids[int(fleet.site_of_node[fleet.node_index(entry.node_id)])]
-                slot = self._facts.gpus.get((entry.node_id, entry.slot))
-                return {"VNI": keys.get((f"vni/{site}", entry.vni)), "slot": slot}
+                row = self._fleet.node_index(entry.node_id)
+                site = self._fleet.sites.ids[int(self._fleet.site_of_node[row])]
+                owners["VNI"] = self._key("vni", site, entry.vni)
+                owners["slot"] = self._gpu(entry.node_id, entry.slot)
             case Gateway():
-                return {"VNI": keys.get((f"vni/{entry.site_id}", entry.vni))}
+                owners["VNI"] = self._key("vni", entry.site_id, entry.vni)
             case BmcAccount() | BmcRoute():
-                return {"node": self._facts.gpus.get((entry.node_id, 0))}
+                owners["node"] = self._gpu(entry.node_id, 0)
             case FileSystem() | Export():
-                pool = f"filesystem/{entry.pool_id}"
-                return {"file system": keys.get((pool, entry.filesystem))}
+                owners["file system"] = self._key("filesystem", entry.pool_id, entry.filesystem)
             case HostSlice():
-                return {
-                    f"GPU {gpu}": self._facts.gpus.get((entry.node_id, gpu))
-                    for gpu in gpus_in_mask(entry.gpu_mask)
-                }
+                for gpu in gpus_in_mask(entry.gpu_mask):
+                    owners[f"GPU {gpu}"] = self._gpu(entry.node_id, gpu)
             case _:
                 assert_never(entry)
+        return owners
+
+    def _key(self, kind: str, scope: str, value: int) -> str | None:
+        return self._facts.keys.get((f"{kind}/{scope}", value))
+
+    def _gpu(self, node_id: str, gpu: int) -> str | None:
+        return self._facts.gpus.get((node_id, gpu))
 
     def _nic(self, guid: int) -> str | None:
         """Holder of the first GPU that a NIC serves."""
@@ -95,4 +100,4 @@ class Auditor:
         node = int(self._fleet.nics.node[row])
         node_type = self._fleet.node_type(node)
         gpu = int(self._fleet.nics.rail[row]) * node_type.gpu_count // node_type.nic_count
-        return self._facts.gpus.get((self._fleet.nodes.ids[node], gpu))
+        return self._gpu(self._fleet.nodes.ids[node], gpu)

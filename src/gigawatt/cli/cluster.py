@@ -25,6 +25,7 @@ from gigawatt.cli.output import (
 from gigawatt.cli.planview import plan_document, show_plan, spread_words
 from gigawatt.cli.watch import watch
 from gigawatt.errors import InputError
+from gigawatt.intent.request import Level
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.money import format_usd
 from gigawatt.planner.plan import Plan
@@ -66,7 +67,7 @@ def create(
     spares: opt.SparesOption = 0,
     segment: opt.SegmentOption = None,
     whole_domains: opt.WholeOption = False,
-    keep_together: opt.TogetherOption = opt.Level.FABRIC,
+    keep_together: opt.TogetherOption = Level.FABRIC,
     spread: opt.SpreadOption = None,
     site: opt.SiteOption = None,
     country: opt.CountryOption = None,

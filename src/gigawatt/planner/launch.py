@@ -17,7 +17,7 @@ from gigawatt.planner.snapshot import Snapshot
 from gigawatt.planner.target import members_of
 
 PLAN_TTL_S = 600.0
-"""How long a shown plan binds its nodes' choice and its price. Source: ours, ADR-0005."""
+"""How long a shown plan binds its nodes' choice and its price. Source: ours, ADR-0008."""
 
 
 @dataclass(frozen=True, slots=True)
