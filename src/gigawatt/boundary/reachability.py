@@ -100,7 +100,7 @@ def _clusters_by_fabric(case: Case) -> dict[FabricId, set[int]]:
 
 def _fabric(case: Case, matrix: Matrix) -> None:
     on_fabric = _clusters_by_fabric(case)
-    for (fabric_id, p_key), members in case.partitions.items():
+    for (fabric_id, p_key), members in case.ib_partitions.items():
         full, anyone = _full_and_all(case, members)
         if p_key == DEFAULT_P_KEY:
             anyone |= on_fabric.get(fabric_id, set())

@@ -44,7 +44,7 @@ class Case:
     Fields:
         holdings: who holds what.
         entries: all entries, in the order given.
-        partitions: members by (fabric, P_Key without its membership bit).
+        ib_partitions: members by (fabric, P_Key without its membership bit).
         compute_networks: compute ports by (fabric, VNI).
         networks: in-band ports of known nodes by (site, VNI).
         gateways, accounts, routes, filesystems, exports, hosts: entries of that kind.
@@ -63,7 +63,7 @@ class Case:
     buried: Collection[tuple[DeviceId, str]]
     buried_keys: Collection[tuple[KeyPoolId, int]]
     scope: Scope
-    partitions: dict[tuple[FabricId, int], list[PartitionMember]]
+    ib_partitions: dict[tuple[FabricId, int], list[PartitionMember]]
     compute_networks: dict[tuple[FabricId, int], list[ComputePort]]
     networks: dict[tuple[SiteId, int], list[NetworkPort]]
     lost_ports: list[NetworkPort]
@@ -95,7 +95,7 @@ class Case:
         self,
     ) -> Iterator[tuple[FabricId, int, list[int], list[PartitionMember]]]:
         """Fabric, P_Key, clusters that hold it, and members, of all but the default partition."""
-        for (fabric_id, p_key), members in self.partitions.items():
+        for (fabric_id, p_key), members in self.ib_partitions.items():
             if p_key != DEFAULT_P_KEY:
                 yield fabric_id, p_key, self.holdings.of_p_key(fabric_id, p_key), members
 
@@ -186,7 +186,9 @@ def make_case(
         buried=frozenset(buried),
         buried_keys=frozenset(buried_keys),
         scope=scope,
-        partitions=_group(((e.fabric_id, e.p_key & 0x7FFF), e) for e in by_kind[PartitionMember]),
+        ib_partitions=_group(
+            ((e.fabric_id, e.p_key & 0x7FFF), e) for e in by_kind[PartitionMember]
+        ),
         compute_networks=_group(((e.fabric_id, e.vni), e) for e in by_kind[ComputePort]),
         networks=_group(
             ((site, e.vni), e)

@@ -18,7 +18,7 @@ def _port(case: Case, guid: int) -> str:
 
 def find_default_full(case: Case) -> Iterator[Finding]:
     """Full members of the default partition: each talks to every port of its fabric."""
-    for (_, p_key), members in case.partitions.items():
+    for (_, p_key), members in case.ib_partitions.items():
         if p_key != DEFAULT_P_KEY:
             continue
         for member in members:
@@ -70,9 +70,9 @@ def _keys_by_guid(case: Case) -> dict[int, set[tuple[FabricId, int]]]:
     """Partitions and VNIs of every port that is in two or more; the default partition apart."""
     first: dict[int, tuple[FabricId, int]] = {}
     several: defaultdict[int, set[tuple[FabricId, int]]] = defaultdict(set)
-    for groups in (case.partitions, case.compute_networks):
+    for groups in (case.ib_partitions, case.compute_networks):
         for key, ports in groups.items():
-            if groups is case.partitions and key[1] == DEFAULT_P_KEY:
+            if groups is case.ib_partitions and key[1] == DEFAULT_P_KEY:
                 continue
             for port in ports:
                 known = first.setdefault(port.guid, key)
@@ -121,7 +121,7 @@ def find_full_p_key_table(case: Case) -> Iterator[Finding]:
 
 def find_p_key_out_of_range(case: Case) -> Iterator[Finding]:
     """Entries whose P_Key is not a 15-bit number above 0."""
-    for members in case.partitions.values():
+    for members in case.ib_partitions.values():
         for member in members:
             if not 0 < member.p_key <= DEFAULT_P_KEY:
                 cluster = case.holdings.cluster_of_guid(member.guid)
