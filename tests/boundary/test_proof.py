@@ -423,7 +423,7 @@ FAULTS = [
         [A, G, H],
         plus(NetworkPort(_node(6), 4, A.keys.vni, "10.0.0.99/20")),
     ),
-    fault("in_band_stranger", I, [], plus(NetworkPort(NodeId("x"), 0, A.keys.vni, "10.0.0.9/20"))),
+    fault("in_band_stranger", I, [A], plus(NetworkPort(NodeId("x"), 0, A.keys.vni, "10.0.0.9/20"))),
     fault("in_band_stranger", I, [], plus(Gateway(SITE, 0x7000, "10.9.0.0/20", ()))),
     fault("missing_network_entry", I, [A], drop(NetworkPort, _on(2)), nodes=[_node(2)]),
     fault("missing_network_entry", I, [B], drop(Gateway, lambda e: e.vni == B.keys.vni)),
