@@ -203,7 +203,14 @@ def find_in_band_stranger(case: Case) -> Iterator[Finding]:
                 f"of site {site_id} ({case.names(holders)}); no target says so",
             )
     for port in case.lost_ports:
-        yield Finding((), port.device, port.node_id, f"{port.device} is of no node of the fleet")
+        entered = [c for c, t in enumerate(holdings.targets) if t.keys.vni == port.vni]
+        yield Finding(
+            tuple(entered),
+            port.device,
+            port.node_id,
+            f"{port.device}, which is of no node of the fleet, is in VNI {port.vni} "
+            f"({case.names(entered)})",
+        )
     for gateway in case.gateways:
         if not holdings.of_vni(gateway.site_id, gateway.vni) and not case.is_buried(gateway):
             yield Finding(
