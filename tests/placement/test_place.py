@@ -291,6 +291,14 @@ def test_a_wrong_mask_or_node_is_named() -> None:
         place(HGX, all_free(HGX), ask(8, excluded_node_ids=frozenset({NodeId("nowhere")})))
 
 
+def test_a_cap_per_rack_needs_racks_that_nest_with_domains() -> None:
+    rack = np.roll(NVL.nodes.rack, 9)
+    fleet = replace(NVL, nodes=replace(NVL.nodes, rack=rack))
+    capped = ask(8, spread=(SpreadRule("rack", 2),))
+    with pytest.raises(InputError, match="per rack needs racks"):
+        place(fleet, all_free(fleet), capped)
+
+
 # --- Reports -----------------------------------------------------------------------------------
 
 
