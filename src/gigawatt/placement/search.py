@@ -209,6 +209,6 @@ def domain_prefix(supply: Supply, leaf: int) -> tuple[I64, int]:
         int64[E+1], units with 0 to E new domains; and the count of near domains, which are the
         first of ``Supply.domain_rows`` and cost nothing.
     """
-    near_count = int(supply.near.domain[supply.domain_rows[leaf]].sum())
+    near_count = int(supply.near.nvlink_domain[supply.domain_rows[leaf]].sum())
     running = np.concatenate(([0], np.cumsum(supply.domain_gains[leaf])))[near_count:]
     return np.minimum(running, supply.leaf_units[leaf]), near_count
