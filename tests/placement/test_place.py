@@ -92,6 +92,22 @@ def test_fewer_pods_win_over_fewer_leaf_groups() -> None:
     assert (answer.spread.pod_count, answer.spread.leaf_group_count) == (1, 4)
 
 
+def test_the_fullest_pod_is_not_always_the_one_with_fewest_leaf_groups() -> None:
+    mask = with_free(HGX, dict.fromkeys(range(8), 12) | dict.fromkeys(range(8, 11), 30))
+    answer = placed(HGX, mask, ask(8 * 60))
+    assert per(HGX.nodes.leaf_group, answer) == {8: 30, 9: 30}
+
+
+def test_fewer_domains_win_over_a_fuller_leaf_group() -> None:
+    # Leaf group 0 has 10 + 10 nodes free, leaf group 1 has 18 in one domain.
+    mask = np.zeros(len(NVL.nodes), np.uint16)
+    for domain, count in ((0, 10), (1, 10), (2, 18)):
+        mask[np.flatnonzero(NVL.nodes.nvlink_domain == domain)[:count]] = 0b1111
+    answer = placed(NVL, mask, ask(4 * 16))
+    assert answer.spread.nvlink_domain_count == 1
+    assert answer.reasons == ("it fits in one leaf group",)
+
+
 def test_slurm_style_greed_is_beaten_where_one_pod_suffices() -> None:
     # The fullest leaf group is in the wrong pod: best-fit would start there and spill.
     mask = with_free(HGX, {0: 32, 1: 1, 8: 16, 9: 16, 10: 16})
@@ -154,6 +170,8 @@ def test_segments_lie_inside_a_domain() -> None:
     mask[NVL.nodes.nvlink_domain % 2 == 0] = 0
     answer = placed(NVL, mask, ask(4 * 64, segment_node_count=16))
     assert set(per(NVL.nodes.nvlink_domain, answer).values()) == {16}
+    by_rank = NVL.nodes.nvlink_domain[nodes_of(answer)].reshape(4, 16)
+    assert (by_rank == by_rank[:, :1]).all()
 
 
 def test_segments_that_no_domain_holds_are_refused() -> None:
@@ -249,11 +267,12 @@ def test_excluded_and_partly_used_nodes_are_never_members() -> None:
 
 
 def test_spares_stand_in_used_leaf_groups_and_cost_no_spread() -> None:
-    mask = with_free(HGX, {0: 20, 1: 32, 8: 24})
+    # An unused leaf group of the same pod is emptier, but would be one more group.
+    mask = with_free(HGX, {0: 20, 1: 32, 2: 32, 8: 24})
     answer = placed(HGX, mask, ask(8 * 40, spare_count=4))
     assert answer.spread.leaf_group_count == 2
-    spare_groups = {int(HGX.nodes.leaf_group[node]) for node, _ in answer.spares}
-    assert spare_groups <= {0, 1}
+    used = {int(HGX.nodes.leaf_group[node]) for node in nodes_of(answer)}
+    assert {int(HGX.nodes.leaf_group[node]) for node, _ in answer.spares} <= used
     assert not set(nodes_of(answer)) & {node for node, _ in answer.spares}
     assert answer.price_micro_usd_per_hour == 44 * 8 * HGX_H100.price_micro_usd_per_gpu_hour
 
