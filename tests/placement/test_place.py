@@ -96,6 +96,9 @@ def test_the_fullest_pod_is_not_always_the_one_with_fewest_leaf_groups() -> None
     mask = with_free(HGX, dict.fromkeys(range(8), 12) | dict.fromkeys(range(8, 11), 30))
     answer = placed(HGX, mask, ask(8 * 60))
     assert per(HGX.nodes.leaf_group, answer) == {8: 30, 9: 30}
+    assert answer.reasons == (
+        "2 leaf groups: with one less in as many pods, at most 30 of 60 nodes fit",
+    )
 
 
 def test_fewer_domains_win_over_a_fuller_leaf_group() -> None:
