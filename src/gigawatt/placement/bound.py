@@ -118,14 +118,16 @@ class Reduced:
         base: per item left, cost that every answer pays for it at least; zero when an answer may
             do without it.
         limit: the budget less all of ``base``.
+        bound: units that no answer exceeds.
     """
 
     kept: tuple[tuple[int, tuple[Option, ...]], ...]
     base: tuple[Cost, ...]
     limit: Cost
+    bound: int
 
 
-def reduce(items: Sequence[Sequence[Option]], limit: Cost, unit_count: int) -> Reduced | None:
+def reduce(items: Sequence[Sequence[Option]], limit: Cost, unit_count: int) -> Reduced:
     """The problem without options that are in no answer within ``limit``.
 
     Args:
@@ -134,16 +136,17 @@ def reduce(items: Sequence[Sequence[Option]], limit: Cost, unit_count: int) -> R
         unit_count: units that an answer has to give.
 
     Returns:
-        None when the bound proves that there is no answer.
+        nothing kept when the bound proves that there is no answer.
     """
     rows = [row for row, options in enumerate(items) if options]
     if not rows:
-        return None
+        return Reduced((), (), limit, 0)
     options = _Options.of([items[row] for row in rows])
     priced = _best_prices(options, limit, unit_count)
     enough = unit_count - ROUNDING
+    bound = int(priced.bound + ROUNDING)
     if priced.bound < enough:
-        return None
+        return Reduced((), (), limit, bound)
     # The bound with this option used: it stands in for its item's best, or for the worst pod.
     instead = np.where(priced.is_taken, priced.best, np.where(options.is_new, priced.last_in, 0.0))
     is_kept = priced.bound - instead[options.item] + priced.worth >= enough
@@ -164,5 +167,6 @@ def reduce(items: Sequence[Sequence[Option]], limit: Cost, unit_count: int) -> R
     spent = np.array(base).sum(axis=0) if base else np.zeros(3, np.int64)
     over = np.array(limit) - spent
     if (over < 0).any():
-        return None
-    return Reduced(tuple(kept), tuple(base), (int(over[0]), int(over[1]), int(over[2])))
+        return Reduced((), (), limit, min(bound, unit_count - 1))
+    left_over = (int(over[0]), int(over[1]), int(over[2]))
+    return Reduced(tuple(kept), tuple(base), left_over, bound)
