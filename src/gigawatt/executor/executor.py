@@ -197,6 +197,7 @@ class Executor:
         self, operation: OperationRecord, lost: dict[NodeId, str] | None = None
     ) -> None:
         store, plan = self._around.store, operation.plan
+        self._lift_tombstones(plan)
         stages = unwind_stages(self._around.fleet, plan, store.journal(operation.operation_id))
         result = await self._runner.run(operation, stages, dict, presses_on=True)
         broken_nodes = {**(lost or {}), **result.lost, **result.left_behind}
@@ -205,6 +206,19 @@ class Executor:
         if result.broken:
             store.add_event("stuck", result.broken, self._around.clock.now_s(), operation=operation)
         self._finish(operation, "stuck" if result.broken else "unwound", quarantined)
+
+    def _lift_tombstones(self, plan: Plan) -> None:
+        """Take back the wish that something be gone which was there before, and shall be again."""
+        now_s = self._around.clock.now_s()
+        places = {
+            (entry.device, entry.key)
+            for entry in (render(self._around.fleet, plan.before) if plan.before else ())
+        }
+        buried = {
+            (t.entry.device, t.entry.key) for t in self._around.store.snapshot(now_s).tombstones
+        }
+        if places & buried:
+            self._around.store.observe_absent(sorted(places & buried), now_s)
 
     def _finish(
         self,

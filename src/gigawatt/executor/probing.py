@@ -61,12 +61,16 @@ class ProbeReport:
 
 
 def _suspects(failed: Sequence[Pair]) -> tuple[NodeId, ...]:
-    """Nodes at both ends' failures: those with most failures first explain the others."""
+    """Nodes at both ends' failures: those with most failures first explain the others.
+
+    Of two ends of one failure it is the one that was not reached.
+    """
     suspects: list[NodeId] = []
     left = list(failed)
     while left:
         counts = Counter(end.node_id for pair in left for end in pair)
-        worst = min(counts, key=lambda node: (-counts[node], node))
+        aimed_at = Counter(pair[1].node_id for pair in left)
+        worst = min(counts, key=lambda node: (-counts[node], -aimed_at[node], node))
         suspects.append(worst)
         left = [pair for pair in left if worst not in {pair[0].node_id, pair[1].node_id}]
     return tuple(suspects)

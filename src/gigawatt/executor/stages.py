@@ -181,16 +181,14 @@ class StageRunner:
     async def _read(self, course: _Course, steps: Sequence[Step]) -> dict[Step, str]:
         seen = await read_back(self._drivers, {(step.plane, step.device) for step in steps})
         drifts = drift_of_steps(steps, seen)
-        # What is set again while going back was perhaps under a tombstone: that is over.
-        is_forward = course.operation.state == "applying"
-        settled = [
+        gone = [
             (step.device, entry.key)
             for step in steps
-            if step not in drifts and not (is_forward and step.action == "ensure")
+            if step.action == "remove" and step not in drifts
             for entry in step.entries
         ]
-        if settled:
-            self._store.observe_absent(settled, self._clock.now_s())
+        if gone:
+            self._store.observe_absent(gone, self._clock.now_s())
         wrong = {step: "; ".join(d.sentence for d in found[:3]) for step, found in drifts.items()}
         ensured = {step.device: step for step in steps if step.action == "ensure"}
         for drift in self._strangers(course, ensured, seen):
