@@ -59,7 +59,7 @@ def fewest_conceivable(table: Profiles, unit_count: int) -> int:
     leaves = table.index.leaves_of_pod[table.pods].ravel()
     leaves = leaves[leaves < len(supply.domain_rows)]
     gains, rows = supply.domain_gains[leaves], supply.domain_rows[leaves]
-    is_near = supply.near.domain[rows]
+    is_near = supply.near.nvlink_domain[rows]
     need = unit_count - int(gains[is_near].sum())
     running = np.cumsum(np.sort(gains[~is_near])[::-1])
     return int(np.searchsorted(running, need)) + 1 if need > 0 else 0

@@ -210,7 +210,8 @@ def fewest_leaves(table: Profiles, unit_count: int, pod_count: int) -> tuple[lis
             option = options[number]
             pods, leaves = base[0] + option.cost[0], base[1] + option.cost[1]
             uses.append(PodUse(rows[item], (pods, leaves, 0), option.units))
-    return uses, unit_count - 1
+    leaf_count = sum(use.cost[1] for use in uses)
+    return uses, min(_most_anywhere(table, leaf_count - 1), unit_count - 1)
 
 
 def leaves_of_use(table: Profiles, use: PodUse) -> list[int]:
@@ -227,6 +228,6 @@ def domain_prefix(supply: Supply, leaf: int) -> tuple[I64, int]:
         int64[E+1], units with 0 to E new domains; and the count of near domains, which are the
         first of ``Supply.domain_rows`` and cost nothing.
     """
-    near_count = int(supply.near.domain[supply.domain_rows[leaf]].sum())
+    near_count = int(supply.near.nvlink_domain[supply.domain_rows[leaf]].sum())
     running = np.concatenate(([0], np.cumsum(supply.domain_gains[leaf])))[near_count:]
     return np.minimum(running, supply.leaf_units[leaf]), near_count

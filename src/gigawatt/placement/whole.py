@@ -96,7 +96,7 @@ def _best_leaf(ask: Ask, supply: Supply, pods: I64, units: int) -> Container | N
     fits = (supply.leaf_units[:-1] >= units) & (supply.leaf_nodes[:-1] >= nodes)
     rows = np.flatnonzero(fits & np.isin(pod_of_leaf, pods) & (nodes <= ask.caps.pod))
     running = np.cumsum(supply.domain_gains[rows], axis=1)
-    near_count = near.domain[supply.domain_rows[rows]].sum(axis=1)
+    near_count = near.nvlink_domain[supply.domain_rows[rows]].sum(axis=1)
     opened = np.maximum((running < units).sum(axis=1) + 1 - near_count, 0)
     if not len(rows):
         return None
@@ -115,7 +115,7 @@ def _best_domain(ask: Ask, supply: Supply, pods: I64, units: int) -> Container |
     pod_of_domain = fleet.leaf_groups.pod[leaf_of_domain]
     fits = (supply.domain_units >= units) & (supply.domain_nodes >= nodes) & (nodes <= most)
     rows = np.flatnonzero(fits & np.isin(pod_of_domain, pods))
-    is_new = ~near.domain[rows]
+    is_new = ~near.nvlink_domain[rows]
     is_new_leaf, is_new_pod = ~near.leaf[leaf_of_domain[rows]], ~near.pod[pod_of_domain[rows]]
     keys = (rows, supply.domain_nodes[rows], is_new, is_new_leaf, is_new_pod)
     if not len(rows):
