@@ -46,7 +46,7 @@ class _Options:
         first = np.concatenate(([0], np.cumsum(counts)[:-1]))
         return cls(
             item=np.repeat(np.arange(len(items)), counts),
-            cost=cost,
+            group_counts=cost,
             units=np.array([option.units for option in flat], np.int64),
             first=first,
             is_new=cost[first, 0] > 0,
@@ -157,7 +157,9 @@ def reduce(items: Sequence[Sequence[Option]], limit: Cost, unit_count: int) -> R
         mine = np.flatnonzero(is_kept & (options.item == number))
         if not len(mine):
             continue
-        least = options.group_counts[mine].min(axis=0) if is_forced[number] else np.zeros(3, np.int64)
+        least = (
+            options.group_counts[mine].min(axis=0) if is_forced[number] else np.zeros(3, np.int64)
+        )
         left = [
             Option((int(p), int(g), int(d)), int(options.units[at]))
             for at, (p, g, d) in zip(mine.tolist(), options.group_counts[mine] - least, strict=True)
