@@ -14,12 +14,27 @@ from gigawatt.drivers.fake.faults import Faults
 from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.executor.executor import Surroundings
+from gigawatt.fleet.model import Fleet
 from gigawatt.store.sqlite import open_store
 
 
 def worker_name() -> str:
     """A name for this process on leases."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@contextmanager
+def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
+    """The fake devices of a home from their own side, to tamper with; closed at the end.
+
+    Raises:
+        DataError: the devices' file is damaged.
+    """
+    states = FileStates(home.devices_path)
+    try:
+        yield DeviceWorld(fleet, states)
+    finally:
+        states.close()
 
 
 @contextmanager

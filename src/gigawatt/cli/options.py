@@ -1,8 +1,12 @@
-"""The options that describe a wish for a cluster, shared by ``create`` and ``plan``."""
+"""The options of commands, each declared once; light, so that ``--help`` starts at once."""
 
+import inspect
 import re
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,50 +17,58 @@ from gigawatt.units import GIB, KIB, MIB, PIB, TIB
 
 _UNITS = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "PiB": PIB}
 
-NameOption = Annotated[str, typer.Argument(help="Name of the cluster, an RFC 1123 label.")]
-GpusOption = Annotated[int, typer.Option("--gpus", "-g", help="GPUs wanted: 1, 2, 4, 8, 16, ...")]
-TypeOption = Annotated[
-    str | None, typer.Option("--type", help="GPU type, e.g. h100; cheapest that fits if left out.")
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+"""What every command is made with."""
+
+
+class Format(StrEnum):
+    """Formats of ``-o``."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+OutputOption = Annotated[
+    Format, typer.Option("--output", "-o", help="table for people; json or yaml for programs.")
 ]
-StorageOption = Annotated[
-    str, typer.Option("--storage", help="Quota of the file system, e.g. 50TiB.")
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
+WhoseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        "-t",
+        envvar="GIGAWATT_TENANT",
+        help="Whose cluster, when several tenants have one of this name.",
+        metavar="ID",
+    ),
 ]
-SparesOption = Annotated[
-    int, typer.Option("--spares", help="Extra nodes that replace failed ones.")
+NameArgument = Annotated[str, typer.Argument(help="Name or id (clu_...) of a cluster.")]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Start the work and return; see 'gw cluster watch'.")
 ]
-SegmentOption = Annotated[
-    int | None,
-    typer.Option("--segment", help="Nodes per segment; each inside one NVLink domain."),
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-s", help="Stop watching after this many seconds; the work goes on.", min=0
+    ),
 ]
-WholeOption = Annotated[
-    bool, typer.Option("--whole-domains", help="Take whole NVLink domains only.")
-]
-TogetherOption = Annotated[
-    Level, typer.Option("--keep-together", help="Widest level the nodes may span.")
-]
-SpreadOption = Annotated[
-    list[str] | None,
-    typer.Option("--spread", help="At most N nodes per group, e.g. rack=2 (repeatable)."),
-]
-SiteOption = Annotated[
-    list[str] | None, typer.Option("--site", help="Site allowed (repeatable); all if left out.")
-]
-CountryOption = Annotated[
-    list[str] | None, typer.Option("--country", help="Country allowed, e.g. NO (repeatable).")
-]
-ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", help="Node never to use (repeatable).")
-]
-NearOption = Annotated[str | None, typer.Option("--near", help="Id of a cluster to be close to.")]
-ImageOption = Annotated[str, typer.Option("--image", help="Host image.")]
-KeyOption = Annotated[
-    list[Path] | None,
-    typer.Option("--ssh-key", help="File with an OpenSSH public key (repeatable)."),
-]
-EgressOption = Annotated[
-    list[str] | None,
-    typer.Option("--egress", help="IPv4 network the cluster may reach (repeatable)."),
-]
+
+
+def new_group(purpose: str) -> typer.Typer:
+    """A command with subcommands; without one it shows its help."""
+    return typer.Typer(
+        help=purpose,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        add_completion=False,
+        context_settings=CONTEXT,
+    )
+
+
+def new_command() -> typer.Typer:
+    """A command without subcommands."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
 
 
 def bytes_of(text: str) -> int:
@@ -69,7 +81,7 @@ def bytes_of(text: str) -> int:
         >>> bytes_of("2GiB")
         2147483648
     """
-    match = re.fullmatch(r"\s*(\d{1,15})\s*([KMGTP]iB|B)?\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,15})\s*([KMGTP]iB|B)?\s*", text, re.ASCII)
     if match is None:
         raise InputError(f"{text!r} is not a size", next_step="Write a size such as 50TiB.")
     return int(match[1]) * _UNITS[match[2] or ""]
@@ -80,9 +92,13 @@ def spread_of(text: str) -> SpreadRule:
 
     Raises:
         InputError: not a rule.
+
+    Example:
+        >>> spread_of("rack=2").nodes_max
+        2
     """
     per, _, count = text.partition("=")
-    if not count.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,9}", count):
         raise InputError(f"{text!r} is not a spread rule", next_step="Write e.g. rack=2.")
     return SpreadRule(per, int(count))
 
@@ -96,7 +112,9 @@ def key_of(path: Path) -> str:
     try:
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"ssh key {path} cannot be read: {error}") from error
+        raise InputError(
+            f"ssh key {path} cannot be read: {error}", next_step="Give a file such as id.pub."
+        ) from error
     if "PRIVATE KEY" in text:
         raise InputError(
             f"{path} is a private key and was not sent", next_step=f"Give {path}.pub instead."
@@ -105,24 +123,64 @@ def key_of(path: Path) -> str:
 
 
 def build_request(
-    tenant: str,
-    name: str,
-    gpus: int,
-    *,
-    gpu_type: str | None = None,
-    storage: str = "0",
-    spares: int = 0,
-    segment: int | None = None,
-    whole_domains: bool = False,
-    keep_together: Level = Level.FABRIC,
-    spread: list[str] | None = None,
-    site: list[str] | None = None,
-    country: list[str] | None = None,
-    exclude: list[str] | None = None,
-    near: str | None = None,
-    image: str = "debian-12-gpu",
-    ssh_key: list[Path] | None = None,
-    egress: list[str] | None = None,
+    name: Annotated[
+        str, typer.Argument(help="Name of the cluster: lower-case letters, digits, hyphens.")
+    ],
+    gpus: Annotated[
+        int,
+        typer.Option(
+            "--gpus", "-g", help="GPUs wanted: whole nodes (8, 16, ...) or 1, 2, 4 of one."
+        ),
+    ],
+    tenant: Annotated[
+        str,
+        typer.Option("--tenant", "-t", envvar="GIGAWATT_TENANT", help="Who asks.", metavar="ID"),
+    ] = "ten_default",
+    gpu_type: Annotated[
+        str | None, typer.Option("--type", help="GPU type, e.g. h100; left out: the cheapest.")
+    ] = None,
+    storage: Annotated[
+        str, typer.Option("--storage", help="Size of a file system of its own, e.g. 50TiB.")
+    ] = "0",
+    spares: Annotated[
+        int, typer.Option("--spares", help="Nodes held ready to replace failed ones.")
+    ] = 0,
+    segment: Annotated[
+        int | None, typer.Option("--segment", help="Nodes that must share one NVLink domain.")
+    ] = None,
+    whole_domains: Annotated[
+        bool, typer.Option("--whole-domains", help="Take whole NVLink domains only.")
+    ] = False,
+    keep_together: Annotated[
+        Level, typer.Option("--keep-together", help="Widest level that the nodes may span.")
+    ] = Level.FABRIC,
+    spread: Annotated[
+        list[str] | None,
+        typer.Option("--spread", help="At most N nodes each, e.g. rack=2; may be repeated."),
+    ] = None,
+    site: Annotated[
+        list[str] | None, typer.Option("--site", help="Site allowed; may be repeated.")
+    ] = None,
+    country: Annotated[
+        list[str] | None, typer.Option("--country", help="Country allowed, e.g. NO; repeatable.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Node never to use; may be repeated.")
+    ] = None,
+    near: Annotated[
+        str | None, typer.Option("--near", help="Id (clu_...) of a cluster to be close to.")
+    ] = None,
+    image: Annotated[
+        str, typer.Option("--image", help="Image that the hosts boot.")
+    ] = "debian-12-gpu",
+    ssh_key: Annotated[
+        list[Path] | None,
+        typer.Option("--ssh-key", help="File with a public key to let in; may be repeated."),
+    ] = None,
+    egress: Annotated[
+        list[str] | None,
+        typer.Option("--egress", help="Outside network it may reach, e.g. 192.0.2.0/24."),
+    ] = None,
 ) -> ClusterRequest:
     """The request that the options describe; each argument is the option of its name.
 
@@ -148,3 +206,17 @@ def build_request(
         ssh_public_keys=tuple(key_of(path) for path in ssh_key or ()),
         egress_cidrs=tuple(egress or ()),
     )
+
+
+def with_request(run: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes the options of a request, then its own, from ``run(request, ...)``."""
+    wished = inspect.signature(build_request).parameters
+    own = list(inspect.signature(run).parameters.values())[1:]
+
+    @wraps(run)
+    def command(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
+        request = build_request(**{name: given.pop(name) for name in wished})
+        run(request, **given)
+
+    command.__signature__ = inspect.Signature([*wished.values(), *own])  # type: ignore[attr-defined]
+    return command
