@@ -7,15 +7,14 @@ Modules of commands are imported when they are called, and what they work with w
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 from typing_extensions import override
 
 from gigawatt import __version__
+from gigawatt.cli.lazy import LazyGroup, Maker, command_of
 from gigawatt.cli.options import CONTEXT
 from gigawatt.errors import DriftError, GigawattError, NoCapacityError
 
@@ -29,69 +28,54 @@ COMMANDS = {
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
+    "completion": ("gigawatt.cli.completion", "Print the script that completes commands."),
     "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a fault."),
 }
 """Command, its module, and the line that help shows for it."""
 
 NOTES_SHOWN_MAX = 10
+COMPLETE_VARIABLE = "_GW_COMPLETE"
+"""Set by the shell when it asks for completions; the name is what typer's scripts set."""
 
 
-class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are needed."""
+PURPOSE = """Gigawatt carves GPU clusters out of a fleet and fences them on five planes.
 
-    @override
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Names, in the order people use them."""
-        del ctx
-        return list(COMMANDS)
-
-    @override
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, imported now."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        return get_command(importlib.import_module(COMMANDS[cmd_name][0]).app)
-
-    @override
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands without importing any."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-app = typer.Typer(
-    name="gw",
-    cls=LazyGroup,
-    help="Gigawatt carves GPU clusters out of a fleet and fences them on five planes.\n\n"
-    "Start with 'gw demo', or: gw plan train --gpus 512, gw cluster create train --gpus 512, "
-    "gw fleet map. Every command has --help with an example.",
-    epilog="State lives in $GIGAWATT_HOME, else ~/.local/share/gigawatt. Exit status: 0 done, "
+Start with 'gw demo'. Or: gw plan train --gpus 512, gw cluster create train --gpus 512,
+gw fleet map. Every command has --help with an example.
+"""
+EPILOG = (
+    "State lives in $GIGAWATT_HOME, else ~/.local/share/gigawatt. Exit status: 0 done, "
     "2 wrong request, 3 no capacity, 4 conflict, 5 device, 6 drift, 7 undo failed, 8 data; "
-    "see 'gw explain errors'.",
-    context_settings=CONTEXT,
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    "see 'gw explain errors'."
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"gigawatt {__version__}")
-        raise typer.Exit
+class RootGroup(LazyGroup):
+    """``gw`` itself."""
+
+    options = (("--version", "Say which."), *LazyGroup.options)
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Answer ``--version``; leave the rest to the group."""
+        if args[:1] == ["--version"]:
+            typer.echo(f"gigawatt {__version__}")
+            raise typer.Exit
+        return super().parse_args(ctx, args)
 
 
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
-    ] = False,
-) -> None:
-    """Options before the command."""
-    del version
+def _make(name: str) -> Callable[[], Any]:
+    return lambda: command_of(importlib.import_module(COMMANDS[name][0]).app, name)
+
+
+app = RootGroup(
+    name="gw",
+    help=PURPOSE,
+    epilog=EPILOG,
+    context_settings=CONTEXT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+).fill({name: Maker(line, _make(name)) for name, (_, line) in COMMANDS.items()})
 
 
 def _some(label: str, lines: Sequence[str]) -> None:
@@ -138,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A terminal that cannot show a sign shows "?" instead of ending the command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     try:
+        if COMPLETE_VARIABLE in os.environ:
+            importlib.import_module("typer.completion").completion_init()
         app(args=list(arguments) if arguments is not None else None, prog_name="gw")
     except GigawattError as error:
         tell(error)

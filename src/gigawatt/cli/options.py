@@ -40,7 +40,7 @@ WhoseOption = Annotated[
         "-t",
         envvar="GIGAWATT_TENANT",
         help="Whose cluster, when several tenants have one of this name.",
-        metavar="ID",
+        metavar="TENANT",
     ),
 ]
 NameArgument = Annotated[str, typer.Argument(help="Name or id (clu_...) of a cluster.")]
@@ -122,65 +122,60 @@ def key_of(path: Path) -> str:
     return text
 
 
+Many = list[str] | None
+
+
+def _option(flag: str, metavar: str, text: str, *others: str) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option(flag, *others, metavar=metavar, help=text)
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name: lower-case letters, digits, hyphens.")
+]
+Gpus = Annotated[int, _option("--gpus", "N", "GPUs: whole nodes, or a slice: 1, 2, 4.", "-g")]
+Tenant = Annotated[
+    str,
+    typer.Option("--tenant", "-t", envvar="GIGAWATT_TENANT", help="Who asks.", metavar="TENANT"),
+]
+GpuType = Annotated[str | None, _option("--type", "GPU", "GPU type, e.g. h100; else the cheapest.")]
+Storage = Annotated[str, _option("--storage", "SIZE", "A file system of its own, e.g. 50TiB.")]
+Spares = Annotated[int, _option("--spares", "N", "Nodes held ready to replace failed ones.")]
+Segment = Annotated[int | None, _option("--segment", "N", "Nodes that share one NVLink domain.")]
+Whole = Annotated[bool, typer.Option("--whole-domains", help="Take whole NVLink domains only.")]
+Together = Annotated[
+    Level,
+    _option("--keep-together", "LEVEL", f"Widest level it may span: {', '.join(Level)}."),
+]
+Spread = Annotated[Many, _option("--spread", "PER=N", "At most N nodes each, e.g. rack=2. *")]
+Site = Annotated[Many, _option("--site", "SITE", "Site allowed; all if left out. *")]
+Country = Annotated[Many, _option("--country", "CC", "Country allowed, e.g. NO. *")]
+Exclude = Annotated[Many, _option("--exclude", "NODE", "Node never to use. *")]
+Near = Annotated[str | None, _option("--near", "CLUSTER", "Cluster to be close to.")]
+HostImage = Annotated[str, _option("--image", "IMAGE", "Image that the hosts boot.")]
+SshKey = Annotated[list[Path] | None, _option("--ssh-key", "FILE", "Public key to let in. *")]
+Egress = Annotated[
+    Many, _option("--egress", "CIDR", "Outside network it may reach. (* may be repeated)")
+]
+
+
 def build_request(
-    name: Annotated[
-        str, typer.Argument(help="Name of the cluster: lower-case letters, digits, hyphens.")
-    ],
-    gpus: Annotated[
-        int,
-        typer.Option(
-            "--gpus", "-g", help="GPUs wanted: whole nodes (8, 16, ...) or 1, 2, 4 of one."
-        ),
-    ],
-    tenant: Annotated[
-        str,
-        typer.Option("--tenant", "-t", envvar="GIGAWATT_TENANT", help="Who asks.", metavar="ID"),
-    ] = "ten_default",
-    gpu_type: Annotated[
-        str | None, typer.Option("--type", help="GPU type, e.g. h100; left out: the cheapest.")
-    ] = None,
-    storage: Annotated[
-        str, typer.Option("--storage", help="Size of a file system of its own, e.g. 50TiB.")
-    ] = "0",
-    spares: Annotated[
-        int, typer.Option("--spares", help="Nodes held ready to replace failed ones.")
-    ] = 0,
-    segment: Annotated[
-        int | None, typer.Option("--segment", help="Nodes that must share one NVLink domain.")
-    ] = None,
-    whole_domains: Annotated[
-        bool, typer.Option("--whole-domains", help="Take whole NVLink domains only.")
-    ] = False,
-    keep_together: Annotated[
-        Level, typer.Option("--keep-together", help="Widest level that the nodes may span.")
-    ] = Level.FABRIC,
-    spread: Annotated[
-        list[str] | None,
-        typer.Option("--spread", help="At most N nodes each, e.g. rack=2; may be repeated."),
-    ] = None,
-    site: Annotated[
-        list[str] | None, typer.Option("--site", help="Site allowed; may be repeated.")
-    ] = None,
-    country: Annotated[
-        list[str] | None, typer.Option("--country", help="Country allowed, e.g. NO; repeatable.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="Node never to use; may be repeated.")
-    ] = None,
-    near: Annotated[
-        str | None, typer.Option("--near", help="Id (clu_...) of a cluster to be close to.")
-    ] = None,
-    image: Annotated[
-        str, typer.Option("--image", help="Image that the hosts boot.")
-    ] = "debian-12-gpu",
-    ssh_key: Annotated[
-        list[Path] | None,
-        typer.Option("--ssh-key", help="File with a public key to let in; may be repeated."),
-    ] = None,
-    egress: Annotated[
-        list[str] | None,
-        typer.Option("--egress", help="Outside network it may reach, e.g. 192.0.2.0/24."),
-    ] = None,
+    name: Name,
+    gpus: Gpus,
+    tenant: Tenant = "ten_default",
+    gpu_type: GpuType = None,
+    storage: Storage = "0",
+    spares: Spares = 0,
+    segment: Segment = None,
+    whole_domains: Whole = False,
+    keep_together: Together = Level.FABRIC,
+    spread: Spread = None,
+    site: Site = None,
+    country: Country = None,
+    exclude: Exclude = None,
+    near: Near = None,
+    image: HostImage = "debian-12-gpu",
+    ssh_key: SshKey = None,
+    egress: Egress = None,
 ) -> ClusterRequest:
     """The request that the options describe; each argument is the option of its name.
 
