@@ -31,11 +31,6 @@ class Result:
     left_behind: dict[NodeId, str] = field(default_factory=dict)
     broken: str = ""
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether every step ended as planned."""
-        return not (self.lost or self.left_behind or self.broken)
-
 
 class StageRunner:
     """Runs the stages of one operation; a new one is made for every operation."""

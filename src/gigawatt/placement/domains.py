@@ -59,7 +59,7 @@ def fewest_conceivable(table: Profiles, unit_count: int) -> int:
     leaves = table.index.leaves_of_pod[table.pods].ravel()
     leaves = leaves[leaves < len(supply.domain_rows)]
     gains, rows = supply.domain_gains[leaves], supply.domain_rows[leaves]
-    is_near = supply.near.domain[rows]
+    is_near = supply.near.nvlink_domain[rows]
     need = unit_count - int(gains[is_near].sum())
     running = np.cumsum(np.sort(gains[~is_near])[::-1])
     return int(np.searchsorted(running, need)) + 1 if need > 0 else 0
@@ -152,7 +152,7 @@ def fewer_domains(table: Profiles, unit_count: int, cost: Cost) -> Choice | None
     limit = (cost[0], cost[1], cost[2] - 1)
     rows, items = _pod_items(table, limit)
     reduced = reduce(items, limit, unit_count)
-    if reduced is None:
+    if not reduced.kept:
         return None
     filled = fill([options for _, options in reduced.kept], reduced.limit)
     enough = filled.best[reduced.limit[0], reduced.limit[1]] >= unit_count

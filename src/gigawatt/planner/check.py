@@ -6,7 +6,7 @@ and never asks how the plan was made. A plan with a note is not committed.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gigawatt.boundary.entries import ComputePort, Entry, HostSlice, NetworkPort, PartitionMember
 from gigawatt.boundary.keys import key_range, keys_of
@@ -239,8 +239,3 @@ def check_plan(snapshot: Snapshot, plan: Plan) -> tuple[Note, ...]:
     return tuple(
         Note(rule, sentence) for rule, judge in RULES.items() for sentence in judge(snapshot, plan)
     )
-
-
-def rebased(plan: Plan, generation: int) -> Plan:
-    """The same plan on a newer parent; it must be checked again before it is committed."""
-    return replace(plan, parent_generation=generation)
