@@ -113,7 +113,8 @@ def key_of(path: Path) -> str:
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"ssh key {path} cannot be read: {error}", next_step="Give a file such as id.pub."
+            f"ssh key {path} cannot be read: {getattr(error, 'strerror', None) or 'not text'}",
+            next_step="Give the public half of a key, a file such as id_ed25519.pub.",
         ) from error
     if "PRIVATE KEY" in text:
         raise InputError(

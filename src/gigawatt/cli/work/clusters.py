@@ -9,7 +9,7 @@ from gigawatt.app.home import Home
 from gigawatt.app.wiring import open_control
 from gigawatt.app.worker import start_worker
 from gigawatt.cli.options import Format
-from gigawatt.cli.output import ask, console, remarks, span, write
+from gigawatt.cli.output import ask, console, paragraph, remarks, span, write
 from gigawatt.cli.work.planview import plan_document, show_plan, target_of
 from gigawatt.cli.work.watch import OPEN, judge, watch
 from gigawatt.errors import ConflictError
@@ -57,9 +57,10 @@ def _agreed(control: Control, make_plan: PlanMaker, go: Go) -> tuple[Plan, Opera
                 show_plan(plan, console if go.form is Format.TABLE else remarks)
             if not go.yes:
                 name = target_of(plan).name
-                remarks.print(
+                paragraph(
                     f"Ctrl-C while it runs only stops watching; 'gw cluster watch {name}' "
-                    "shows it again."
+                    "shows it again.",
+                    remarks,
                 )
                 if not ask("Go ahead?"):
                     return None

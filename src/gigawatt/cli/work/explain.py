@@ -195,11 +195,14 @@ def _held_by(control: Control, node_id: NodeId) -> Iterator[tuple[str, str]]:
     snapshot = control.around.store.snapshot(control.around.clock.now_s())
     for cluster_id in holders_of(snapshot, node_id):
         record = snapshot.clusters[cluster_id]
-        gpus = ", ".join(str(g) for g in gpus_in_mask(snapshot.allocations[node_id, cluster_id]))
+        gpus = gpus_in_mask(snapshot.allocations[node_id, cluster_id])
         members = record.target.members if record.target else ()
         roles = [m.role for m in members if m.node_id == node_id]
         role = f" as {roles[0]}" if roles else ", until it is observed clean"
-        yield "held by", f"{record.name} of {record.tenant_id}{role}: GPU {gpus}"
+        yield (
+            "held by",
+            f"{record.name} of {record.tenant_id}{role}, {count_of(len(gpus), 'GPU')} from GPU {gpus[0]} on",
+        )
 
 
 def explain(subject: str | None, tenant: str | None) -> None:

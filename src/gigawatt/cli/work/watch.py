@@ -14,7 +14,7 @@ from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.worker import start_worker
 from gigawatt.boundary.plane import PLANES
-from gigawatt.cli.output import count_of, pairs, remarks
+from gigawatt.cli.output import count_of, pairs, paragraph, remarks
 from gigawatt.cli.work.planview import PLANE_WORDS, target_of
 from gigawatt.errors import DataError, DriverError, UnwindError
 from gigawatt.interfaces.store import OperationRecord, StepState
@@ -169,7 +169,8 @@ def watch(
     try:
         (_show_live if remarks.is_terminal else _show_lines)(looks)
     except KeyboardInterrupt:
-        remarks.print(f"\nnot watching any longer; the work goes on. Watch it again: {again}")
+        remarks.print()
+        paragraph(f"Not watching any longer; the work goes on. Watch it again: {again}", remarks)
         raise typer.Exit(DETACHED_STATUS) from None
     finally:
         carrier.let_go()
