@@ -16,7 +16,8 @@ from gigawatt.errors import ConflictError, InputError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, ignore
-from gigawatt.executor.reconcile import Reconciler, Reconciliation
+from gigawatt.executor.readback import ReadBack, read_back
+from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
 from gigawatt.ids import ClusterId, KeyPoolId, NodeId, OperationId, PlanId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
@@ -206,6 +207,22 @@ class Control:
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
         return prove(self.around.fleet, targets, entries, scope="targets")
+
+    async def prove_devices(self) -> tuple[Proof, ReadBack]:
+        """The same proof from what every device holds now, and what was read."""
+        fleet, store, clock = self.around.fleet, self.around.store, self.around.clock
+        seen = await read_back(self.around.drivers, devices_of(fleet))
+        stored = store.snapshot(clock.now_s())
+        targets = tuple(record.target for record in stored.clusters.values() if record.target)
+        proof = prove(
+            fleet,
+            targets,
+            seen.entries(),
+            port_locations=seen.port_locations,
+            buried=[(t.entry.device, t.entry.key) for t in stored.tombstones],
+            scope="read_back",
+        )
+        return proof, seen
 
     def cluster_id_of(self, name_or_id: str, tenant: str | None = None) -> ClusterId:
         """Id of a cluster given by id or by name.
