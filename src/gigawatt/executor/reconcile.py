@@ -94,6 +94,7 @@ class Reconciler:
             report.drift.append(f"{device} holds {key}, which no target names")
         if missing or strange:
             await self._repair(snapshot, missing, strange)
+            await self._chase_tombstones()
             await self._look_again(report)
         return report
 
@@ -152,7 +153,10 @@ class Reconciler:
             for step in operation.plan.steps
             for entry in step.entries
         }
-        buried = {(t.entry.device, t.entry.key) for t in snapshot.tombstones}
+        # What ended operations left is chased first; what is there still is somebody else's.
+        buried = {
+            (t.entry.device, t.entry.key) for t in snapshot.tombstones if t.cluster_id in busy
+        }
         missing = {
             place: (cluster_id, entry)
             for place, (cluster_id, entry) in wanted.items()

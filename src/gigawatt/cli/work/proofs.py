@@ -146,9 +146,9 @@ def prove_with(control: Control, form: Format, *, targets: bool = False) -> None
         raise DriftError("isolation is not proven", notes=sentences)
 
 
-def show_reconciliation(report: Reconciliation) -> None:
-    """Write what a pass of the reconciler found and did."""
-    if report.is_converged and not report.drift and not report.resumed:
+def show_reconciliation(report: Reconciliation, *, is_waiting: bool = False) -> None:
+    """Write what a pass of the reconciler found and did; waiting: for entries to be seen gone."""
+    if report.is_converged and not report.drift and not report.resumed and not is_waiting:
         console.print("Every device holds what it shall hold; nothing to repair.")
     for operation_id in report.resumed:
         console.print(f"  finished  operation {operation_id}, which had been left open")
@@ -170,17 +170,19 @@ def reconcile(form: Format) -> None:
     """
     with open_control(Home.default()) as control:
         report = asyncio.run(control.reconcile(worker_name()))
+        store = control.around.store
+        buried = store.snapshot(control.around.clock.now_s()).tombstones
         still_open = [
             operation.operation_id
-            for operation in control.around.store.open_operations()
+            for operation in store.open_operations()
             if operation.state == "stuck"
         ]
     if form is Format.TABLE:
-        show_reconciliation(report)
+        show_reconciliation(report, is_waiting=bool(buried))
     else:
         write(
             {
-                "is_converged": report.is_converged and not still_open,
+                "is_converged": report.is_converged and not still_open and not buried,
                 "resumed": list(report.resumed),
                 "drift": report.drift,
                 "repaired": report.repaired,
@@ -191,6 +193,7 @@ def reconcile(form: Format) -> None:
             form,
         )
     notes = [*report.remaining, *(f"{d} does not answer" for d in report.silent)]
+    notes += [f"{t.entry.device} is still to be seen without {t.entry.key}" for t in buried]
     notes += [f"operation {operation_id} is still stuck" for operation_id in still_open]
     if notes:
         raise DriftError(
