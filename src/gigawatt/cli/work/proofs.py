@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
@@ -146,9 +147,9 @@ def prove_with(control: Control, form: Format, *, targets: bool = False) -> None
         raise DriftError("isolation is not proven", notes=sentences)
 
 
-def show_reconciliation(report: Reconciliation, *, is_waiting: bool = False) -> None:
-    """Write what a pass of the reconciler found and did; waiting: for entries to be seen gone."""
-    if report.is_converged and not report.drift and not report.resumed and not is_waiting:
+def show_reconciliation(report: Reconciliation) -> None:
+    """Write what a pass of the reconciler found and did."""
+    if report.is_converged and not report.drift and not report.resumed:
         console.print("Every device holds what it shall hold; nothing to repair.")
     for operation_id in report.resumed:
         console.print(f"  finished  operation {operation_id}, which had been left open")
@@ -170,31 +171,11 @@ def reconcile(form: Format) -> None:
     """
     with open_control(Home.default()) as control:
         report = asyncio.run(control.reconcile(worker_name()))
-        store = control.around.store
-        buried = store.snapshot(control.around.clock.now_s()).tombstones
-        still_open = [
-            operation.operation_id
-            for operation in store.open_operations()
-            if operation.state == "stuck"
-        ]
     if form is Format.TABLE:
-        show_reconciliation(report, is_waiting=bool(buried))
+        show_reconciliation(report)
     else:
-        write(
-            {
-                "is_converged": report.is_converged and not still_open and not buried,
-                "resumed": list(report.resumed),
-                "drift": report.drift,
-                "repaired": report.repaired,
-                "remaining": report.remaining,
-                "silent_devices": list(report.silent),
-                "stuck_operations": still_open,
-            },
-            form,
-        )
-    notes = [*report.remaining, *(f"{d} does not answer" for d in report.silent)]
-    notes += [f"{t.entry.device} is still to be seen without {t.entry.key}" for t in buried]
-    notes += [f"operation {operation_id} is still stuck" for operation_id in still_open]
+        write({"is_converged": report.is_converged, **asdict(report)}, form)
+    notes = [*report.remaining, *(f"{device} does not answer" for device in report.silent)]
     if notes:
         raise DriftError(
             "not everything could be repaired",
