@@ -1,6 +1,7 @@
 """The picture of one sub-index: levels, mix effect and coverage, readable in print."""
 
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,8 @@ BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#D55E00", "#009E73", "#555555", "#C
 """Colours that stay apart for colour-blind readers. Source: Okabe and Ito 2008; Tol 2021."""
 SHADE = "#E6E6E6"
 MONTH_LABELS_MAX = 18
+REASON_WIDTH = 15
+"""Letters a line of a reason, so that those of neighbouring months stay apart."""
 
 
 def _shade(axes: Axes, withheld: F64) -> None:
@@ -62,9 +65,14 @@ def _draw_mix(axes: Axes, part: SubIndex, at: F64) -> None:
         if np.isfinite(value):
             above = value >= 0
             axes.annotate(
-                f"{value:+.1f}", (x, value), xytext=(0, 3 if above else -3), fontsize=8,
-                textcoords="offset points", ha="center", va="bottom" if above else "top",
-            )  # fmt: skip
+                f"{value:+.1f}" if value else "0",
+                (x, value),
+                xytext=(0, 3 if above else -3),
+                textcoords="offset points",
+                fontsize=8,
+                ha="center",
+                va="bottom" if above else "top",
+            )
     axes.axhline(0, color="black", linewidth=0.6)
     axes.margins(y=0.25)
     naive = "unit value" if part.unit_value_level is not None else "pooled mean"
@@ -78,8 +86,8 @@ def _draw_coverage(axes: Axes, part: SubIndex, at: F64, withheld: F64) -> None:
     axes.bar(at + 0.22, chained.provider_count, width=0.22, color=GREEN, label="providers")
     top = float(max(chained.cell_count.max(), 1))
     for number in np.flatnonzero(withheld):
-        reason = chained.reasons[number].replace(", ", ",\n")
-        axes.text(float(number), 1.02 * top, reason, ha="center", va="top", fontsize=7, color=RED)
+        words = fill(chained.reasons[number], REASON_WIDTH)
+        axes.text(float(number), 1.02 * top, words, ha="center", va="top", fontsize=7, color=RED)
     axes.set_ylim(0, 1.35 * top)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _grid(axes, "coverage\n(count)")
@@ -109,7 +117,7 @@ def draw_sub_index(part: SubIndex, source: str, path: Path) -> None:
     lower.set_xticks(at[::step], months[::step], fontsize=9)
     lower.set_xlim(-0.6, len(months) - 0.4)
     upper.set_title(
-        f"{part.gpu.label} rental, {part.term.value}: price per GPU-hour",
+        f"{part.gpu.label} rental, {part.term.value.replace('_', ' ')}: price per GPU-hour",
         fontsize=12, loc="left", weight="bold", parse_math=False,
     )  # fmt: skip
     kinds = ", ".join(sorted({cell.kind.value for cell in part.panel.cells}))

@@ -12,8 +12,8 @@ from gigawatt.app.index_plot import draw_sub_index
 from gigawatt.economics.index.csv_format import read_offers
 from gigawatt.economics.index.quote import Quote, Term
 from gigawatt.economics.index.screening import Screened, count_rules, screen
-from gigawatt.economics.index.sensitivity import Line, sensitivity
-from gigawatt.economics.index.settings import Settings
+from gigawatt.economics.index.sensitivity import Line, guard_sensitivity, sensitivity
+from gigawatt.economics.index.settings import OPEN_GATES, Settings
 from gigawatt.economics.index.subindex import SubIndex, sub_indices
 from gigawatt.economics.index.upper import UpperIndex, upper_index
 from gigawatt.errors import InputError
@@ -128,8 +128,14 @@ def make_report(
             next_step=f"GPUs with quotes in the file: {known}.",
         )
     parts = sub_indices(quotes, settings)
+    guards = guard_sensitivity(offers, settings, rates_micro_usd, choice.takes)
     lines = tuple(
-        sensitivity([q for q in quotes if (q.cell.gpu, q.cell.term) == (p.gpu, p.term)], settings)
+        (
+            *sensitivity(
+                [q for q in quotes if (q.cell.gpu, q.cell.term) == (p.gpu, p.term)], settings
+            ),
+            *guards.get((p.gpu, p.term), ()),
+        )
         for p in parts
     )
     uppers = _uppers(parts, basket_gpu_hours)
@@ -280,7 +286,4 @@ def write_report(report: IndexReport, folder: Path) -> tuple[Path, ...]:
 
 def with_gates_open(settings: Settings) -> Settings:
     """The settings with gates that withhold nothing, for own sales and for comparison."""
-    gates = replace(
-        settings.gates, provider_count_min=1, matched_ratio_min=0.0, dispersion_max=math.inf
-    )
-    return replace(settings, gates=gates)
+    return replace(settings, gates=OPEN_GATES)

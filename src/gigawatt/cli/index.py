@@ -94,11 +94,12 @@ def _rows(part: SubIndex) -> list[list[str]]:
     low, high = part.band
     for number, month in enumerate(part.panel.months):
         is_shown = not part.chain.reasons[number]
+        has_band = is_shown and number != part.chain.base
         rows.append(
             [
                 month,
                 _cell(100 * part.level[number]) if is_shown else WITHHELD,
-                f"{_cell(100 * low[number], 0)}..{_cell(100 * high[number], 0)}" * is_shown,
+                f"{_cell(100 * low[number], 0)}..{_cell(100 * high[number], 0)}" * has_band,
                 _cell(100 * part.dummy_level[number]),
                 _cell(100 * part.geks_level[number]),
                 _cell(100 * part.pooled_mean_level[number]),

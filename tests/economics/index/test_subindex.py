@@ -259,7 +259,7 @@ def test_every_judgement_has_a_line():
     assert lines[0].parameter == "as set"
     assert {line.parameter for line in lines} == {
         "as set", "price of a cell in a month", "outliers", "outlier floor", "providers at least",
-        "matched share at least", "dispersion at most", "gates", "start after break",
+        "matched share at least", "dispersion at most", "gates", "start on day of break",
     }  # fmt: skip
     geometric = next(line for line in lines if line.value == "geometric_mean")
     assert geometric.level != pytest.approx(lines[0].level)
