@@ -38,6 +38,8 @@ def _grid(axes: Axes, label: str) -> None:
 def _draw_levels(axes: Axes, part: SubIndex, at: F64) -> None:
     low, high = part.band
     axes.fill_between(at, 100 * low, 100 * high, color=BLUE, alpha=0.18, linewidth=0, zorder=1)
+    # A month between withheld ones has no area, so every month gets its bar as well.
+    axes.vlines(at, 100 * low, 100 * high, color=BLUE, alpha=0.5, linewidth=1.0, zorder=1)
     lines: tuple[tuple[str, F64, str, str, str], ...] = (
         ("pooled mean (naive)", part.pooled_mean_level, ORANGE, "--", "s"),
         ("pooled median (naive)", part.pooled_median_level, ORANGE, ":", "D"),

@@ -124,6 +124,7 @@ def test_own_sales_of_two_terms_show_the_mix_effect(tmp_path):
         (["--gpu", "Z9"], "no quote of the wanted GPUs"),
         (["--rate", "EUR"], "is no rate"),
         (["--weight", "lease=1"], "is no weight"),
+        (["--term", "lease"], "lease"),
         (["--since", "yesterday"], "is no day"),
         (["--cell-price", "mode"], "is no cell price"),
         (["--outlier-factor", "0.5"], "outlier factor"),
