@@ -35,6 +35,14 @@ def _grid(axes: Axes, label: str) -> None:
         axes.spines[side].set_visible(False)
 
 
+def _legend(axes: Axes) -> None:
+    """A legend above the axes, where no line can cross it."""
+    axes.legend(
+        fontsize=8, ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.99),
+        borderaxespad=0.2,
+    )  # fmt: skip
+
+
 def _draw_levels(axes: Axes, part: SubIndex, at: F64) -> None:
     low, high = part.band
     axes.fill_between(at, 100 * low, 100 * high, color=BLUE, alpha=0.18, linewidth=0, zorder=1)
@@ -55,9 +63,13 @@ def _draw_levels(axes: Axes, part: SubIndex, at: F64) -> None:
             label=label,
         )  # fmt: skip
     axes.axhline(100, color="black", linewidth=0.6)
-    base = "none" if part.chain.base is None else part.panel.months[part.chain.base]
-    _grid(axes, f"price level\n({base} = 100)")
-    axes.legend(fontsize=8, ncols=2, frameon=False, loc="best")
+    if part.chain.base is None:
+        axes.text(0.5, 0.6, "withheld in every month", transform=axes.transAxes, ha="center")
+        axes.set_ylim(90, 110)
+        _grid(axes, "price level")
+    else:
+        _grid(axes, f"price level\n({part.panel.months[part.chain.base]} = 100)")
+    _legend(axes)
 
 
 def _draw_mix(axes: Axes, part: SubIndex, at: F64) -> None:
@@ -77,6 +89,8 @@ def _draw_mix(axes: Axes, part: SubIndex, at: F64) -> None:
             )
     axes.axhline(0, color="black", linewidth=0.6)
     axes.margins(y=0.25)
+    if not np.isfinite(effect).any():
+        axes.set_ylim(-10, 10)
     naive = "unit value" if part.unit_value_level is not None else "pooled mean"
     _grid(axes, f"mix effect, %\n({naive} / index)")
 
@@ -89,11 +103,11 @@ def _draw_coverage(axes: Axes, part: SubIndex, at: F64, withheld: F64) -> None:
     top = float(max(chained.cell_count.max(), 1))
     for number in np.flatnonzero(withheld):
         words = fill(chained.reasons[number], REASON_WIDTH)
-        axes.text(float(number), 1.02 * top, words, ha="center", va="top", fontsize=7, color=RED)
-    axes.set_ylim(0, 1.35 * top)
+        axes.text(float(number), 1.58 * top, words, ha="center", va="top", fontsize=7, color=RED)
+    axes.set_ylim(0, (1.65 if withheld.any() else 1.1) * top)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _grid(axes, "coverage\n(count)")
-    axes.legend(fontsize=8, ncols=3, frameon=False, loc="upper left")
+    _legend(axes)
 
 
 def draw_sub_index(part: SubIndex, source: str, path: Path) -> None:
@@ -118,9 +132,9 @@ def draw_sub_index(part: SubIndex, source: str, path: Path) -> None:
     step = -(-len(months) // MONTH_LABELS_MAX)
     lower.set_xticks(at[::step], months[::step], fontsize=9)
     lower.set_xlim(-0.6, len(months) - 0.4)
-    upper.set_title(
+    figure.suptitle(
         f"{part.gpu.label} rental, {part.term.value.replace('_', ' ')}: price per GPU-hour",
-        fontsize=12, loc="left", weight="bold", parse_math=False,
+        fontsize=12, x=0.01, ha="left", weight="bold", parse_math=False,
     )  # fmt: skip
     kinds = ", ".join(sorted({cell.kind.value for cell in part.panel.cells}))
     notes = [f"Source: {source}; {kinds} prices in USD. Grey months are withheld: see coverage."]

@@ -11,9 +11,12 @@ import json
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
+from math import exp, inf, log
 from pathlib import Path
+from statistics import fmean, median
 
 import pytest
 from typer.testing import CliRunner
@@ -61,7 +64,7 @@ def test_report_prints_tables_and_writes_json_and_pictures(tmp_path):
     out = tmp_path / "out"
     result = RUN.invoke(app, ["report", str(price_file(tmp_path)), "--out", str(out)])
     assert result.exit_code == 0, result.output
-    assert "2026-04 is withheld: 2 matched providers, wanted 3" in result.output
+    assert "2026-04 is withheld: matched providers 2, wanted 3" in result.output
     assert "left out, zero_price: 1" in result.output
     assert "What the judgements do" in result.output
     document = json.loads((out / "index.json").read_text())
@@ -337,3 +340,27 @@ def test_real_panel_withholds_what_coverage_cannot_carry():
         assert all(part.chain.reasons[-2:]), "June and July 2026"
         assert any("2026-02-19" in found.sentence for found in part.breaks)
     json.dumps(report_document(report), allow_nan=False)
+
+
+@pytest.mark.skipif(not PANEL, reason="GIGAWATT_PRICE_PANEL names no daily panel of real prices")
+@pytest.mark.parametrize("name", ["H100_SXM", "H200", "A100_SXM_80GB", "B200"])
+def test_real_index_is_what_a_dozen_lines_of_python_compute(name):
+    """Median per seller and month, mean log relative over sellers in both months, chained."""
+    path = Path(PANEL)
+    quotes: dict[str, dict[str, list[float]]] = {}
+    with path.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if (row["gpu_model"], row["rental_type"]) == (name, "on_demand"):
+                month = quotes.setdefault(row["date"][:7], {})
+                month.setdefault(row["provider"], []).append(float(row["price_median_usd"]))
+    months = sorted(quotes)
+    prices = [{k: median(v) for k, v in quotes[month].items()} for month in months]
+    level, wanted = 0.0, [1.0]
+    for before, after in pairwise(prices):
+        level += fmean(log(after[k] / before[k]) for k in sorted(before.keys() & after.keys()))
+        wanted.append(exp(level))
+    rules = replace(with_gates_open(Settings()), outlier_mad_limit=inf)
+    choice = Choice(gpus=(name.partition("_")[0],), terms=(Term.ON_DEMAND,))
+    (part,) = make_report(path.read_text(encoding="utf-8"), path.name, rules, choice).parts
+    assert part.panel.months == tuple(months)
+    assert part.level == pytest.approx(wanted, rel=1e-9)

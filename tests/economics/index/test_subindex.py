@@ -145,7 +145,7 @@ def test_terms_are_never_mixed():
 @pytest.mark.parametrize(
     ("later", "gates", "reason"),
     [
-        ({"a": 2.0, "b": 3.0}, Gates(), "2 matched providers, wanted 3"),
+        ({"a": 2.0, "b": 3.0}, Gates(), "matched providers 2, wanted 3"),
         ({"a": 2.0, "b": 3.0}, Gates(provider_count_min=2), ""),
         ({"x": 1.0}, OPEN_GATES, "no cell has a price in both months"),
         (BASE | dict.fromkeys("qrstu", 1.0), Gates(), "matched share 44%, wanted 50%"),
@@ -170,7 +170,7 @@ def test_the_index_bridges_a_withheld_month():
 def test_the_base_is_the_first_month_with_enough_sellers():
     part = level_of(market({"a": 1.0}, BASE, BASE))
     assert part.chain.base == 1
-    assert part.chain.reasons[0] == "1 providers, wanted 3"
+    assert part.chain.reasons[0] == "providers 1, wanted 3"
     assert part.pooled_mean_level[1] == 1.0
 
 

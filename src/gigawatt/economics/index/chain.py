@@ -90,7 +90,7 @@ def gate(link: Link, gates: Gates) -> str:
     if link.matched_count == 0:
         return "no cell has a price in both months"
     if link.provider_count < gates.provider_count_min:
-        return f"{link.provider_count} matched providers, wanted {gates.provider_count_min}"
+        return f"matched providers {link.provider_count}, wanted {gates.provider_count_min}"
     if link.matched_ratio < gates.matched_ratio_min:
         return f"matched share {link.matched_ratio:.0%}, wanted {gates.matched_ratio_min:.0%}"
     if link.dispersion > gates.dispersion_max:
@@ -127,7 +127,7 @@ def chain(panel: Panel, gates: Gates) -> Chain:
                 level[month] = variance[month] = 0.0
                 reasons.append("")
             else:
-                reasons.append(f"{providers[month]} providers, wanted {gates.provider_count_min}")
+                reasons.append(f"providers {providers[month]}, wanted {gates.provider_count_min}")
             continue
         link = link_of(panel, last, month)
         matched[month], matched_ratio[month] = link.matched_count, link.matched_ratio
