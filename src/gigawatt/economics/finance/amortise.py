@@ -4,6 +4,7 @@ Everything here is for one schedule after the draw window, in dollars, with one 
 """
 
 from dataclasses import dataclass
+from math import expm1, log1p
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def present_value(flows: F64, rate: float) -> float:
 
 def annuity(rate: float, count: int) -> float:
     """Present value of 1 paid at the end of each of ``count`` periods."""
-    return float(count) if rate == 0.0 else (1.0 - (1.0 + rate) ** -count) / rate
+    return float(count) if rate == 0.0 else -expm1(-count * log1p(rate)) / rate
 
 
 def sculpt(service: F64, rate: float) -> F64:
@@ -34,8 +35,8 @@ def sculpt(service: F64, rate: float) -> F64:
     largest = 0.0
     for paid in allowed[::-1]:
         largest = (largest + paid) / (1.0 + rate)
-        if rate > 0.0:
-            largest = min(largest, paid / rate)
+        if largest * rate > paid:
+            largest = paid / rate
     balances = [largest]
     for paid in allowed:
         balances.append(max(0.0, balances[-1] * (1.0 + rate) - paid))

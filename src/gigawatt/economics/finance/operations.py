@@ -53,7 +53,7 @@ def micro(amount_usd: F64) -> I64:
 
 def read_curve(curve: Curve, months: F64) -> F64:
     """The curve at these months: straight between points, level outside them."""
-    return np.interp(months, np.array(curve.months), np.array(curve.values))
+    return np.asarray(np.interp(months, np.array(curve.months), np.array(curve.values)))
 
 
 @dataclass(slots=True)
