@@ -32,7 +32,9 @@ def test_irr_is_the_oracles(first: list[float], then: list[float]):
 @given(invested, earned, st.floats(-0.5, 1.0))
 def test_npv_is_the_oracles(first: list[float], then: list[float], rate: float):
     flows = np.array(first + then)
-    assert npv(flows[None, :], rate)[0] == pytest.approx(pyxirr.npv(rate, flows), rel=1e-9, abs=1e-6)
+    assert npv(flows[None, :], rate)[0] == pytest.approx(
+        pyxirr.npv(rate, flows), rel=1e-9, abs=1e-6
+    )
 
 
 def test_rates_that_are_known():

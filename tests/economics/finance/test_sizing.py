@@ -47,7 +47,11 @@ def debt_usd(signed: Underwriting) -> float:
 
 @pytest.mark.parametrize(
     ("target", "debt_musd", "binding", "llcr"),
-    [(1.2, 191.488, "advance_rate", 1.3247), (1.4, 181.1906, "dscr", 1.4), (1.6, 158.5418, "dscr", 1.6)],
+    [
+        (1.2, 191.488, "advance_rate", 1.3247),
+        (1.4, 181.1906, "dscr", 1.4),
+        (1.6, 158.5418, "dscr", 1.6),
+    ],
 )
 def test_take_or_pay_case(target: float, debt_musd: float, binding: str, llcr: float):
     """4,096 GPUs at $55k, $2.10/h for 60 months, opex $0.45, 6.25 %, advance 85 %."""
@@ -102,7 +106,9 @@ def test_flat_cash_flow_is_a_level_annuity(paid: float, rate: float, count: int)
 def test_each_draw_matures_by_itself():
     weights, service, rate = np.array([0.25, 0.25, 0.5]), np.full(12, 100.0), 0.01
     loan = sculpted(service, rate, weights, each_draw=True)
-    by_hand = 100.0 * (0.25 * annuity(rate, 10) + 0.25 * annuity(rate, 11) + 0.5 * annuity(rate, 12))
+    by_hand = 100.0 * (
+        0.25 * annuity(rate, 10) + 0.25 * annuity(rate, 11) + 0.5 * annuity(rate, 12)
+    )
     assert loan.capacity_usd == pytest.approx(by_hand)
     assert loan.draws == pytest.approx(
         np.array([25 * annuity(rate, 10), 25 * annuity(rate, 11), 50 * annuity(rate, 12)]) / by_hand
@@ -172,7 +178,10 @@ def test_sources_are_uses_in_every_period_of_the_window():
         spent = row.capex + row.fees + row.interest_paid + row.opex + row.power
         uses = (spent + row.replacement + row.tax)[0, column] + (row.cash + row.dsra)[0, column]
         assert sources == uses
-    assert row.dsra[0, signed.deal.window_periods] == signed.loan.dsra_target[signed.deal.window_periods]
+    assert (
+        row.dsra[0, signed.deal.window_periods]
+        == signed.loan.dsra_target[signed.deal.window_periods]
+    )
 
 
 def test_two_obligors_have_two_rates_and_two_targets():
@@ -208,7 +217,10 @@ def test_revenue_after_the_contract_is_the_owners_alone():
             "utilisation": {"months": [0], "values": [90], "unit": "percent", "illustrative": True},
         },
     }
-    without, with_tail = underwrite(deal_of("take-or-pay")), underwrite(deal_of("take-or-pay", longer))
+    without, with_tail = (
+        underwrite(deal_of("take-or-pay")),
+        underwrite(deal_of("take-or-pay", longer)),
+    )
     assert with_tail.loan.debt_micro_usd == without.loan.debt_micro_usd
     assert with_tail.waterfall.distribution[0, 61:].min() > 0
     assert with_tail.figures.plcr[0] > with_tail.figures.llcr[0]
