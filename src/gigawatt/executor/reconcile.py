@@ -7,6 +7,7 @@ operator's own hand, after nodes that nobody holds were quarantined so that nobo
 meanwhile. What belongs to an operation under way is left to it.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -116,9 +117,10 @@ class Reconciler:
         store = self._around.store
         busy = {operation.cluster_id for operation in store.open_operations()}
         buried = [t for t in self._snapshot().tombstones if t.cluster_id not in busy]
-        for tombstone in buried:
-            fence = Fence(tombstone.cluster_id, tombstone.generation)
-            await self._act("remove", tombstone.entry, fence)
+        # Together: a host takes a quarter of an hour to clean, and a hundred may wait.
+        await asyncio.gather(
+            *(self._act("remove", t.entry, Fence(t.cluster_id, t.generation)) for t in buried)
+        )
         seen = await read_back(
             self._around.drivers, {(t.entry.plane, t.entry.device) for t in buried}
         )
@@ -180,11 +182,17 @@ class Reconciler:
         # A commit since the first look may have named what looked strange: look once more.
         if self._around.store.snapshot(self._around.clock.now_s()).clusters == snapshot.clusters:
             fence = Fence(OPERATOR, snapshot.generation)
-            for entry in strange.values():
-                await self._act("remove", entry, fence)
-        for cluster_id, entry in missing.values():
-            last = self._around.store.operations_of(cluster_id)[-1]
-            await self._act("ensure", entry, Fence(cluster_id, last.generation))
+            await asyncio.gather(
+                *(self._act("remove", strange[place], fence) for place in sorted(strange))
+            )
+        owners = sorted({cluster_id for cluster_id, _ in missing.values()})
+        operations = {owner: self._around.store.operations_of(owner)[-1] for owner in owners}
+        await asyncio.gather(
+            *(
+                self._act("ensure", entry, Fence(owner, operations[owner].generation))
+                for _, (owner, entry) in sorted(missing.items())
+            )
+        )
 
     def _quarantine_free(self, snapshot: StoreSnapshot, strange: Iterable[Place]) -> None:
         """Take nodes that nobody holds and that hold strange entries out of service first."""

@@ -28,9 +28,15 @@ START_S = 1_767_225_600.0
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a folder of its own is made below it
 """Storage in memory, where a system has some."""
 
-TWIN_POLICY = ExecutorPolicy(is_proving=False, lease_renewal_s=LEASE_S - 5.0)
+TWIN_POLICY = ExecutorPolicy(
+    call_timeout_s=3_600.0,
+    negative_probe_count_max=16,
+    is_proving=False,
+    lease_renewal_s=LEASE_S - 1.0,
+)
 """As in production, but isolation is proven for the whole fleet at every check and not at every
-hand-over, and leases are renewed as late as is safe where no process ever pauses."""
+hand-over, with fewer probes to other tenants each time; leases are renewed as late as is safe
+where no process ever pauses; and the longest cleaning of a host is waited for."""
 
 Wrap = Callable[[Mapping[Plane, Driver]], Mapping[Plane, Driver]]
 
