@@ -50,10 +50,10 @@ def workload_of(sizes: Sequence[tuple[float, float, int]], span_s: float) -> Wor
 
 
 def small_run(
-    fleet: Fleet, seed: int, *, hours: float = 8.0, rates: FailureRates = HARSH
+    fleet: Fleet, seed: int, *, hours: float = 6.0, rates: FailureRates = HARSH
 ) -> Outcome:
     workload = generated(("philly",), fleet.gpu_count, hours * HOUR_S, 0.9, seed)
-    jobs = [job for job in workload.trace.jobs if job.gpu_count <= 64][:40]
+    jobs = [job for job in workload.trace.jobs if job.gpu_count <= 64][:12]
     trace = make_trace("few", jobs, workload.trace.span_s)
     few = Workload(trace, "few", min(workload.carried_count, len(jobs)), workload.load)
     return replay(fleet, few, TwinSettings(seed=seed, rates=rates))
@@ -72,7 +72,7 @@ def judge(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("name", FLEETS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_nothing_leaks_whatever_breaks(name: str, seed: int):
     judge(small_run(FLEETS[name](), seed))
 
@@ -118,15 +118,15 @@ def test_who_does_not_fit_waits_for_the_release_before():
 def test_failed_nodes_are_replaced_and_come_back():
     rates = FailureRates(node_failures_per_day=1.0, repair_s=3 * HOUR_S).times(1.0)
     outcome = replay(
-        hgx_fleet(256),
-        workload_of([(0.0, 30.0, 64), (0.0, 30.0, 64)], 24 * HOUR_S),
+        hgx_fleet(128),
+        workload_of([(0.0, 30.0, 32), (0.0, 30.0, 32)], 24 * HOUR_S),
         TwinSettings(seed=5, rates=rates),
     )
     judge(outcome)
     counts = outcome.event_counts
-    assert counts["break"] > 10
-    assert counts["replaced"] > 3
-    assert counts["return"] > 3
+    assert counts["break"] > 5
+    assert counts["replaced"] > 1
+    assert counts["return"] > 2
     assert outcome.ledger.gpu_hours()["lost"] > 0
 
 
@@ -151,9 +151,9 @@ from gigawatt.twin.failures import FailureRates
 from gigawatt.twin.replay import replay
 from gigawatt.twin.settings import TwinSettings
 from gigawatt.twin.workload import generated
-workload = generated(("kalos",), 512, 12 * 3600.0, 0.9, 11)
+workload = generated(("kalos",), 256, 8 * 3600.0, 0.9, 11)
 settings = TwinSettings(seed=11, rates=FailureRates().times(20.0))
-print(replay(hgx_fleet(512), workload, settings, stream=sys.stderr).digest)
+print(replay(hgx_fleet(256), workload, settings, stream=sys.stderr).digest)
 """
 
 

@@ -189,7 +189,11 @@ def fence(connection: Connection, operation: OperationRecord) -> None:
 
 
 def take_over(
-    connection: Connection, operation_id: OperationId, worker: str, now_s: float
+    connection: Connection,
+    operation_id: OperationId,
+    worker: str,
+    now_s: float,
+    lease_s: float = LEASE_S,
 ) -> OperationRecord:
     """Give an open operation to a worker, with a fence newer than any before.
 
@@ -212,13 +216,19 @@ def take_over(
         operation_id,
         generation=generation,
         lease_worker=worker,
-        lease_expires_s=now_s + LEASE_S,
+        lease_expires_s=now_s + lease_s,
     )
     return get(connection, operation_id)
 
 
-def renew(connection: Connection, operation: OperationRecord, worker: str, now_s: float) -> None:
-    """Keep a worker's lease alive for another ``LEASE_S``.
+def renew(
+    connection: Connection,
+    operation: OperationRecord,
+    worker: str,
+    now_s: float,
+    lease_s: float = LEASE_S,
+) -> None:
+    """Keep a worker's lease alive for another ``lease_s``.
 
     Raises:
         ConflictError: another worker took over, or the operation has ended.
@@ -233,7 +243,7 @@ def renew(connection: Connection, operation: OperationRecord, worker: str, now_s
             f"worker {holder!r} holds operation {operation.operation_id!r}, not {worker!r}"
         )
     _change(
-        connection, operation.operation_id, lease_worker=worker, lease_expires_s=now_s + LEASE_S
+        connection, operation.operation_id, lease_worker=worker, lease_expires_s=now_s + lease_s
     )
 
 

@@ -12,13 +12,12 @@ from gigawatt.ids import ClusterId, NodeId, OperationId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.planner.plan import Plan
-from gigawatt.store.operations import LEASE_S
 from gigawatt.twin.events import EventLog
 from gigawatt.twin.failures import draw, survival_s
 from gigawatt.twin.ledger import HoldPhase, Ledger
 from gigawatt.twin.metrics import Metrics, Placed, Served, fewest_leaf_groups
 from gigawatt.twin.queue import JobQueue
-from gigawatt.twin.scene import Scene
+from gigawatt.twin.scene import TWIN_LEASE_S, Scene
 from gigawatt.twin.settings import TwinSettings
 from gigawatt.twin.ticket import JobState, Ticket
 from gigawatt.twin.workload import Workload
@@ -260,7 +259,7 @@ class Desk:
                 self.operation_count -= 1
                 self._ended.set()
                 return record
-            await asyncio.sleep(LEASE_S + 1.0)
+            await asyncio.sleep(TWIN_LEASE_S + 1.0)
         raise AssertionError("counting ended")
 
     async def _as_worker(self, operation_id: OperationId, attempt: int) -> None:

@@ -36,7 +36,7 @@ def _load(axis: Axes, outcome: Outcome) -> None:
     queue.tick_params(axis="y", colors=ORANGE)
     queue.spines["top"].set_visible(False)
     shown = [*axis.get_legend_handles_labels()[0], *queue.get_legend_handles_labels()[0]]
-    axis.legend(shown, [handle.get_label() for handle in shown], loc="lower left")
+    axis.legend(shown, [str(handle.get_label()) for handle in shown], loc="lower left")
 
 
 def _waits(axis: Axes, outcome: Outcome) -> None:
@@ -84,7 +84,7 @@ def _spread(axis: Axes, outcome: Outcome) -> None:
     free.set(ylim=(0, 105), ylabel="of free whole nodes in one group (%)")
     free.spines["top"].set_visible(False)
     shown = [*axis.get_legend_handles_labels()[0], *free.get_legend_handles_labels()[0]]
-    axis.legend(shown, [handle.get_label() for handle in shown], loc="upper right")
+    axis.legend(shown, [str(handle.get_label()) for handle in shown], loc="upper right")
 
 
 def _ready(axis: Axes, outcome: Outcome) -> None:

@@ -161,10 +161,10 @@ def _pairs(title: str, values: Mapping[str, Any], show: Callable[[Any], str]) ->
     lines = [title]
     for name, value in values.items():
         if isinstance(value, Mapping):
-            shown = ", ".join(f"{key} {count:,}" for key, count in value.items()) or "none"
+            lines.append(f"  {name.replace('_', ' ')}")
+            lines += [f"    {key.replace('_', ' '):<38}{show(n)}" for key, n in value.items()]
         else:
-            shown = show(value)
-        lines.append(f"  {name.replace('_', ' '):<40}{shown}")
+            lines.append(f"  {name.replace('_', ' '):<40}{show(value)}")
     return lines
 
 
