@@ -28,7 +28,7 @@ def test_demo_tells_the_whole_story(tmp_path: Path):
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert not elsewhere.exists()
+    assert not (elsewhere / ".local").exists(), "the person's own state is not touched"
     told = done.stdout
     planted = told.index("Planted")
     assert told.index("Proven.") < planted < told.index("NOT PROVEN") < told.rindex("Proven.")
