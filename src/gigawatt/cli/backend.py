@@ -8,9 +8,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gigawatt.cli.work import clusters, demo, events, explain, fleets, nodes, proofs, views
+    from gigawatt.cli.work import (
+        clusters,
+        demo,
+        events,
+        explain,
+        fleets,
+        nodes,
+        prices,
+        proofs,
+        views,
+    )
 
-__all__ = ["clusters", "demo", "events", "explain", "fleets", "nodes", "proofs", "views"]
+__all__ = ["clusters", "demo", "events", "explain", "fleets", "nodes", "prices", "proofs", "views"]
 
 
 def __getattr__(name: str) -> ModuleType:
