@@ -147,7 +147,6 @@ def test_colour_is_for_terminals_that_want_it(home: Path):
     assert terminal.wait() == 0
     assert "\x1b[" in terminal.seen
     assert "\x1b[" not in gw(home, "fleet", "map").stdout
-    assert "\x1b[" not in gw(home, "cluster", "show", "nobody", NO_COLOR="1").stderr
 
 
 def test_a_terminal_of_few_letters_gets_question_marks(home: Path):

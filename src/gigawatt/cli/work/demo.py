@@ -39,7 +39,7 @@ REQUESTS = (
 )
 SHOWN_FILES = ("nccl.env", "topology.conf", "ssh_config")
 LINES_SHOWN = 5
-TWIN_GPU_COUNT = 512
+TWIN_GPU_COUNT = 256
 TWIN_LOAD = 0.9
 TWIN_SEED = 7
 
@@ -217,6 +217,8 @@ def _replay() -> None:
             f"{workload.load:.0%} of the fleet",
             "clusters": f"{launched:,} handed over, all released at the end",
             "faults": f"{count_of(faults, 'call')} of devices went wrong ({kinds or 'none'})",
+            "drift": f"{count_of(metrics.drift_count, 'difference')} found by the reconciler, "
+            f"{metrics.repair_count:,} repaired",
             "proofs": f"{metrics.proof_count:,}, which decided "
             f"{count_of(metrics.cluster_pair_count, 'pair')} of clusters; no violation",
             "seed": f"{TWIN_SEED}; the same seed gives the same events (digest {outcome.digest})",
