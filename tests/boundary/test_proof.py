@@ -9,6 +9,7 @@ exactly the rules listed. A meta test demands a fault for every rule of the tabl
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 
@@ -35,7 +36,7 @@ from gigawatt.boundary.rules import RULES
 from gigawatt.boundary.target import ClusterTarget, Member
 from gigawatt.errors import UnknownIdError
 from gigawatt.fleet.builder import BlockSpec, build_fleet
-from gigawatt.fleet.demo import GB200_NVL72_NODE, HGX_H100
+from gigawatt.fleet.demo import GB200_NVL72_NODE, HGX_H100, hgx_fleet
 from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, FabricId, NodeId, SiteId, StoragePoolId, TenantId
 from gigawatt.interfaces.driver import Observation
@@ -423,7 +424,7 @@ FAULTS = [
         [A, G, H],
         plus(NetworkPort(_node(6), 4, A.keys.vni, "10.0.0.99/20")),
     ),
-    fault("in_band_stranger", I, [], plus(NetworkPort(NodeId("x"), 0, A.keys.vni, "10.0.0.9/20"))),
+    fault("in_band_stranger", I, [A], plus(NetworkPort(NodeId("x"), 0, A.keys.vni, "10.0.0.9/20"))),
     fault("in_band_stranger", I, [], plus(Gateway(SITE, 0x7000, "10.9.0.0/20", ()))),
     fault("missing_network_entry", I, [A], drop(NetworkPort, _on(2)), nodes=[_node(2)]),
     fault("missing_network_entry", I, [B], drop(Gateway, lambda e: e.vni == B.keys.vni)),
@@ -687,6 +688,26 @@ def test_what_is_being_removed_from_a_free_node_is_excused_until_someone_gets_th
     assert {v.rule for v in planned.prove("targets").violations} == {"reused_entry"}
 
 
+def test_what_a_released_cluster_left_on_a_node_that_was_handed_on_is_a_leak():
+    """A release: B is gone but still on its devices, under tombstones, and A gets its node 4."""
+    left_over = render(FLEET, B)
+    grown = replace(A, members=(*A.members, Member(_node(4), 0xFF, "member", 3)))
+    others = tuple(t for t in SCENE.targets if t not in (A, B))
+    tombstones = frozenset((e.device, e.key) for e in left_over)
+    gone = replace(SCENE, targets=(A, *others), buried=tombstones)
+    assert gone.prove("read_back").is_proven
+    proof = replace(gone, targets=(grown, *others)).prove("read_back")
+    leaks = {v.rule for v in proof.violations if v.breaks == "isolation"}
+    assert {
+        "fabric_stranger",
+        "in_band_stranger",
+        "out_of_band_stranger",
+        "planted_account",
+        "altered_host",
+    } <= leaks
+    assert {v.node_ids for v in proof.violations if v.breaks == "isolation"} == {(_node(4),)}
+
+
 def test_a_cluster_that_is_off_and_not_closed_yet_is_isolated_but_not_connected():
     entries = tuple(e for t in SCENE.targets if t != B for e in render(FLEET, t))
     proof = replace(SCENE, entries=entries).prove("read_back")
@@ -701,3 +722,35 @@ def test_a_target_on_an_unknown_node_is_refused():
     stray = replace(A, members=(Member(NodeId("nowhere"), 0xFF, "member", 0),))
     with pytest.raises(UnknownIdError, match="nowhere"):
         prove(FLEET, [stray], ())
+
+
+def test_one_planted_port_in_a_full_fleet_of_ten_thousand_gpus_is_found():
+    fleet, taken, targets = hgx_fleet(10_000), defaultdict(set), []
+    edges = [number * len(fleet.nodes) // 100 for number in range(101)]
+    for number, (first, last) in enumerate(pairwise(edges)):
+        keys = take_keys(
+            taken, fabric_id=FabricId("ib0"), is_infiniband=True, site_id=SITE, pool_id=POOL
+        )
+        target = replace(
+            A,
+            cluster_id=ClusterId(f"clu_{number}"),
+            tenant_id=TenantId(f"ten_{number}"),
+            members=tuple(
+                Member(fleet.node_id(node), 0xFF, "member", node - first)
+                for node in range(first, last)
+            ),
+            keys=keys,
+        )
+        for pool_id, key in keys_of(target):
+            taken[pool_id].add(key)
+        targets.append(target)
+    entries = [entry for target in targets for entry in render(fleet, target)]
+    proof = prove(fleet, targets, entries)
+    assert proof.is_proven
+    assert proof.tenant_pair_count == dict.fromkeys(PLANES, 100 * 99 // 2)
+    planted = _member(targets[41].keys.p_key, int(fleet.nics.guid[-1]))
+    found = prove(fleet, targets, [*entries, planted], scope="read_back")
+    assert {(v.rule, v.cluster_ids) for v in found.violations} == {
+        ("shared_partition", ("clu_41", "clu_99")),
+        ("two_partitions", ("clu_99", "clu_41")),
+    }

@@ -8,7 +8,7 @@ optimum per level is printed and must be 1 in every single case.
 
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from random import Random
 
@@ -18,7 +18,7 @@ from ortools.sat.python import cp_model
 
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import GB200_NVL72_NODE, HGX_H100
-from gigawatt.fleet.model import Fleet
+from gigawatt.fleet.model import Fleet, Racks
 from gigawatt.ids import TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.placement.place import place
@@ -57,18 +57,42 @@ def random_fleet(rng: Random, node_count_max: int) -> Fleet:
         )
         for number in range(rng.choice([1, 1, 1, 2]))
     ]
-    return build_fleet("random", blocks)
+    fleet = build_fleet("random", blocks)
+    return with_split_racks(fleet) if is_nvl and rng.random() < 0.3 else fleet
+
+
+def with_split_racks(fleet: Fleet) -> Fleet:
+    """The same fleet with every rack made two, so that NVLink domains span racks."""
+    racks = fleet.racks
+    columns = {
+        name: np.repeat(getattr(racks, name), 2)
+        for name in ("hall", "feed", "row", "column", "power_w_max")
+    }
+    first = np.searchsorted(fleet.nodes.rack, np.arange(len(racks)))
+    size = np.bincount(fleet.nodes.nvlink_domain).max()
+    half = (np.arange(len(fleet.nodes)) - first[fleet.nodes.rack]) % size >= (size + 1) // 2
+    domain = fleet.nodes.nvlink_domain
+    ids = [f"{name}{half}" for name in fleet.nvlink_domains.ids for half in "ab"]
+    rack_of_domain = np.zeros(len(ids) // 2, np.int32)
+    rack_of_domain[domain] = fleet.nodes.rack
+    columns = {name: column[::2][rack_of_domain].repeat(2) for name, column in columns.items()}
+    return replace(
+        fleet,
+        racks=Racks(tuple(ids), **columns),
+        nodes=replace(fleet.nodes, rack=(2 * domain + half).astype(np.int32)),
+    )
 
 
 def random_free(rng: Random, fleet: Fleet) -> np.ndarray:
-    """Busy nodes at random, at a rate that differs between leaf groups in half of the cases."""
+    """Busy nodes at random: evenly, or at a rate of each leaf group's or each domain's own."""
     rate = rng.choice([0.0, 0.2, 0.4, 0.6, 0.8])
-    skew = rng.random() < 0.5
-    rates = [rng.random() * 2 * rate if skew else rate for _ in fleet.leaf_groups.ids]
     full = fleet.full_gpu_mask_of_node.tolist()
-    leaf = fleet.nodes.leaf_group.tolist()
+    column = rng.choice([[0] * len(full), fleet.nodes.leaf_group, fleet.nodes.nvlink_domain])
+    rates = [rng.random() * 2 * rate for _ in range(max(column) + 1)]
+    if not any(column):
+        rates = [rate] * len(rates)
     masks = [
-        full[n] if rng.random() >= rates[leaf[n]] else rng.choice([0, 0, 1, 3])
+        full[n] if rng.random() >= rates[column[n]] else rng.choice([0, 0, 1, 3])
         for n in range(len(full))
     ]
     return np.array(masks, np.uint16)

@@ -191,6 +191,16 @@ def test_a_cluster_is_found_by_name(store, build):
         store.find_cluster(None, "b")
 
 
+def test_a_live_cluster_is_found_before_an_ended_one_of_another_tenant(store, build):
+    build.launched(store, build.target("a"))
+    other = build.target("a", (5,), number=2, tenant="ten_y")
+    other = replace(other, cluster_id=ClusterId("clu_2"))
+    build.launched(store, other)
+    store.finish(build.commit(store, RELEASE, other, None), "done", {}, NOW_S)
+    assert store.find_cluster(None, "a").cluster_id == "clu_a"
+    assert store.find_cluster(other.tenant_id, "a").cluster_id == "clu_2"
+
+
 def test_evidence_is_kept_with_the_cluster(store, operation):
     store.add_evidence(operation, "verify", {"pairs": 12, "reached": [True, False]}, NOW_S)
     store.finish(operation, "done", {}, NOW_S)

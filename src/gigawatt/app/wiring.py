@@ -13,13 +13,40 @@ from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
 from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.world import DeviceWorld
+from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
+from gigawatt.fleet.model import Fleet
 from gigawatt.store.sqlite import open_store
 
 
 def worker_name() -> str:
     """A name for this process on leases."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _refuse_lost_store(home: Home) -> None:
+    """An empty store beside devices that remember would show every held node as free."""
+    has_devices = home.devices_path.exists()
+    is_lost = not home.store_path.exists() or home.store_path.stat().st_size == 0
+    if has_devices and is_lost:
+        raise DataError(
+            f"{home.store_path} is gone or empty, but the devices remember clusters",
+            next_step="Put the store back from a copy, or start over in an empty GIGAWATT_HOME.",
+        )
+
+
+@contextmanager
+def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
+    """The fake devices of a home from their own side, to tamper with; closed at the end.
+
+    Raises:
+        DataError: the devices' file is damaged.
+    """
+    states = FileStates(home.devices_path)
+    try:
+        yield DeviceWorld(fleet, states)
+    finally:
+        states.close()
 
 
 @contextmanager
@@ -31,6 +58,7 @@ def open_control(home: Home) -> Iterator[Control]:
         InputError: the fleet's YAML is not a fleet.
     """
     home.make()
+    _refuse_lost_store(home)
     fleet = home.fleet()
     clock = SystemClock()
     store = open_store(home.store_path)

@@ -33,7 +33,7 @@ def safe_word(name: str) -> str:
         >>> safe_word("h-su003")
         'h-su003'
         >>> safe_word("leaf [3]")
-        'leaf--3-x-9fe7a5'
+        'leaf--3x-b80c8a'
     """
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in name)
     is_plain = kept == name and name[:1].isalnum() and name[-1:].isalnum()

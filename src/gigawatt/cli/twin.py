@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gigawatt.cli.output import Format, OutputOption, write
+from gigawatt.cli.options import Format, OutputOption
+from gigawatt.cli.output import write
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.twin.demo import (

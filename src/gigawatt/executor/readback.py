@@ -94,16 +94,20 @@ async def read_back(
     )
 
 
-def _wrong(step: Step, entry: Entry, held: HeldEntries) -> str | None:
+def wrong_entry(device: DeviceId, wanted: Entry, held: HeldEntries) -> str:
+    """What is wrong with what a device was found to hold under the key of ``wanted``, or ""."""
     # Most often all is well, and on a fabric of 10,000 NICs that is known without its index.
-    if step.action == "ensure" and entry in held.entries:
-        return None
-    found = held.get(entry.key)
-    if step.action == "remove":
-        return None if found is None else f"{step.device} still holds {entry.key}"
-    if found is None:
-        return f"{step.device} does not hold {entry.key}"
-    return f"{step.device} holds {entry.key} with another value"
+    if wanted in held.entries:
+        return ""
+    if held.get(wanted.key) is None:
+        return f"{device} does not hold {wanted.key}"
+    return f"{device} holds {wanted.key} with another value"
+
+
+def _wrong(step: Step, entry: Entry, held: HeldEntries) -> str:
+    if step.action == "ensure":
+        return wrong_entry(step.device, entry, held)
+    return "" if held.get(entry.key) is None else f"{step.device} still holds {entry.key}"
 
 
 def drift_of_steps(steps: Iterable[Step], seen: ReadBack) -> dict[Step, list[Drift]]:
@@ -117,7 +121,7 @@ def drift_of_steps(steps: Iterable[Step], seen: ReadBack) -> dict[Step, list[Dri
         held = seen.held[step.device]
         for entry in step.entries:
             wrong = _wrong(step, entry, held)
-            if wrong is not None:
+            if wrong:
                 found = Drift(step.plane, step.device, entry.key, wrong, step.node_id)
                 drifts.setdefault(step, []).append(found)
     return drifts

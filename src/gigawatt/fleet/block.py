@@ -68,7 +68,7 @@ class BlockShape:
         spines_per_rail: spine switches of one rail of one pod, 0 with one leaf group.
         cables_per_pair: switch ports that a spine keeps for each leaf of its pod.
         core_uplinks: cables from one spine to the core, as many as its downlinks; 0 with one pod.
-        cores: core switches of the block.
+        core_switches: core switches of the block.
         uplinks_per_core: spine uplinks, each with a cable from every pod, that one core takes.
         core_switch_ports: ports of a core switch: the radix, or more (a director switch) where
             there are more pods than that.
@@ -81,7 +81,7 @@ class BlockShape:
     spines_per_rail: int
     cables_per_pair: int
     core_uplinks: int
-    cores: int
+    core_switches: int
     uplinks_per_core: int
     core_switch_ports: int
 
@@ -227,7 +227,7 @@ def check_block(spec: BlockSpec) -> None:
     if not wrong:
         shape = block_shape(spec)
         spines = shape.pods * shape.rails * shape.spines_per_rail
-        switches = shape.groups * shape.rails + spines + shape.cores
+        switches = shape.groups * shape.rails + spines + shape.core_switches
         if switches > SWITCHES_PER_BLOCK_MAX:
             wrong = [f"needs {switches} switches, wanted <= {SWITCHES_PER_BLOCK_MAX}"]
     if wrong:

@@ -9,15 +9,21 @@ leaf has more nodes than half its ports. See ``fleet.block`` for the counts.
 Source: NVIDIA DGX SuperPOD reference architecture (32-node scalable unit, 8 rails, radix 64).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gigawatt.errors import InputError
 from gigawatt.fleet.block import BlockShape, BlockSpec, block_shape, ceil_div, check_block
 from gigawatt.fleet.model import (
+    F64,
     I32,
+    I64,
     TIERS,
+    U32,
+    U64,
     FabricKind,
     Fabrics,
     Fleet,
@@ -34,8 +40,11 @@ from gigawatt.fleet.model import (
     Sites,
     StoragePools,
     Switches,
+    Table,
     Tier,
 )
+
+T = TypeVar("T", bound=Table)
 
 __all__ = ["BMC_NETWORK", "BlockSpec", "build_fleet"]
 
@@ -48,6 +57,16 @@ MAC_BASE = 0x0200_0000_0000
 GUID_BASE_NIC = 0x0002_C903_0010_0000
 GUID_BASE_SWITCH = 0x0002_C902_0000_0000
 """Made-up GUIDs under the vendor prefix 0002c9 (IEEE OUI of Mellanox), as simulators use."""
+
+
+_DTYPES: Mapping[Any, type] = {
+    I32: np.int32,
+    I64: np.int64,
+    U32: np.uint32,
+    U64: np.uint64,
+    F64: np.float64,
+}
+"""Element type of a column by the type that its table declares."""
 
 
 class _Columns:
@@ -121,7 +140,7 @@ def _add_switches(columns: _Columns, spec: BlockSpec, shape: BlockShape, fabric:
     kinds = (
         (Tier.LEAF, leaf_rail, first_pod + leaf_group // spec.leaf_groups_per_pod),
         (Tier.SPINE, np.full(len(spine), -1), first_pod + spine // per_pod),
-        (Tier.CORE, np.full(shape.cores, -1), np.full(shape.cores, -1)),
+        (Tier.CORE, np.full(shape.core_switches, -1), np.full(shape.core_switches, -1)),
     )
     for tier, rail, pod in kinds:
         count = len(rail)
@@ -158,7 +177,7 @@ def _add_links(columns: _Columns, spec: BlockSpec, shape: BlockShape, first_swit
         upper=first_spine + spine_number,
         upper_switch_port=in_pod * shape.cables_per_pair + up // shape.spines_per_rail + 1,
     )
-    if shape.cores:
+    if shape.core_switches:
         _add_core_links(columns, shape, first_spine)
 
 
@@ -273,6 +292,19 @@ def _check_together(blocks: Sequence[BlockSpec]) -> None:
         raise InputError(f"{nodes} nodes, but 100.64.0.0/10 has {BMC_ADDRESSES_MAX} BMC addresses")
 
 
+def _columns(kind: type, name: str, columns: _Columns) -> list[Any]:
+    """The array columns that a table class declares, in its order and with its types."""
+    return [
+        columns.column(f"{name}.{field.name}", _DTYPES[field.type])
+        for field in fields(kind)
+        if field.name != "ids"
+    ]
+
+
+def _table(kind: type[T], name: str, columns: _Columns) -> T:
+    return kind(columns.names(name), *_columns(kind, name, columns))
+
+
 def build_fleet(name: str, blocks: Sequence[BlockSpec]) -> Fleet:
     """A fleet made of ``blocks`` (>= 1), in order.
 
@@ -285,64 +317,24 @@ def build_fleet(name: str, blocks: Sequence[BlockSpec]) -> Fleet:
     for spec in blocks:
         _add_block(c, spec, types)
 
-    def i32(column: str) -> I32:
-        return c.column(column, np.int32)
-
     return Fleet(
         name=name,
         sites=Sites(c.names("sites"), tuple(c.column("sites.country", np.str_).tolist())),
-        power_feeds=PowerFeeds(
-            c.names("feeds"), i32("feeds.site"), c.column("feeds.capacity_w", np.float64)
-        ),
-        halls=Halls(c.names("halls"), i32("halls.site")),
-        racks=Racks(
-            c.names("racks"),
-            i32("racks.hall"),
-            i32("racks.feed"),
-            i32("racks.row"),
-            i32("racks.column"),
-            c.column("racks.power_w_max", np.float64),
-        ),
+        power_feeds=_table(PowerFeeds, "feeds", c),
+        halls=_table(Halls, "halls", c),
+        racks=_table(Racks, "racks", c),
         fabrics=Fabrics(
             c.names("fabrics"),
-            i32("fabrics.site"),
+            c.column("fabrics.site", np.int32),
             tuple(FabricKind(kind) for kind in c.names("kinds")),
         ),
-        pods=Pods(c.names("pods"), i32("pods.fabric")),
-        leaf_groups=LeafGroups(c.names("groups"), i32("groups.pod")),
-        nvlink_domains=NvlinkDomains(c.names("domains"), i32("domains.leaf_group")),
-        switches=Switches(
-            c.names("switches"),
-            i32("switches.fabric"),
-            i32("switches.tier"),
-            i32("switches.rail"),
-            i32("switches.pod"),
-            i32("switches.switch_port_count"),
-            c.column("switches.guid", np.uint64),
-        ),
-        links=Links(
-            *(
-                i32(f"links.{x}")
-                for x in ("lower", "lower_switch_port", "upper", "upper_switch_port")
-            )
-        ),
+        pods=_table(Pods, "pods", c),
+        leaf_groups=_table(LeafGroups, "groups", c),
+        nvlink_domains=_table(NvlinkDomains, "domains", c),
+        switches=_table(Switches, "switches", c),
+        links=Links(*_columns(Links, "links", c)),
         node_types=tuple(types),
-        nodes=Nodes(
-            c.names("nodes"),
-            i32("nodes.type"),
-            i32("nodes.rack"),
-            i32("nodes.nvlink_domain"),
-            i32("nodes.leaf_group"),
-            c.column("nodes.bmc_ipv4", np.uint32),
-        ),
-        nics=Nics(
-            i32("nics.node"),
-            i32("nics.rail"),
-            c.column("nics.guid", np.uint64),
-            i32("nics.leaf"),
-            i32("nics.leaf_switch_port"),
-        ),
-        storage_pools=StoragePools(
-            c.names("pools"), i32("pools.site"), c.column("pools.capacity_bytes", np.int64)
-        ),
+        nodes=_table(Nodes, "nodes", c),
+        nics=Nics(*_columns(Nics, "nics", c)),
+        storage_pools=_table(StoragePools, "pools", c),
     )

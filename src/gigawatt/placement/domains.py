@@ -1,7 +1,8 @@
 """The third stage: fewest new NVLink domains, given the fewest pods and leaf groups.
 
 A greedy pass over the leaf groups of the second stage gives an upper bound, the largest domains
-anywhere a lower one. When they differ, a table over all three budgets decides.
+anywhere a lower one. When they differ, a table over all three budgets decides, made small by a
+bound first.
 
 Source: ours.
 """
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gigawatt.fleet.model import I64
-from gigawatt.placement.knapsack import Cost, Option, Table, fill
+from gigawatt.placement.bound import reduce
+from gigawatt.placement.knapsack import Cost, Option, fill
 from gigawatt.placement.search import Choice, Pick, Profiles, domain_prefix, top_rows
 from gigawatt.placement.supply import Mask
 
@@ -57,7 +59,7 @@ def fewest_conceivable(table: Profiles, unit_count: int) -> int:
     leaves = table.index.leaves_of_pod[table.pods].ravel()
     leaves = leaves[leaves < len(supply.domain_rows)]
     gains, rows = supply.domain_gains[leaves], supply.domain_rows[leaves]
-    is_near = supply.near.domain[rows]
+    is_near = supply.near.nvlink_domain[rows]
     need = unit_count - int(gains[is_near].sum())
     running = np.cumsum(np.sort(gains[~is_near])[::-1])
     return int(np.searchsorted(running, need)) + 1 if need > 0 else 0
@@ -139,30 +141,29 @@ def _picks(table: Profiles, row: int, budget: Cost) -> list[Pick]:
     ]
 
 
-def _smallest(filled: Table, limit: Cost, unit_count: int) -> int | None:
-    enough = filled.best[limit[0], limit[1]] >= unit_count
-    return int(np.argmax(enough)) if enough.any() else None
-
-
 def fewer_domains(table: Profiles, unit_count: int, cost: Cost) -> Choice | None:
     """The choice with fewest new domains below ``cost[2]``, at the same pods and leaf groups.
 
     Returns:
         None when nothing undercuts ``cost``.
     """
-    lowest = fewest_conceivable(table, unit_count)
-    if lowest >= cost[2]:
+    if fewest_conceivable(table, unit_count) >= cost[2]:
         return None
     limit = (cost[0], cost[1], cost[2] - 1)
     rows, items = _pod_items(table, limit)
-    filled = fill(items, limit)
-    domain_count = _smallest(filled, limit, unit_count)
-    if domain_count is None:
+    reduced = reduce(items, limit, unit_count)
+    if not reduced.kept:
         return None
+    filled = fill([options for _, options in reduced.kept], reduced.limit)
+    enough = filled.best[reduced.limit[0], reduced.limit[1]] >= unit_count
+    if not enough.any():
+        return None
+    budget = (reduced.limit[0], reduced.limit[1], int(np.argmax(enough)))
     picks: list[Pick] = []
-    chosen = filled.trace((cost[0], cost[1], domain_count))
-    for row, number, options in zip(rows, chosen, items, strict=True):
+    chosen = zip(reduced.kept, reduced.base, filled.trace(budget), strict=True)
+    for (item, options), base, number in chosen:
         if number >= 0:
-            _, g, d = options[number].cost
-            picks.extend(_picks(table, row, (0, g, d)))
+            extra = options[number].cost
+            picks.extend(_picks(table, rows[item], (0, base[1] + extra[1], base[2] + extra[2])))
+    domain_count = budget[2] + sum(base[2] for base in reduced.base)
     return Choice((cost[0], cost[1], domain_count), tuple(picks))

@@ -52,7 +52,7 @@ class Near:
     fabric: Mask
     pod: Mask
     leaf: Mask
-    domain: Mask
+    nvlink_domain: Mask
 
     @classmethod
     def of(cls, fleet: Fleet, nodes: Sequence[int]) -> "Near":
@@ -68,7 +68,7 @@ class Near:
             near.fabric[fleet.fabric_of_node[rows]] = True
             near.pod[fleet.pod_of_node[rows]] = True
             near.leaf[fleet.nodes.leaf_group[rows]] = True
-            near.domain[fleet.nodes.nvlink_domain[rows]] = True
+            near.nvlink_domain[fleet.nodes.nvlink_domain[rows]] = True
         return near
 
 
@@ -181,10 +181,10 @@ def _domain_order(
     if index.is_flat:
         return rows, rows
     if caps.rack < NO_CAP and index.is_domain_in_rack:
-        units = _clip_by_rack(index, units, ~near.domain[:-1], caps.rack // unit)
+        units = _clip_by_rack(index, units, ~near.nvlink_domain[:-1], caps.rack // unit)
     padded = np.concatenate((units, [0]))
     # Near domains come first because they cost nothing; then the largest gain.
-    keys = padded[rows] + np.where(near.domain[rows], NO_CAP, 0)
+    keys = padded[rows] + np.where(near.nvlink_domain[rows], NO_CAP, 0)
     order = np.argsort(-keys, axis=1, kind="stable")
     rows = np.take_along_axis(rows, order, axis=1)
     return rows, padded[rows]

@@ -23,11 +23,11 @@ class _JumpingSelector(selectors.SelectSelector):
         self.now_s = 0.0
 
     @override
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout_s: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
-            assert timeout is not None, "every task waits for something that will never happen"
-            self.now_s += timeout
+            assert timeout_s is not None, "every task waits for something that will never happen"
+            self.now_s += timeout_s
         return ready
 
 

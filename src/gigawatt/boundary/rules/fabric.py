@@ -221,7 +221,7 @@ def find_wrong_switch_port(case: Case) -> Iterator[Finding]:
 
 def find_unseen_nic(case: Case) -> Iterator[Finding]:
     """Held NICs that their fabric does not see, where the fabric said what it sees."""
-    if case.scope != "read_back":
+    if case.scope != "read_back" or not case.port_locations:
         return
     holdings, fleet = case.holdings, case.holdings.fleet
     seen = {location.guid for location in case.port_locations}

@@ -8,13 +8,7 @@ from gigawatt.boundary.keys import HOST_INDEX_MAX, address_of, subnet_of
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.rules.case import Case, Finding, Rule
 from gigawatt.ids import DeviceId, SiteId
-
-INSIDE_NETWORKS = (IPv4Network("10.0.0.0/8"), IPv4Network("100.64.0.0/10"))
-"""Networks of clusters and of BMCs. A gateway forwards to none of them, whatever egress says.
-
-So ``0.0.0.0/0`` means the world less these; an egress network *inside* them can only aim at
-another tenant or at a BMC.
-"""
+from gigawatt.intent.request import INSIDE_NETWORKS
 
 
 def network_of(text: str) -> IPv4Network | None:
@@ -203,7 +197,14 @@ def find_in_band_stranger(case: Case) -> Iterator[Finding]:
                 f"of site {site_id} ({case.names(holders)}); no target says so",
             )
     for port in case.lost_ports:
-        yield Finding((), port.device, port.node_id, f"{port.device} is of no node of the fleet")
+        entered = [c for c, t in enumerate(holdings.targets) if t.keys.vni == port.vni]
+        yield Finding(
+            tuple(entered),
+            port.device,
+            port.node_id,
+            f"{port.device}, which is of no node of the fleet, is in VNI {port.vni} "
+            f"({case.names(entered)})",
+        )
     for gateway in case.gateways:
         if not holdings.of_vni(gateway.site_id, gateway.vni) and not case.is_buried(gateway):
             yield Finding(

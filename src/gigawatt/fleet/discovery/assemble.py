@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Domains:
+class DomainsOfNodes:
     """NVLink domains: ids, and int32[N] the domain of each node."""
 
     ids: tuple[str, ...]
@@ -105,7 +105,7 @@ def assemble(
     place: Place,
     wiring: Wiring,
     type_of_node: Sequence[NodeType],
-    domains: Domains | None = None,
+    nvlink_domains: DomainsOfNodes | None = None,
 ) -> Fleet:
     """The fleet of one site with one InfiniBand fabric.
 
@@ -113,19 +113,19 @@ def assemble(
         place: name and site.
         wiring: nodes sorted by leaf group, switches, links and NICs.
         type_of_node: N types, in the order of ``wiring.node_ids``.
-        domains: NVLink domains; None makes every node a domain of its own. A domain lies inside
+        nvlink_domains: one a node; None makes every node a domain of its own. A domain lies inside
             one leaf group.
     """
     node_types = tuple(dict.fromkeys(type_of_node))
     index_of = {node_type: i for i, node_type in enumerate(node_types)}
     count = len(wiring.node_ids)
-    if domains is None:
+    if nvlink_domains is None:
         ids = tuple(f"{node_id}-nvl" for node_id in wiring.node_ids)
-        domains = Domains(ids, np.arange(count, dtype=np.int32))
-    group_of_domain = np.zeros(len(domains.ids), np.int32)
-    group_of_domain[domains.domain_of_node] = wiring.group_of_node
+        nvlink_domains = DomainsOfNodes(ids, np.arange(count, dtype=np.int32))
+    group_of_domain = np.zeros(len(nvlink_domains.ids), np.int32)
+    group_of_domain[nvlink_domains.domain_of_node] = wiring.group_of_node
     racks, rack_of_node = _racks(
-        wiring.group_of_node, domains.domain_of_node, [t.power_w_max for t in type_of_node]
+        wiring.group_of_node, nvlink_domains.domain_of_node, [t.power_w_max for t in type_of_node]
     )
     zero = np.zeros(1, np.int32)
     pod_count, group_count = int(wiring.pod_of_group.max()) + 1, len(wiring.pod_of_group)
@@ -145,7 +145,7 @@ def assemble(
         leaf_groups=LeafGroups(
             tuple(f"su{i:03d}" for i in range(group_count)), wiring.pod_of_group
         ),
-        nvlink_domains=NvlinkDomains(domains.ids, group_of_domain),
+        nvlink_domains=NvlinkDomains(nvlink_domains.ids, group_of_domain),
         switches=wiring.switches,
         links=wiring.links,
         node_types=node_types,
@@ -153,7 +153,7 @@ def assemble(
             wiring.node_ids,
             np.array([index_of[t] for t in type_of_node], np.int32),
             rack_of_node,
-            domains.domain_of_node,
+            nvlink_domains.domain_of_node,
             wiring.group_of_node,
             (BMC_NETWORK + 10 + np.arange(count)).astype(np.uint32),
         ),

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gigawatt.errors import InputError
-from gigawatt.fleet.discovery.assemble import Domains, Place, assemble
+from gigawatt.fleet.discovery.assemble import DomainsOfNodes, Place, assemble
 from gigawatt.fleet.discovery.grouping import (
     FoundLink,
     FoundNic,
@@ -264,7 +264,7 @@ class _Assumed:
         return wiring_of(switches, self.links, self.nics)
 
 
-def _domains(tree: _Tree, grouped: _Grouped, node_ids: Sequence[str]) -> Domains | None:
+def _domains(tree: _Tree, grouped: _Grouped, node_ids: Sequence[str]) -> DomainsOfNodes | None:
     """NVLink domains of the blocks; a node outside all blocks is a domain of its own."""
     if not tree.blocks:
         return None
@@ -281,7 +281,7 @@ def _domains(tree: _Tree, grouped: _Grouped, node_ids: Sequence[str]) -> Domains
             )
     names = [holder[n].name if n in holder else f"{n}-nvl" for n in node_ids]
     ids = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    return Domains(tuple(ids), np.array([ids[name] for name in names], np.int32))
+    return DomainsOfNodes(tuple(ids), np.array([ids[name] for name in names], np.int32))
 
 
 def fleet_from_slurm_topology(
