@@ -11,7 +11,7 @@ from typing import Any
 from gigawatt.app.index_plot import draw_sub_index
 from gigawatt.economics.index.csv_format import read_offers
 from gigawatt.economics.index.quote import Quote, Term
-from gigawatt.economics.index.screening import Screened, count_rules, screen
+from gigawatt.economics.index.screening import Screened, accept, count_rules, guard
 from gigawatt.economics.index.sensitivity import Line, guard_sensitivity, sensitivity
 from gigawatt.economics.index.settings import OPEN_GATES, Settings
 from gigawatt.economics.index.subindex import SubIndex, sub_indices
@@ -119,7 +119,8 @@ def make_report(
         InputError: the file is malformed, or nothing of it is wanted.
     """
     offers = read_offers(text, name)
-    screened = screen(offers, settings, rates_micro_usd)
+    accepted = accept(offers, rates_micro_usd)
+    screened = guard(accepted, settings)
     quotes = [quote for quote in screened.quotes if choice.takes(quote)]
     if not quotes:
         known = ", ".join(sorted({quote.cell.gpu.label for quote in screened.quotes})) or "none"
@@ -128,7 +129,7 @@ def make_report(
             next_step=f"GPUs with quotes in the file: {known}.",
         )
     parts = sub_indices(quotes, settings)
-    guards = guard_sensitivity(offers, settings, rates_micro_usd, choice.takes)
+    guards = guard_sensitivity(accepted, settings, choice.takes)
     lines = tuple(
         (
             *sensitivity(
