@@ -73,10 +73,10 @@ def test_report_prints_tables_and_writes_json_and_pictures(tmp_path):
     assert part["months"][3]["withheld"]
     assert part["months"][3]["mix_effect"] is None
     assert part["months"][3]["pooled_mean"] is not None
-    png = (out / "h100_sxm_80gb_on_demand.png").read_bytes()
+    png = (out / "h100_sxm_80gb_on_demand_list.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert len(png) > 20_000
-    svg = (out / "h100_sxm_80gb_on_demand.svg").read_text()
+    svg = (out / "h100_sxm_80gb_on_demand_list.svg").read_text()
     for words in ("mix effect", "coverage", "matched index", "prices.csv", "withheld"):
         assert words in svg
 
@@ -329,7 +329,9 @@ def test_real_panel_withholds_what_coverage_cannot_carry():
             if not reason:
                 assert chained.provider_count[number] >= 3
                 assert chained.matched_ratio[number] >= 0.5
-            name = {"H100": "H100_SXM", "A100": "A100_SXM_80GB"}.get(part.gpu.name, part.gpu.name)
+            name = {"H100": "H100_SXM", "A100": "A100_SXM_80GB"}.get(
+                part.series.gpu.name, part.series.gpu.name
+            )
             month = part.panel.months[number]
             sellers = {
                 row["provider"] for row in rows

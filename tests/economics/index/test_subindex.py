@@ -136,7 +136,20 @@ def test_terms_are_never_mixed():
     quotes = [*market(BASE), quote("a", 1, 1.0, term=Term.SPOT)]
     with pytest.raises(InputError, match="never mixed"):
         make_panel(quotes, SETTINGS)
-    assert [part.term for part in sub_indices(quotes, SETTINGS)] == [Term.ON_DEMAND, Term.SPOT]
+    assert [part.series.term for part in sub_indices(quotes, SETTINGS)] == [
+        Term.ON_DEMAND,
+        Term.SPOT,
+    ]
+
+
+def test_a_list_price_is_no_transaction():
+    deals = [replace(q, cell=replace(q.cell, kind=PriceKind.TRANSACTION)) for q in market(BASE)]
+    with pytest.raises(InputError, match="never mixed"):
+        make_panel(market(BASE) + deals, SETTINGS)
+    parts = sub_indices(market(BASE) + deals, SETTINGS)
+    assert [part.series.kind for part in parts] == [PriceKind.LIST, PriceKind.TRANSACTION]
+    with pytest.raises(InputError, match="one kind of price"):
+        upper_index(parts, {Term.ON_DEMAND: 1.0})
 
 
 # --- gates ------------------------------------------------------------------------------------
@@ -314,7 +327,7 @@ def test_weights_are_never_made_up():
         upper_index(parts)
     with pytest.raises(InputError, match="the basket names spot"):
         upper_index(parts, {Term.SPOT: 1.0})
-    with pytest.raises(InputError, match="one GPU and every term once"):
+    with pytest.raises(InputError, match="every term once"):
         upper_index((parts[0], parts[0]), {Term.ON_DEMAND: 1.0})
     never = sub_indices([*market(BASE), quote("a", 1, 1.0, term=Term.SPOT)], SETTINGS)
     with pytest.raises(InputError, match="no month is published for all"):

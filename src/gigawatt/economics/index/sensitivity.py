@@ -8,7 +8,7 @@ from math import inf, log
 import numpy as np
 
 from gigawatt.economics.index.breaks import find_breaks
-from gigawatt.economics.index.quote import Gpu, Quote, Term
+from gigawatt.economics.index.quote import Quote, Series
 from gigawatt.economics.index.screening import Screened, guard
 from gigawatt.economics.index.settings import OPEN_GATES, CellPrice, Settings
 from gigawatt.economics.index.subindex import SubIndex, sub_index, sub_indices
@@ -81,7 +81,7 @@ def sensitivity(quotes: Sequence[Quote], settings: Settings) -> tuple[Line, ...]
 
 def guard_sensitivity(
     accepted: Screened, settings: Settings, wanted: Callable[[Quote], bool]
-) -> dict[tuple[Gpu, Term], tuple[Line, ...]]:
+) -> dict[Series, tuple[Line, ...]]:
     """Lines of every sub-index for the guards whose tolerance is a judgement.
 
     Args:
@@ -95,9 +95,9 @@ def guard_sensitivity(
         ("administered spot", "guard off", replace(settings, administered_cv_max=-1.0)),
         ("administered spot", "CV at most 0.01", replace(settings, administered_cv_max=0.01)),
     ]
-    found: dict[tuple[Gpu, Term], list[Line]] = defaultdict(list)
+    found: dict[Series, list[Line]] = defaultdict(list)
     for name, value, changed in variants:
         quotes = [quote for quote in guard(accepted, changed).quotes if wanted(quote)]
         for part in sub_indices(quotes, changed):
-            found[part.gpu, part.term].append(line_of(name, value, part))
+            found[part.series].append(line_of(name, value, part))
     return {key: tuple(lines) for key, lines in found.items()}
