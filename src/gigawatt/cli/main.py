@@ -27,6 +27,7 @@ COMMANDS = {
     "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
     "index": ("gigawatt.cli.index", "Measure rental prices: matched indices per GPU and term."),
     "completion": ("gigawatt.cli.completion", "Print the script that completes commands."),

@@ -15,13 +15,13 @@ from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.probing import ProbeReport, probe_all
-from gigawatt.executor.readback import ReadBack, drift_of_steps, read_back
+from gigawatt.executor.readback import ReadBack, read_back, wrong_entry
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.interfaces.store import OperationRecord, Store, StoreSnapshot
-from gigawatt.planner.change import stages_between
+from gigawatt.planner.change import node_of
 
 
 @dataclass(slots=True)
@@ -52,17 +52,18 @@ def _digest(seen: ReadBack) -> str:
 def _judge_entries(fleet: Fleet, target: ClusterTarget, seen: ReadBack, found: Confirmation) -> int:
     """Compare the target with what was read; returns the count of entries compared."""
     wanted = render(fleet, target)
-    # Against nothing before, the stages name every entry once, with its final value.
-    final = {(e.device, e.key): e for e in wanted}
-    steps = [
-        step
-        for stage in stages_between((), wanted)
-        for step in stage.steps
-        if all(final[e.device, e.key] == e for e in step.entries)
-    ]
-    for drifts in drift_of_steps(steps, seen).values():
-        for drift in drifts:
-            found.blame([drift.node_id] if drift.node_id else [], drift.sentence)
+    silent: set[DeviceId] = set()
+    for entry in wanted:
+        node_id = node_of(entry)
+        if entry.device in seen.silent:
+            sentence = f"{entry.device} did not answer the read-back"
+            is_told = entry.device in silent
+            silent.add(entry.device)
+        else:
+            sentence = wrong_entry(entry.device, entry, seen.held[entry.device].get(entry.key))
+            is_told = not sentence
+        if not is_told:
+            found.blame([node_id] if node_id else [], sentence)
     return len(wanted)
 
 

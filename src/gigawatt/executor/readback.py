@@ -67,12 +67,17 @@ async def read_back(
     )
 
 
-def _wrong(step: Step, entry: Entry, found: Entry | None) -> str | None:
-    if step.action == "remove":
-        return None if found is None else f"{step.device} still holds {entry.key}"
+def wrong_entry(device: DeviceId, wanted: Entry, found: Entry | None) -> str:
+    """What is wrong with what a device was found to hold under the key of ``wanted``, or ""."""
     if found is None:
-        return f"{step.device} does not hold {entry.key}"
-    return None if found == entry else f"{step.device} holds {entry.key} with another value"
+        return f"{device} does not hold {wanted.key}"
+    return "" if found == wanted else f"{device} holds {wanted.key} with another value"
+
+
+def _wrong(step: Step, entry: Entry, found: Entry | None) -> str:
+    if step.action == "ensure":
+        return wrong_entry(step.device, entry, found)
+    return "" if found is None else f"{step.device} still holds {entry.key}"
 
 
 def drift_of_steps(steps: Iterable[Step], seen: ReadBack) -> dict[Step, list[Drift]]:
@@ -86,7 +91,7 @@ def drift_of_steps(steps: Iterable[Step], seen: ReadBack) -> dict[Step, list[Dri
         held = seen.held[step.device]
         for entry in step.entries:
             wrong = _wrong(step, entry, held.get(entry.key))
-            if wrong is not None:
+            if wrong:
                 found = Drift(step.plane, step.device, entry.key, wrong, step.node_id)
                 drifts.setdefault(step, []).append(found)
     return drifts

@@ -95,6 +95,7 @@ class Reconciler:
         report.drift.extend(drift.sentences.values())
         if report.drift:
             await self._repair(snapshot, drift)
+            await self._chase_tombstones()
             left, _ = await self._look(self._snapshot())
             self._tell(report, drift, left)
         self._tell_unfinished(report)

@@ -30,9 +30,7 @@ class CheckReport:
 def true_entries(scene: Scene) -> list[Entry]:
     """What all devices really hold, in order of device and key."""
     held = scene.world.everything()
-    return [
-        entry for device in sorted(held) for entry in sorted(held[device], key=lambda e: e.key)
-    ]
+    return [entry for device in sorted(held) for entry in sorted(held[device], key=lambda e: e.key)]
 
 
 def _overbooked(scene: Scene, snapshot: StoreSnapshot) -> Iterator[str]:

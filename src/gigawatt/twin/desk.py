@@ -128,9 +128,7 @@ class Desk:
         fleet = self.scene.fleet
         rows = [fleet.node_index(member.node_id) for member in plan.after.active_members]
         fewest = fewest_leaf_groups(fleet, rows)
-        self.metrics.placed.append(
-            Placed(self.now_s, ticket.gpu_count, plan.report.spread, fewest)
-        )
+        self.metrics.placed.append(Placed(self.now_s, ticket.gpu_count, plan.report.spread, fewest))
         nodes = ",".join(sorted(ticket.nodes))
         self.log.add(self.now_s, "commit", f"{ticket.number} {plan.cluster_id} {nodes}")
         self.life_count += 1
@@ -183,9 +181,7 @@ class Desk:
             ticket.was_served = True
             wait_s = ticket.committed_s - ticket.job.submit_s
             ready_s = self.now_s - ticket.committed_s
-            self.metrics.served.append(
-                Served(ticket.gpu_count, wait_s, ready_s, ticket.is_carried)
-            )
+            self.metrics.served.append(Served(ticket.gpu_count, wait_s, ready_s, ticket.is_carried))
 
     async def _work(self, ticket: Ticket) -> JobState:
         """Let a job run until it is done, or cut, or a failure sends it back to the queue."""
@@ -229,10 +225,10 @@ class Desk:
             self.log.add(self.now_s, "replace", f"{ticket.number} {','.join(failed)}")
             await self._carry(operation.operation_id)
             self._refresh(ticket)
-            self.ledger.enter(
-                ticket.number, HoldPhase.REPLACE, ticket.gpu_held_count, self.now_s
+            self.ledger.enter(ticket.number, HoldPhase.REPLACE, ticket.gpu_held_count, self.now_s)
+            self.log.add(
+                self.now_s, "replaced", f"{ticket.number} {','.join(sorted(ticket.nodes))}"
             )
-            self.log.add(self.now_s, "replaced", f"{ticket.number} {','.join(sorted(ticket.nodes))}")
         return True
 
     async def _release(self, ticket: Ticket) -> None:

@@ -112,8 +112,7 @@ async def _act(desk: Desk, workload: Workload, tasks: asyncio.TaskGroup) -> None
     failures = node_failures(desk.scene.fleet.nodes.ids, settings.rates, settings.seed, span_s)
     rounds = Rounds(desk)
     background = [
-        tasks.create_task(work)
-        for work in (rounds.sample(), rounds.fail(failures), rounds.watch())
+        tasks.create_task(work) for work in (rounds.sample(), rounds.fail(failures), rounds.watch())
     ]
     await desk.take_in(workload)
     await asyncio.sleep(max(0.0, span_s - desk.now_s))

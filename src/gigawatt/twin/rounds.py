@@ -42,7 +42,9 @@ class Rounds:
         self._store.set_node_state(node_id, "quarantined", "health check: it failed", now_s)
         hit = [ticket for ticket in desk.live if node_id in ticket.nodes]
         numbers = ",".join(str(ticket.number) for ticket in hit)
-        desk.log.add(desk.now_s, "break", f"{node_id} {'whole' if failure.is_whole else 'host'} {numbers}")
+        desk.log.add(
+            desk.now_s, "break", f"{node_id} {'whole' if failure.is_whole else 'host'} {numbers}"
+        )
         for ticket in hit:
             ticket.dead_nodes.add(node_id)
             ticket.disturbed.set()
