@@ -107,7 +107,8 @@ def test_a_value_is_withheld_exactly_when_a_gate_says_so(months):
 def test_prices_that_all_move_alike_move_the_index_by_just_that(months, factor):
     """Identity and proportionality, whoever comes and goes."""
     names = sorted({name for prices in months for name in prices})
-    start = {name: 1.0 + number for number, name in enumerate(names)}
+    # Dear enough that micro-dollars do not show after five steps down.
+    start = {name: 1000.0 + number for number, name in enumerate(names)}
     moved = [
         {name: start[name] * factor**month for name in prices}
         for month, prices in enumerate(months)
@@ -178,6 +179,16 @@ def test_the_index_bridges_a_withheld_month():
     assert part.chain.reasons[0] == part.chain.reasons[2] == ""
     assert np.isnan(part.level[1])
     assert part.level[2] == pytest.approx(1.1)
+
+
+def test_links_lead_from_the_last_published_month_not_from_the_base():
+    """Nobody of the first month is left in the third; the second joins them."""
+    late = {"d": 1.0, "e": 2.0, "f": 3.0}
+    later = {name: 1.3 * price for name, price in late.items()}
+    early = {"a": 2.0, "b": 3.0, "c": 4.0}
+    part = level_of(market(early, {k: 1.2 * v for k, v in early.items()} | late, later))
+    assert part.chain.reasons == ("", "", "")
+    assert part.level == pytest.approx([1.0, 1.2, 1.56])
 
 
 def test_the_base_is_the_first_month_with_enough_sellers():
