@@ -95,7 +95,22 @@ class Server:
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; after a crash its children must be gone first."""
+        end_s = time.monotonic() + START_S_MAX
+        while not self._answers():
+            assert time.monotonic() < end_s, (self.folder / "log").read_text()
+            if self._process is None or self._process.poll() is not None:
+                self._launch()
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _launch(self) -> None:
         settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -103,16 +118,6 @@ class Server:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 **self._as_user(),
             )  # fmt: skip
-        end_s = time.monotonic() + START_S_MAX
-        while True:
-            try:
-                psycopg.connect(self.url("postgres")).close()
-            except psycopg.OperationalError:
-                assert self._process.poll() is None, (self.folder / "log").read_text()
-                assert time.monotonic() < end_s, "the server does not start"
-                time.sleep(0.02)
-            else:
-                return
 
     def stop(self, signal_number: int = signal.SIGINT) -> None:
         """Stop it: SIGINT ends it in good order, SIGKILL is the crash of the postmaster."""

@@ -1,7 +1,7 @@
 """Where one embedded control plane keeps its files."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gigawatt.errors import DataError, InputError
@@ -15,9 +15,18 @@ DEMO_GPU_COUNT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A folder with the fleet, the store and the memory of the fake devices."""
+    """A folder with the fleet, the store and the memory of the fake devices.
+
+    Fields:
+        path: the folder.
+        database_url: PostgreSQL database that holds the store instead of a file in the folder,
+            ``$GIGAWATT_DATABASE_URL`` unless given. It may hold a password, so it is not shown.
+    """
 
     path: Path
+    database_url: str | None = field(
+        default_factory=lambda: os.environ.get("GIGAWATT_DATABASE_URL") or None, repr=False
+    )
 
     @classmethod
     def default(cls) -> "Home":
@@ -34,9 +43,9 @@ class Home:
         return self.path / "fleet.yaml"
 
     @property
-    def store_path(self) -> Path:
-        """The store."""
-        return self.path / "store.sqlite"
+    def store_place(self) -> str | Path:
+        """Where the store is: the database if there is one, else a file of the folder."""
+        return self.database_url or self.path / "store.sqlite"
 
     @property
     def devices_path(self) -> Path:

@@ -12,8 +12,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
@@ -117,8 +116,19 @@ def connect_postgres(
         InputError: the URL cannot be read.
     """
     name = name_of(url)
-    engine = _engine(_sqlalchemy_url(url), patience_s)
-    event.listen(engine, "connect", partial(_connected, name, lock_timeout_s))
+    engine = _engine(_sqlalchemy_url(url))
+    retrying = Retrying(
+        retry=retry_if_exception(_is_passing),
+        stop=stop_after_delay(patience_s),
+        wait=wait_exponential(multiplier=_BACKOFF_S_FIRST, max=_BACKOFF_S_MAX),
+        reraise=True,
+    )
+    limits = {
+        "lock_timeout": f"{round(lock_timeout_s * 1_000)}ms",
+        "statement_timeout": f"{round(STATEMENT_TIMEOUT_S * 1_000)}ms",
+        "idle_in_transaction_session_timeout": f"{round(STATEMENT_TIMEOUT_S * 1_000)}ms",
+    }
+    event.listen(engine, "do_connect", partial(_connect, name, limits, retrying))
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = engine.execution_options(isolation_level="READ COMMITTED")
     return Database(name, reader, writer, partial(_explained, name))
@@ -135,14 +145,14 @@ def _sqlalchemy_url(url: str) -> URL:
         ) from None
 
 
-def _engine(url: URL, patience_s: float) -> Engine:
+def _engine(url: URL) -> Engine:
     wanted = {
         "application_name": "gigawatt",
         "connect_timeout": _CONNECT_TIMEOUT_S,
         "keepalives_idle": _CONNECT_TIMEOUT_S,
         "tcp_user_timeout": round(STATEMENT_TIMEOUT_S * 1_000),
     }
-    engine = create_engine(
+    return create_engine(
         url,
         connect_args={key: value for key, value in wanted.items() if key not in url.query},
         pool_size=_CONNECTION_COUNT_KEPT,
@@ -151,25 +161,50 @@ def _engine(url: URL, patience_s: float) -> Engine:
         pool_use_lifo=True,
         hide_parameters=True,
     )
-    retrying = Retrying(
-        retry=retry_if_exception(_is_passing),
-        stop=stop_after_delay(patience_s),
-        wait=wait_exponential(multiplier=_BACKOFF_S_FIRST, max=_BACKOFF_S_MAX),
-        reraise=True,
-    )
-    event.listen(engine, "do_connect", partial(_connect, retrying))
-    return engine
 
 
 def _connect(
+    name: str,
+    limits: Mapping[str, str],
     retrying: Retrying,
-    dialect: Dialect,
+    _dialect: object,
     _record: object,
     arguments: Sequence[Any],
     parameters: Mapping[str, Any],
-) -> DBAPIConnection:
+) -> psycopg.Connection[Any]:
     """Connect, again and again while the server is away: nothing was sent, so nothing repeats."""
-    return retrying(dialect.connect, *arguments, **parameters)
+
+    def try_once() -> psycopg.Connection[Any]:
+        raw = psycopg.connect(*arguments, **parameters)
+        try:
+            _prepare(raw, name, limits)
+        except (psycopg.Error, GigawattError):
+            raw.close()
+            raise
+        return raw
+
+    return retrying(try_once)
+
+
+def _prepare(raw: psycopg.Connection[Any], name: str, limits: Mapping[str, str]) -> None:
+    """Set the limits of a new connection, and never acknowledge what is not on disk.
+
+    Raises:
+        DataError: the database keeps text in another encoding, of which psycopg makes bytes.
+    """
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise DataError(
+            f"{name} keeps text as {encoding}, wanted UTF8",
+            next_step="Make one with 'createdb --encoding=UTF8 --template=template0 NAME'.",
+        )
+    for setting, value in limits.items():
+        raw.execute("SELECT set_config(%s, %s, false)", [setting, value])
+    raw.execute(
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    raw.commit()
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -178,32 +213,6 @@ def _is_passing(error: BaseException) -> bool:
         return False
     said = str(error)
     return "FATAL" not in said or any(words in said for words in _STARTS_OR_STOPS)
-
-
-def _connected(
-    name: str, lock_timeout_s: float, raw: psycopg.Connection[Any], _record: object
-) -> None:
-    """Set the limits of a new connection, and never acknowledge what is not on disk."""
-    raw.autocommit = True
-    settings = {
-        "lock_timeout": f"{round(lock_timeout_s * 1_000)}ms",
-        "statement_timeout": f"{round(STATEMENT_TIMEOUT_S * 1_000)}ms",
-        "idle_in_transaction_session_timeout": f"{round(STATEMENT_TIMEOUT_S * 1_000)}ms",
-    }
-    for setting, value in settings.items():
-        raw.execute("SELECT set_config(%s, %s, false)", [setting, value])
-    raw.execute(
-        "SELECT set_config('synchronous_commit', 'on', false)"
-        " WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    encoding = raw.info.parameter_status("server_encoding")
-    raw.autocommit = False
-    if encoding != "UTF8":
-        raw.close()
-        raise DataError(
-            f"{name} keeps text as {encoding}, wanted UTF8",
-            next_step="Make one with 'createdb --encoding=UTF8 --template=template0 NAME'.",
-        )
 
 
 def _explained(name: str, error: BaseException) -> GigawattError:
