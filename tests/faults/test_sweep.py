@@ -12,7 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,9 +40,10 @@ from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
 from gigawatt.planner.plan import Plan
 from gigawatt.store.audit import audit_database
+from gigawatt.store.open import open_store_at
 from gigawatt.store.raw import read_facts
-from gigawatt.store.sqlite import open_store
 from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop, run_virtual
+from postgres_server import Server, name_in, private_server
 
 LEASE_OVER_S = 60.0
 
@@ -153,9 +154,10 @@ FAULTS = (
 
 @dataclass
 class Place:
-    """One data centre on files: a store, a device world, virtual time."""
+    """One data centre: a store, a device world on files, virtual time."""
 
     folder: Path
+    store_place: str | Path
     fleet: Fleet
     world: DeviceWorld
     states: FileStates
@@ -176,7 +178,7 @@ class Place:
         return Control(around, ids, policy)
 
     def store(self):
-        return open_store(self.folder / "store.sqlite")
+        return open_store_at(self.store_place)
 
     def entries(self) -> list[Entry]:
         devices = [device for _, device in devices_of(self.fleet)]
@@ -184,9 +186,9 @@ class Place:
         return [held.entry for state in states.values() for held in state.held.values()]
 
     def audit(self) -> tuple[str, ...]:
-        facts = read_facts(self.folder / "store.sqlite")
+        facts = read_facts(self.store_place)
         return (
-            *audit_database(self.folder / "store.sqlite"),
+            *audit_database(self.store_place),
             *Auditor(self.fleet, facts).leaks(self.entries()),
         )
 
@@ -223,19 +225,17 @@ SAGAS: dict[str, Callable[[Control], Plan]] = {
 }
 
 
-def new_place(folder: Path, fleet: Fleet) -> Place:
+def new_place(folder: Path, store_place: str | Path, fleet: Fleet) -> Place:
     loop = VirtualLoop()
     folder.mkdir(exist_ok=True)
     states = FileStates(folder / "devices.sqlite")
     world = DeviceWorld(fleet, states)
-    return Place(folder, fleet, world, states, loop, VirtualClock(loop, 1_000_000.0))
+    return Place(folder, store_place, fleet, world, states, loop, VirtualClock(loop, 1_000_000.0))
 
 
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def settled(folder: Path, store_place: str | Path) -> Place:
     """A place in which two tenants and a guest already live; closed, to be copied."""
-    folder = tmp_path_factory.mktemp("origin")
-    place = new_place(folder, hgx_fleet(128))
+    place = new_place(folder, store_place, hgx_fleet(128))
     launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
     launch(place, "bystander", 8, storage_bytes=1 << 40)
     launch(place, "guest", 1)
@@ -243,15 +243,25 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A settled place with its store in a file."""
+    folder = tmp_path_factory.mktemp("origin")
+    return settled(folder, folder / "store.sqlite")
+
+
 @contextmanager
-def copy_of(origin: Place) -> Iterator[Place]:
+def copy_of(origin: Place, server: Server | None = None) -> Iterator[Place]:
     """A fresh copy, in memory-backed storage where there is some: every case syncs to disk."""
     memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
     where = memory if os.access(memory, os.W_OK) else None
-    with TemporaryDirectory(dir=where) as name:
+    with TemporaryDirectory(dir=where) as name, ExitStack() as stack:
         folder = Path(name) / "place"
         shutil.copytree(origin.folder, folder)
-        place = new_place(folder, origin.fleet)
+        store_place: str | Path = folder / "store.sqlite"
+        if server is not None:
+            store_place = stack.enter_context(server.database(name_in(str(origin.store_place))))
+        place = new_place(folder, store_place, origin.fleet)
         place.clock.start_s = origin.clock.start_s + origin.loop.time()
         try:
             yield place
@@ -281,9 +291,9 @@ def strike(place: Place, saga: str, fault: Fault) -> str:
     return state
 
 
-def count_writes(origin: Place, saga: str) -> int:
+def count_writes(origin: Place, saga: str, server: Server | None = None) -> int:
     fault = Fault(ordinal=-1, kind="none")
-    with copy_of(origin) as place:
+    with copy_of(origin, server) as place:
         assert strike(place, saga, fault) == "done"
         judge(place, f"{saga} without a fault")
     return fault.count
@@ -356,3 +366,47 @@ def test_every_undo_step_with_a_second_fault(origin, kind):
             fault = Fault(last, "done_then_refused", then=(ordinal, kind))
             assert strike(place, "launch", fault) == "unwound"
             judge(place, f"launch: {kind} at undo write {ordinal}")
+
+
+@pytest.fixture(scope="module")
+def on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Place]]:
+    """A PostgreSQL server and a settled place with its store there."""
+    with private_server() as server:
+        yield server, settled(tmp_path_factory.mktemp("origin"), server.new())
+
+
+def strike_on_postgres(on_postgres: tuple[Server, Place], saga: str, kind: str, fault: Fault):
+    server, origin = on_postgres
+    with copy_of(origin, server) as place:
+        case = f"{saga} on PostgreSQL: {kind} at write {fault.ordinal}"
+        assert strike(place, saga, fault) in {"done", "unwound"}, case
+        judge(place, case)
+
+
+SAMPLE = {
+    saga: [FAULTS[(index + offset) % len(FAULTS)] for offset in (0, 4, 8)]
+    for index, saga in enumerate(SAGAS)
+}
+"""Three kinds of fault for each saga, all nine over all sagas."""
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("saga", SAGAS)
+def test_a_sample_of_steps_and_faults_on_postgresql(on_postgres, saga):
+    """For each saga three kinds of fault, one each at the first, a middle and the last write."""
+    server, origin = on_postgres
+    last = count_writes(origin, saga, server)
+    for kind, ordinal in zip(SAMPLE[saga], (1, (1 + last) // 2, last), strict=True):
+        strike_on_postgres(on_postgres, saga, kind, Fault(ordinal, kind))
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("saga", SAGAS)
+def test_every_step_with_every_fault_on_postgresql(on_postgres, saga, kind):
+    server, origin = on_postgres
+    for ordinal in range(1, count_writes(origin, saga, server) + 1):
+        strike_on_postgres(on_postgres, saga, kind, Fault(ordinal, kind))
