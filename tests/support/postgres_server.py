@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -33,6 +33,8 @@ SETTINGS = {
     "timezone": "UTC",
     "log_min_messages": "fatal",
 }
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of unpredictable name is made inside
+MEMORY = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
 TEMPLATE = "empty"
 START_S_MAX = 60.0
 
@@ -62,9 +64,10 @@ class Server:
         folder: where its data and socket are.
     """
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, settings: Mapping[str, str]) -> None:
         """Make a cluster of databases in ``folder`` and start it."""
         self.folder = folder
+        self._settings = settings
         self._programs = programs
         self._user = owner()
         self._numbers = count(1)
@@ -111,7 +114,7 @@ class Server:
         return True
 
     def _launch(self) -> None:
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.data, "-k", self.folder, *settings],
@@ -170,17 +173,17 @@ def name_in(url: str) -> str:
 
 
 @contextmanager
-def private_server() -> Iterator[Server]:
+def private_server(
+    settings: Mapping[str, str] = SETTINGS, where: Path | None = MEMORY
+) -> Iterator[Server]:
     """A server of one's own; the test is skipped where PostgreSQL is not installed."""
     programs = binaries()
     if programs is None:
         pytest.skip("PostgreSQL is not installed: apt-get install -y postgresql")
-    memory = Path("/dev/shm")  # noqa: S108 - a folder with an unpredictable name inside
-    where = memory if os.access(memory, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="gw-pg-", dir=where))
     server = None
     try:
-        server = Server(folder, programs)
+        server = Server(folder, programs, settings)
         yield server
     finally:
         if server is not None and server._process is not None:
