@@ -1,6 +1,6 @@
 """Goal: whatever step fails, however it fails, the operation ends well or is wholly undone.
 
-Method: every kind of operation runs once for every (step, kind of fault), on real files, through
+Method: every kind of operation runs once for every (step, kind of fault), on a real store, through
 the real planner, checker, store, executor and the shipped device model. Afterwards an auditor that
 shares no code with them looks at every device and every table. After Omicron's
 ``action_failure_can_unwind`` and its siblings: refused alone would bless a leak, so replies are
@@ -9,10 +9,10 @@ a second worker goes on.
 """
 
 import os
-import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,21 +27,22 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.render import render
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
-from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.states import MemoryStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.reconcile import devices_of
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import DeviceId, TenantId
+from gigawatt.ids import DeviceId, OperationId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
 from gigawatt.planner.plan import Plan
 from gigawatt.store.audit import audit_database
 from gigawatt.store.open import open_store_at
 from gigawatt.store.raw import read_facts
+from gigawatt.store.sqlite import open_store
+from gigawatt.store.store import SqlStore
 from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop, run_virtual
 from postgres_server import Server, name_in, private_server
 
@@ -154,36 +155,33 @@ FAULTS = (
 
 @dataclass
 class Place:
-    """One data centre: a store, a device world on files, virtual time."""
+    """One site: a store, a device world that outlives every worker, virtual time."""
 
-    folder: Path
     store_place: str | Path
+    store: SqlStore
     fleet: Fleet
-    world: DeviceWorld
-    states: FileStates
-    loop: VirtualLoop
-    clock: VirtualClock
+    states: MemoryStates
+    start_s: float = 1_000_000.0
+
+    def __post_init__(self) -> None:
+        self.loop = VirtualLoop()
+        self.clock = VirtualClock(self.loop, self.start_s)
+        self.world = DeviceWorld(self.fleet, self.states)
 
     def close(self) -> None:
-        self.states.close()
         self.loop.close()
 
     def control(self, fault: Fault | None = None) -> Control:
         drivers = fake_drivers(self.world, Faults(), self.clock)
         if fault is not None:
             drivers = {plane: FaultyDriver(driver, fault) for plane, driver in drivers.items()}
-        around = Surroundings(self.fleet, self.store(), drivers, self.clock)
+        around = Surroundings(self.fleet, self.store, drivers, self.clock)
         ids = RandomIds()
         policy = ExecutorPolicy(attempt_count_max=3, lease_renewal_s=None)
         return Control(around, ids, policy)
 
-    def store(self):
-        return open_store_at(self.store_place)
-
     def entries(self) -> list[Entry]:
-        devices = [device for _, device in devices_of(self.fleet)]
-        states = self.world.states(devices)
-        return [held.entry for state in states.values() for held in state.held.values()]
+        return [entry for held in self.world.everything().values() for entry in held]
 
     def audit(self) -> tuple[str, ...]:
         facts = read_facts(self.store_place)
@@ -205,7 +203,6 @@ def request(name: str, gpu_count: int, **more) -> ClusterRequest:
 def launch(place: Place, name: str, gpu_count: int, **more) -> None:
     control = place.control()
     assert run(place, lambda c: c.plan_create(request(name, gpu_count, **more)), control) == "done"
-    control.around.store.close()
 
 
 def cluster_id(control: Control, name: str):
@@ -225,56 +222,93 @@ SAGAS: dict[str, Callable[[Control], Plan]] = {
 }
 
 
-def new_place(folder: Path, store_place: str | Path, fleet: Fleet) -> Place:
-    loop = VirtualLoop()
-    folder.mkdir(exist_ok=True)
-    states = FileStates(folder / "devices.sqlite")
-    world = DeviceWorld(fleet, states)
-    return Place(folder, store_place, fleet, world, states, loop, VirtualClock(loop, 1_000_000.0))
+def copy_states(states: MemoryStates) -> MemoryStates:
+    """The same devices; what happens to the one does not happen to the other."""
+    copied = MemoryStates()
+    copied._states.update({device: state.copy() for device, state in states._states.items()})
+    copied._history.update({device: history.copy() for device, history in states._history.items()})
+    return copied
 
 
-def settled(folder: Path, store_place: str | Path) -> Place:
-    """A place in which two tenants and a guest already live; closed, to be copied."""
-    place = new_place(folder, store_place, hgx_fleet(128))
-    launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
-    launch(place, "bystander", 8, storage_bytes=1 << 40)
-    launch(place, "guest", 1)
-    place.close()
-    return place
+@dataclass
+class Origin:
+    """A place in which two tenants and a guest already live, to be copied again and again.
 
+    One store serves all copies: opening one costs more than a whole case. Its file is set back
+    with SQLite's own backup, so every worker finds the same books, and nothing but the books.
+    """
 
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A settled place with its store in a file."""
-    folder = tmp_path_factory.mktemp("origin")
-    return settled(folder, folder / "store.sqlite")
+    place: Place
+    books: sqlite3.Connection
 
-
-@contextmanager
-def copy_of(origin: Place, server: Server | None = None) -> Iterator[Place]:
-    """A fresh copy, in memory-backed storage where there is some: every case syncs to disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
-    where = memory if os.access(memory, os.W_OK) else None
-    with TemporaryDirectory(dir=where) as name, ExitStack() as stack:
-        folder = Path(name) / "place"
-        shutil.copytree(origin.folder, folder)
-        store_place: str | Path = folder / "store.sqlite"
-        if server is not None:
-            store_place = stack.enter_context(server.database(name_in(str(origin.store_place))))
-        place = new_place(folder, store_place, origin.fleet)
-        place.clock.start_s = origin.clock.start_s + origin.loop.time()
+    @contextmanager
+    def copy(self) -> Iterator[Place]:
+        old = self.place
+        with closing(sqlite3.connect(old.store_place)) as file:
+            self.books.backup(file)
+        start_s = old.start_s + old.loop.time()
+        place = Place(old.store_place, old.store, old.fleet, copy_states(old.states), start_s)
         try:
             yield place
         finally:
             place.close()
 
 
-def carry_on(place: Place) -> None:
-    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
-    place.clock.start_s += LEASE_OVER_S
-    control = place.control()
-    run_virtual(place.loop, control.reconcile("worker-2"))
-    control.around.store.close()
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    """In memory-backed storage where there is some: every transaction syncs to disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
+    where = memory if os.access(memory, os.W_OK) else None
+    with TemporaryDirectory(dir=where) as name, closing(sqlite3.connect(":memory:")) as books:
+        path = Path(name) / "store.sqlite"
+        place = Place(path, open_store(path), hgx_fleet(96), MemoryStates())
+        settle(place)
+        with closing(sqlite3.connect(path)) as file:
+            file.backup(books)
+        yield Origin(place, books)
+        place.store.close()
+        place.close()
+
+
+def settle(place: Place) -> None:
+    """Let two tenants and a guest live here."""
+    launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
+    launch(place, "bystander", 8, storage_bytes=1 << 40)
+    launch(place, "guest", 1)
+
+
+@dataclass
+class PostgresOrigin:
+    """The same on PostgreSQL: every copy is a clone of one database, with a store of its own."""
+
+    place: Place
+    server: Server
+
+    @contextmanager
+    def copy(self) -> Iterator[Place]:
+        old = self.place
+        start_s = old.start_s + old.loop.time()
+        with (
+            self.server.database(name_in(str(old.store_place))) as url,
+            closing(open_store_at(url)) as store,
+        ):
+            place = Place(url, store, old.fleet, copy_states(old.states), start_s)
+            try:
+                yield place
+            finally:
+                place.close()
+
+
+@pytest.fixture(scope="module")
+def postgres_origin() -> Iterator[PostgresOrigin]:
+    """On a private server; its store is closed, because a database in use cannot be cloned."""
+    with private_server() as server:
+        url = server.new()
+        place = Place(url, open_store_at(url), hgx_fleet(96), MemoryStates())
+        settle(place)
+        place.store.close()
+        yield PostgresOrigin(place, server)
+        place.close()
 
 
 def strike(place: Place, saga: str, fault: Fault) -> str:
@@ -283,49 +317,41 @@ def strike(place: Place, saga: str, fault: Fault) -> str:
     operation = control.commit(SAGAS[saga](control))
     with suppress(BaseExceptionGroup, Crash):
         run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
-    control.around.store.close()
-    carry_on(place)
-    store = place.store()
-    state = store.operation(operation.operation_id).state
-    store.close()
-    return state
+    return carry_on(place, operation.operation_id)
 
 
-def count_writes(origin: Place, saga: str, server: Server | None = None) -> int:
+def carry_on(place: Place, operation_id: OperationId) -> str:
+    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
+    place.clock.start_s += LEASE_OVER_S
+    control = place.control()
+    run_virtual(place.loop, control.reconcile("worker-2"))
+    return place.store.operation(operation_id).state
+
+
+def count_writes(origin: Origin | PostgresOrigin, saga: str) -> int:
     fault = Fault(ordinal=-1, kind="none")
-    with copy_of(origin, server) as place:
+    with origin.copy() as place:
         assert strike(place, saga, fault) == "done"
         judge(place, f"{saga} without a fault")
     return fault.count
 
 
-def bystanders_unharmed(place: Place) -> None:
-    store = place.store()
+def clusters_complete(place: Place) -> None:
+    """Everybody active has all entries, and the bystanders are active."""
+    records = place.store.clusters()
     held = {(entry.device, entry.key): entry for entry in place.entries()}
-    for name in ("bystander", "guest"):
-        record = store.find_cluster(None, name)
-        assert record.phase == "active"
-        assert record.target is not None
-        for entry in render(place.fleet, record.target):
-            assert held[entry.device, entry.key] == entry
-    store.close()
-
-
-def active_clusters_complete(place: Place) -> None:
-    store = place.store()
-    held = {(entry.device, entry.key): entry for entry in place.entries()}
-    for record in store.clusters():
+    active = {record.name for record in records if record.phase == "active"}
+    assert {"bystander", "guest"} <= active
+    for record in records:
         if record.phase == "active" and record.target is not None:
             for entry in render(place.fleet, record.target):
                 assert held.get((entry.device, entry.key)) == entry
-    store.close()
 
 
 def judge(place: Place, case: str) -> None:
     """Nothing leaked, nobody else was touched, and who is active is whole."""
     assert place.audit() == (), case
-    bystanders_unharmed(place)
-    active_clusters_complete(place)
+    clusters_complete(place)
 
 
 @pytest.mark.timeout(600)
@@ -334,7 +360,7 @@ def judge(place: Place, case: str) -> None:
 def test_every_step_with_every_fault(origin, saga, kind, record_property):
     ends: Counter[str] = Counter()
     for ordinal in range(1, count_writes(origin, saga) + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             case = f"{saga}: {kind} at write {ordinal}"
             end = strike(place, saga, Fault(ordinal, kind))
             assert end in {"done", "unwound"}, case
@@ -347,7 +373,7 @@ def test_every_step_with_every_fault(origin, saga, kind, record_property):
 @pytest.mark.parametrize("saga", ["launch", "launch_guest", "grow"])
 def test_every_undo_runs_twice(origin, saga):
     for ordinal in range(1, count_writes(origin, saga) + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             fault = Fault(ordinal, "done_then_refused", is_doubling_removals=True)
             assert strike(place, saga, fault) in {"done", "unwound"}
             judge(place, f"{saga}: undone twice after write {ordinal}")
@@ -358,29 +384,14 @@ def test_every_undo_runs_twice(origin, saga):
 def test_every_undo_step_with_a_second_fault(origin, kind):
     """The last step of a launch fails for good; then each write of its undo goes wrong too."""
     last = count_writes(origin, "launch")
-    with copy_of(origin) as place:
+    with origin.copy() as place:
         first = Fault(last, "done_then_refused")
         assert strike(place, "launch", first) == "unwound"
     for ordinal in range(last + 1, first.count + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             fault = Fault(last, "done_then_refused", then=(ordinal, kind))
             assert strike(place, "launch", fault) == "unwound"
             judge(place, f"launch: {kind} at undo write {ordinal}")
-
-
-@pytest.fixture(scope="module")
-def on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Place]]:
-    """A PostgreSQL server and a settled place with its store there."""
-    with private_server() as server:
-        yield server, settled(tmp_path_factory.mktemp("origin"), server.new())
-
-
-def strike_on_postgres(on_postgres: tuple[Server, Place], saga: str, kind: str, fault: Fault):
-    server, origin = on_postgres
-    with copy_of(origin, server) as place:
-        case = f"{saga} on PostgreSQL: {kind} at write {fault.ordinal}"
-        assert strike(place, saga, fault) in {"done", "unwound"}, case
-        judge(place, case)
 
 
 SAMPLE = {
@@ -393,12 +404,11 @@ SAMPLE = {
 @pytest.mark.postgres
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("saga", SAGAS)
-def test_a_sample_of_steps_and_faults_on_postgresql(on_postgres, saga):
+def test_a_sample_of_steps_and_faults_on_postgresql(postgres_origin, saga):
     """For each saga three kinds of fault, one each at the first, a middle and the last write."""
-    server, origin = on_postgres
-    last = count_writes(origin, saga, server)
+    last = count_writes(postgres_origin, saga)
     for kind, ordinal in zip(SAMPLE[saga], (1, (1 + last) // 2, last), strict=True):
-        strike_on_postgres(on_postgres, saga, kind, Fault(ordinal, kind))
+        strike_and_judge(postgres_origin, saga, Fault(ordinal, kind))
 
 
 @pytest.mark.postgres
@@ -406,7 +416,13 @@ def test_a_sample_of_steps_and_faults_on_postgresql(on_postgres, saga):
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("saga", SAGAS)
-def test_every_step_with_every_fault_on_postgresql(on_postgres, saga, kind):
-    server, origin = on_postgres
-    for ordinal in range(1, count_writes(origin, saga, server) + 1):
-        strike_on_postgres(on_postgres, saga, kind, Fault(ordinal, kind))
+def test_every_step_with_every_fault_on_postgresql(postgres_origin, saga, kind):
+    for ordinal in range(1, count_writes(postgres_origin, saga) + 1):
+        strike_and_judge(postgres_origin, saga, Fault(ordinal, kind))
+
+
+def strike_and_judge(origin: PostgresOrigin, saga: str, fault: Fault) -> None:
+    case = f"{saga} on PostgreSQL: {fault.kind} at write {fault.ordinal}"
+    with origin.copy() as place:
+        assert strike(place, saga, fault) in {"done", "unwound"}, case
+        judge(place, case)

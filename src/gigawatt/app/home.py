@@ -12,6 +12,9 @@ from gigawatt.fleet.yaml_format import load_fleet
 DEMO_GPU_COUNT = 10_000
 """GPUs of the fleet that is there before one is imported."""
 
+DATABASE_VARIABLE = "GIGAWATT_DATABASE_URL"
+"""Environment variable that names a PostgreSQL database: postgresql://USER@HOST/DATABASE."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -25,7 +28,7 @@ class Home:
 
     path: Path
     database_url: str | None = field(
-        default_factory=lambda: os.environ.get("GIGAWATT_DATABASE_URL") or None, repr=False
+        default_factory=lambda: os.environ.get(DATABASE_VARIABLE) or None, repr=False
     )
 
     @classmethod
@@ -43,9 +46,14 @@ class Home:
         return self.path / "fleet.yaml"
 
     @property
+    def store_path(self) -> Path:
+        """The file that holds the store, unless a database does."""
+        return self.path / "store.sqlite"
+
+    @property
     def store_place(self) -> str | Path:
-        """Where the store is: the database if there is one, else a file of the folder."""
-        return self.database_url or self.path / "store.sqlite"
+        """Where the store is: the database if there is one, else the file."""
+        return self.database_url or self.store_path
 
     @property
     def devices_path(self) -> Path:
@@ -82,16 +90,25 @@ class Home:
         return read_fleet(self.fleet_path)
 
 
+def read_text(path: Path) -> str:
+    """The text of a file that a person named.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(
+            f"{path} cannot be read: {why}", next_step="Give a text file that you may read."
+        ) from error
+
+
 def read_fleet(path: Path) -> Fleet:
     """The fleet in a YAML file.
 
     Raises:
         InputError: the file cannot be read, or is not a fleet.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read: {error}", next_step="Give a YAML file of a fleet."
-        ) from error
-    return load_fleet(text, path.name)
+    return load_fleet(read_text(path), path.name)

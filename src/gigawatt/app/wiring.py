@@ -15,6 +15,7 @@ from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
+from gigawatt.fleet.model import Fleet
 from gigawatt.store.address import name_of
 from gigawatt.store.open import is_empty_at, open_store_at
 
@@ -31,6 +32,20 @@ def _refuse_lost_store(home: Home) -> None:
             f"{name_of(home.store_place)} is gone or empty, but the devices remember clusters",
             next_step="Run 'gw restore FILE' with a copy, or start over in an empty GIGAWATT_HOME.",
         )
+
+
+@contextmanager
+def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
+    """The fake devices of a home from their own side, to tamper with; closed at the end.
+
+    Raises:
+        DataError: the devices' file is damaged.
+    """
+    states = FileStates(home.devices_path)
+    try:
+        yield DeviceWorld(fleet, states)
+    finally:
+        states.close()
 
 
 @contextmanager

@@ -5,19 +5,20 @@ from typing import Annotated
 
 import typer
 
-from gigawatt.app.backup import back_up
-from gigawatt.app.clock import SystemClock
-from gigawatt.app.home import Home
+from gigawatt.cli import backend
+from gigawatt.cli.options import new_command
 
-app = typer.Typer(help="Copy everything into one archive, while work goes on.")
+app = new_command()
 
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="New archive, e.g. gigawatt.tar.")],
+    file: Annotated[Path, typer.Argument(help="New archive; none is ever overwritten.")],
 ) -> None:
-    """Copy store and fleet into one new archive FILE, while work goes on."""
-    manifest = back_up(Home.default(), file, SystemClock().now_s())
-    size_bytes = file.stat().st_size
-    typer.echo(f"{file}: {size_bytes:,} bytes, {manifest.engine}, generation {manifest.generation}")
-    typer.echo(f"Check it on another computer with: GIGAWATT_HOME=$(mktemp -d) gw restore {file}")
+    """Copy store and fleet into one new archive, while work goes on.
+
+    Devices remember for themselves and are not in it.
+
+    Example: gw backup gigawatt.tar
+    """
+    backend.keeping.backup(file)

@@ -5,17 +5,20 @@ from typing import Annotated
 
 import typer
 
-from gigawatt.app.backup import restore as put_back
-from gigawatt.app.home import Home
+from gigawatt.cli import backend
+from gigawatt.cli.options import new_command
 
-app = typer.Typer(help="Put an archive back into an empty home or database.")
+app = new_command()
 
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="Archive that gw backup wrote.")],
+    file: Annotated[Path, typer.Argument(help="Archive that 'gw backup' wrote.")],
 ) -> None:
-    """Put the archive FILE back where no store is, after the auditor has looked at it."""
-    manifest = put_back(file, Home.default())
-    typer.echo(f"restored: {manifest.engine}, generation {manifest.generation}, audited")
-    typer.echo("Next: 'gw reconcile' finds what the devices did since the copy was made.")
+    """Put an archive back where no store is, after the auditor has looked at it.
+
+    Stop every worker first. Devices that went on since the copy was made show up as drift.
+
+    Example: gw restore gigawatt.tar
+    """
+    backend.keeping.restore(file)
