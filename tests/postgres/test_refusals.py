@@ -20,7 +20,7 @@ import pytest
 
 from gigawatt.app.home import Home
 from gigawatt.errors import ConflictError, DataError, InputError, StorageFullError
-from gigawatt.store import journal
+from gigawatt.store import copying, journal
 from gigawatt.store.address import is_postgres, name_of
 from gigawatt.store.audit import audit_database
 from gigawatt.store.database import lock_generation
@@ -69,6 +69,13 @@ def test_no_value_shows_a_password(tmp_path, monkeypatch):
     assert "pa55w" not in repr(home) + name_of(url)
     monkeypatch.delenv("GIGAWATT_DATABASE_URL")
     assert Home(tmp_path).store_place == tmp_path / "store.sqlite"
+
+
+def test_no_tool_is_given_a_password_that_others_can_read(tmp_path):
+    for url in lines_of_urls(tmp_path)[:4]:
+        arguments, secrets_of = copying._connection_of(url)
+        assert "pa55w" not in arguments
+        assert secrets_of == {"PGPASSWORD": "pa55wörd"}
 
 
 @pytest.mark.parametrize("place", ["mysql://x/y", "sqlite:///x", "http://x"])
