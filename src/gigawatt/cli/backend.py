@@ -16,11 +16,23 @@ if TYPE_CHECKING:
         fleets,
         keeping,
         nodes,
+        prices,
         proofs,
         views,
     )
 
-__all__ = ["clusters", "demo", "events", "explain", "fleets", "keeping", "nodes", "proofs", "views"]
+__all__ = [
+    "clusters",
+    "demo",
+    "events",
+    "explain",
+    "fleets",
+    "keeping",
+    "nodes",
+    "prices",
+    "proofs",
+    "views",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -6,6 +6,7 @@ from gigawatt.errors import DataError
 from gigawatt.store import sqlite, version
 from gigawatt.store.address import Place, is_postgres
 from gigawatt.store.database import Database
+from gigawatt.store.operations import LEASE_S
 from gigawatt.store.store import SqlStore, ready_store
 
 
@@ -23,8 +24,11 @@ def database_at(place: Place) -> Database:
     return sqlite.connect_sqlite(Path(place))
 
 
-def open_store_at(place: Place) -> SqlStore:
+def open_store_at(place: Place, *, lease_s: float = LEASE_S) -> SqlStore:
     """The store at a place, made if nothing is there.
+
+    A worker owns an operation for ``lease_s`` (> 0) without a word; all that open one place name
+    the same.
 
     Raises:
         ConflictError: another process held the database for too long.
@@ -32,7 +36,7 @@ def open_store_at(place: Place) -> SqlStore:
         InputError: the place is the URL of something else, or cannot be read.
         StorageFullError: no space to make it.
     """
-    return ready_store(database_at(place))
+    return ready_store(database_at(place), lease_s)
 
 
 def is_empty_at(place: Place) -> bool:

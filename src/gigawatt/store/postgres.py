@@ -2,7 +2,7 @@
 
 Reads are REPEATABLE READ: one snapshot for all statements. Writes are READ COMMITTED and lock the
 generation's row first, so that each change of holdings sees all changes before it and none is
-ever rolled back for another's sake (ADR-0017). Source:
+ever rolled back for another's sake (ADR-0018). Source:
 https://www.postgresql.org/docs/15/transaction-iso.html, .../explicit-locking.html,
 .../runtime-config-client.html, .../libpq-connect.html, .../errcodes-appendix.html.
 """

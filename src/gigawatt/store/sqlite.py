@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from gigawatt.errors import ConflictError, DataError, GigawattError, StorageFullError
 from gigawatt.store.database import Database
+from gigawatt.store.operations import LEASE_S
 from gigawatt.store.store import SqlStore, ready_store
 
 BUSY_TIMEOUT_S = 10.0
@@ -30,10 +31,13 @@ _WRITES = "gigawatt_writes"
 """Execution option of a connection whose transaction will write."""
 
 
-def open_store(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> SqlStore:
+def open_store(
+    path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S, lease_s: float = LEASE_S
+) -> SqlStore:
     """The store in the file ``path``, made if it is not there; in memory if ``path`` is None.
 
-    Any number of threads and processes of one machine may have the same file open.
+    Any number of threads and processes of one machine may have the same file open. A worker owns
+    an operation for ``lease_s`` (> 0) without a word; all that open one file name the same.
 
     Raises:
         ConflictError: another process held the file longer than ``busy_timeout_s`` (> 0).
@@ -41,7 +45,7 @@ def open_store(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> 
         StorageFullError: no space to make it.
     """
     database = connect_sqlite(path, busy_timeout_s=busy_timeout_s)
-    return ready_store(database)
+    return ready_store(database, lease_s)
 
 
 def connect_sqlite(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:

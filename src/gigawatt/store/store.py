@@ -32,9 +32,10 @@ from gigawatt.store.database import Database, current_generation, lock_generatio
 class SqlStore:
     """Durable state of the control plane; every method is what ``Store`` says of it."""
 
-    def __init__(self, database: Database) -> None:
-        """Serve from a database that is ready."""
+    def __init__(self, database: Database, lease_s: float = operations.LEASE_S) -> None:
+        """Serve from a database that is ready; a worker owns an operation for ``lease_s``."""
         self._database = database
+        self._lease_s = lease_s
 
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
@@ -61,7 +62,7 @@ class SqlStore:
             return changes.commit(connection, plan, operation_id, now_s)
 
     def take_over(self, operation_id: OperationId, worker: str, now_s: float) -> OperationRecord:
-        """Raise the operation's fence for a new worker and record its lease of ``LEASE_S``.
+        """Raise the operation's fence for a new worker and record its lease.
 
         The fence is the next generation, so a plan made before is refused at commit.
 
@@ -69,7 +70,7 @@ class SqlStore:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.
         """
         with self._database.write() as connection:
-            operation = operations.take_over(connection, operation_id, worker, now_s)
+            operation = operations.take_over(connection, operation_id, worker, now_s, self._lease_s)
             message = f"worker {worker} carries on at generation {operation.generation}"
             data = {"worker": worker, "generation": operation.generation}
             journal.add_event(
@@ -84,7 +85,7 @@ class SqlStore:
             ConflictError: another worker took over, or the operation has ended.
         """
         with self._database.write() as connection:
-            operations.renew(connection, operation, worker, now_s)
+            operations.renew(connection, operation, worker, now_s, self._lease_s)
 
     def revise(self, operation: OperationRecord, plan: Plan, now_s: float) -> OperationRecord:
         """Replace the plan in force; what it adds is reserved, nothing is let go before the end.
@@ -270,8 +271,10 @@ class SqlStore:
         self._database.close()
 
 
-def ready_store(database: Database) -> SqlStore:
+def ready_store(database: Database, lease_s: float = operations.LEASE_S) -> SqlStore:
     """The store in a database; an empty one gets its tables, and what cannot serve is closed.
+
+    A worker owns an operation for ``lease_s`` (> 0) without a word.
 
     Raises:
         ConflictError: another process held the database for too long.
@@ -287,7 +290,7 @@ def ready_store(database: Database) -> SqlStore:
     except GigawattError:
         database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, lease_s)
 
 
 if TYPE_CHECKING:

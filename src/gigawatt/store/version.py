@@ -1,6 +1,6 @@
 """Which version the tables of a database have.
 
-There is one mechanism on both engines: the table ``alembic_version`` (ADR-0016). Databases from
+There is one mechanism on both engines: the table ``alembic_version`` (ADR-0017). Databases from
 before it carry a number in ``counter``; they count as the first revision.
 """
 
