@@ -150,9 +150,11 @@ class SqliteEngine:
 
     Attributes:
         life_count: random lives that a quick run may try.
+        kill_count: workers that a quick run kills.
     """
 
     life_count = 15
+    kill_count = 10
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -179,6 +181,7 @@ class PostgresEngine:
     """Makes places for stores that are PostgreSQL databases; the same as ``SqliteEngine``."""
 
     life_count = 4
+    kill_count = 4
 
     def __init__(self, server: Server) -> None:
         self._server = server
