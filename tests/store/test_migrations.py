@@ -73,7 +73,10 @@ def shape(place):
         queries = (
             "SELECT t.name, c.* FROM sqlite_master AS t JOIN pragma_table_xinfo(t.name) AS c",
             "SELECT t.name, k.* FROM sqlite_master AS t JOIN pragma_foreign_key_list(t.name) AS k",
-            "SELECT t.name, i.* FROM sqlite_master AS t JOIN pragma_index_list(t.name) AS i",
+            (
+                'SELECT t.name, i.name, i."unique", i.origin, i.partial'
+                " FROM sqlite_master AS t JOIN pragma_index_list(t.name) AS i"
+            ),
             (
                 "SELECT name, replace(replace(sql, ' ', ''), char(10), '') FROM sqlite_master"
                 " WHERE type = 'index'"

@@ -42,7 +42,13 @@ _BACKOFF_S_MAX = 1.0
 _CONNECTION_COUNT_KEPT = 4
 _CONNECTION_COUNT_MORE = 12
 
-_STARTS_OR_STOPS = ("starting up", "shutting down", "recovery mode", "too many clients")
+_STARTS_OR_STOPS = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "not yet accepting connections",
+    "too many clients",
+)
 """What a server says that will answer soon. A refused connection has no SQLSTATE to look at."""
 
 _COME_BACK = (
