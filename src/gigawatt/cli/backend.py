@@ -14,13 +14,25 @@ if TYPE_CHECKING:
         events,
         explain,
         fleets,
+        keeping,
         nodes,
         prices,
         proofs,
         views,
     )
 
-__all__ = ["clusters", "demo", "events", "explain", "fleets", "nodes", "prices", "proofs", "views"]
+__all__ = [
+    "clusters",
+    "demo",
+    "events",
+    "explain",
+    "fleets",
+    "keeping",
+    "nodes",
+    "prices",
+    "proofs",
+    "views",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -44,7 +44,7 @@ def fresh_home(path: Path) -> Home:
     Raises:
         InputError: the folder holds something that no demo made.
     """
-    home = Home(path)
+    home = Home(path, database_url=None)  # whatever is set: a demo has a store of its own
     home.make()
     marker = path / MARKER
     if any(path.iterdir()) and not marker.exists():
