@@ -183,6 +183,15 @@ def test_json_is_all_that_stands_on_standard_output(home: Home):
             assert yaml.safe_load(outcome(f"{words} -o yaml")[1]) is not None
 
 
+def test_no_is_no(home: Home, monkeypatch: pytest.MonkeyPatch):
+    assert home.path.name == "home"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    status, _, err = outcome("cluster create train --gpus 16")
+    assert status == 0
+    assert "nothing was changed" in err
+    assert json.loads(outcome("cluster list --all -o json")[1]) == []
+
+
 def test_the_tenant_comes_from_the_environment(home: Home, monkeypatch: pytest.MonkeyPatch):
     assert home.path.name == "home"
     monkeypatch.setenv("GIGAWATT_TENANT", "ten_ada")

@@ -76,6 +76,7 @@ class Rounds:
         Raises:
             DriftError: the check found a violation that no device's fresh loss of state explains.
         """
+        wrong: tuple[str, ...] = ()
         for _ in range(PASS_COUNT_MAX):
             self._scene.faults.upset.clear()
             await self._reconcile()
