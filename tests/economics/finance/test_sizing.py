@@ -175,7 +175,7 @@ def test_sources_are_uses_in_every_period_of_the_window():
     for column in range(signed.deal.window_periods + 1):
         earlier = (row.cash + row.dsra)[0, column - 1] if column else 0
         sources = earlier + (row.draws + row.equity + row.revenue)[0, column]
-        spent = row.capex + row.fees + row.interest_paid + row.opex + row.power
+        spent = row.capex + row.fees + row.interest_paid + row.opex + row.electricity
         uses = (spent + row.replacement + row.tax)[0, column] + (row.cash + row.dsra)[0, column]
         assert sources == uses
     assert (

@@ -128,7 +128,7 @@ def _draw_fan(axes: Axes, fan: Fan, years: F64, scale: float) -> None:
 
 def fan_plot(signed: Underwriting, simulation: Simulation) -> Figure:
     """Price, cover and debt over time: median and percentiles of all cases."""
-    figure, axes = _figure((SIZE_INCHES[0], 6.4), rows=3)
+    figure, axes = _figure((SIZE_INCHES[0], 5.8), rows=3)
     years = _years(signed)
     for one, fan in zip(axes, simulation.fans, strict=True):
         scale, unit = (1e6, "$ M") if fan.unit == "USD" else (1.0, fan.unit)
@@ -145,7 +145,7 @@ def fan_plot(signed: Underwriting, simulation: Simulation) -> Figure:
 
 def chance_plot(signed: Underwriting, simulation: Simulation) -> Figure:
     """Share of cases in lock-up and default over time, and the spread of the owner's return."""
-    figure, (axes, returns) = _figure((SIZE_INCHES[0], 4.6), rows=2)
+    figure, (axes, returns) = _figure((SIZE_INCHES[0], 4.2), rows=2)
     years = _years(signed)
     axes.plot(years, simulation.locked * 100, color=BLUE, label="lock-up", linewidth=1.5)
     axes.plot(

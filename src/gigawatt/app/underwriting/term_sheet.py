@@ -1,4 +1,4 @@
-"""What a term sheet says, as sections of names and values; HTML, PDF and terminal write the same."""
+"""What a term sheet says: sections of names and values that HTML, PDF and terminal share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -146,7 +146,7 @@ def sources_and_uses(signed: Underwriting) -> Section:
         return int(flows[0, :end].sum())
 
     kept = int((row.cash + row.dsra + row.reserve)[0, end - 1])
-    costs = row.opex + row.power + row.replacement + row.tax
+    costs = row.opex + row.electricity + row.replacement + row.tax
     lines = (
         ("Source: debt", total(row.draws)),
         ("Source: owner", total(row.equity)),

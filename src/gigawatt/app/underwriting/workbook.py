@@ -55,7 +55,7 @@ def _value_lines(signed: Underwriting, outcome: Underwriting | Outcome) -> Itera
         ("tail", "Revenue after contracts", made.tail[0]),
         ("sale", "Sale of retired assets", made.sale[0]),
         ("opex", "Opex", made.opex[0]),
-        ("power", "Power", made.power[0]),
+        ("electricity", "Electricity", made.electricity[0]),
         ("replacement", "Replacement of failed GPUs", made.replacement[0]),
         ("capex", "Assets paid", row.capex[0]),
         ("fees", "Fees", signed.loan.fees),
@@ -120,19 +120,23 @@ def _earning_lines(count: int) -> Iterator[Line]:
         yield Line(f"interest{n}", f"Interest {n + 1}", formula=f"ROUND([balance{n}-]*<rate{n}>,6)")
     interest = _sum("interest", count)
     yield Line("interest_due", "Interest due", formula=interest)
-    yield Line("running", "Before tax", formula="[revenue]-[opex]-[power]-[replacement]")
+    yield Line("running", "Before tax", formula="[revenue]-[opex]-[electricity]-[replacement]")
     profit = "[running]+[sale]-[interest_due]-[fees]-[depreciation]"
     yield Line("profit", "Taxable before losses", formula=profit)
     used = "MIN([losses-],ROUNDDOWN(MAX([profit],0)*<loss_use>,6))"
     yield Line("used", "Losses used", formula=used)
     yield Line("losses", "Losses left", formula="[losses-]-[used]+MAX(-[profit],0)")
     yield Line("tax", "Tax", formula="ROUND((MAX([profit],0)-[used])*<tax>,6)")
-    yield Line("cfads", "CFADS", formula="[running]-[tax]")
+    running = "MAX([profit]-[sale],0)"
+    used = f"MIN([losses-],ROUNDDOWN({running}*<loss_use>,6))"
+    taxed = f"ROUND(({running}-{used})*<tax>,6)"
+    yield Line("running_tax", "Tax without sales", formula=taxed)
+    yield Line("cfads", "CFADS", formula="[running]-[running_tax]")
     yield Line(
         "from_reserve", "From the replacement reserve", formula="MIN([reserve-],[replacement])"
     )
     yield Line("cash_a", "Cash before costs", formula="[cash-]+[revenue]+[sale]+[from_reserve]")
-    costs = "[payables-]+[opex]+[power]+[replacement]+[tax]"
+    costs = "[payables-]+[opex]+[electricity]+[replacement]+[tax]"
     yield Line("costs_due", "Costs and tax due", formula=costs)
     draws = _sum("draw", count)
     need = f"[capex]+[fees]+[costs_due]+[interest_due]+[dsra_target]-[cash_a]-[dsra-]-{draws}"
@@ -181,7 +185,7 @@ def _owner_lines(count: int, lookback: int) -> Iterator[Line]:
         "dscr",
         "Cover of the look-back",
         formula=f"IF(OR([window]=1,SUM([service:{lookback}])<=0),1000000,"
-        f"SUM([cfads:{lookback}])/SUM([service:{lookback}]))",
+        f"SUM([cfads:{lookback}])/MAX(SUM([service:{lookback}]),0.000001))",
     )
     missed = f"OR([interest_paid]<[interest_due]-0.0000005,{_sum('arrears', count)}>0.0000005)"
     failed = f"IF([window]=1,0,IF(OR({missed},AND([owed_now]>0,[dscr]<<default>)),1,0))"

@@ -32,14 +32,14 @@ class Waterfall:
 
     Fields:
         revenue, sale, residual: earned; for assets retired on the way; at the horizon.
-        opex, power, replacement, tax: due. What was not paid stands in ``payables``.
+        opex, electricity, replacement, tax: due. What was not paid stands in ``payables``.
         capex, fees, draws, equity: of the draw window.
         interest_due, interest_paid, principal_due, principal_paid, sweep: to lenders.
         recovered: paid to lenders out of what is left at the horizon.
         distribution: to the owner.
         cash, dsra, reserve, payables: balances at the end of the period.
         debt: int64[n, T+1]: balance of all schedules; what it is at the horizon is lost.
-        cfads: revenue less opex, power, replacement and tax.
+        cfads: revenue less opex, electricity, replacement and tax, without sales and their tax.
         service: interest and scheduled principal, the denominator of the cover.
         dscr: float64: cover of the look-back months; infinite where nothing was due.
         locked, defaulted: bool: what the tests at the end of the period said.
@@ -49,7 +49,7 @@ class Waterfall:
     sale: I64
     residual: I64
     opex: I64
-    power: I64
+    electricity: I64
     replacement: I64
     tax: I64
     capex: I64
@@ -131,20 +131,31 @@ class _Run:
     def earn(self, column: int) -> I64:
         """Revenue in, interest and tax accrued; the result is interest due [J, n]."""
         at = self.operations
-        opex, power, replacement = (row[:, column] for row in (at.opex, at.power, at.replacement))
+        opex, electricity, replacement = (
+            row[:, column] for row in (at.opex, at.electricity, at.replacement)
+        )
         revenue, sale = self.revenue[:, column], at.sale[:, column]
         interest = np.rint(self.balances * self.rates).astype(np.int64)
         fees = self.loan.fees[column]
-        running = revenue - opex - power - replacement
+        running = revenue - opex - electricity - replacement
         profit = running + sale - interest.sum(axis=0) - fees
         profit = profit - self.capital.tax_depreciation[column]
+        running_tax, _ = tax_due(self.deal.taxes, profit - sale, self.losses)
         tax, self.losses = tax_due(self.deal.taxes, profit, self.losses)
         from_reserve = np.minimum(self.reserve, replacement)
         self.reserve = self.reserve - from_reserve
         self.cash = self.cash + revenue + sale + from_reserve
-        self.payables = self.payables + opex + power + replacement + tax
-        self.put(column, revenue=revenue, sale=sale, opex=opex, power=power, fees=fees, tax=tax)
-        self.put(column, replacement=replacement, cfads=running - tax)
+        self.payables = self.payables + opex + electricity + replacement + tax
+        self.put(
+            column,
+            revenue=revenue,
+            sale=sale,
+            opex=opex,
+            electricity=electricity,
+            fees=fees,
+            tax=tax,
+        )
+        self.put(column, replacement=replacement, cfads=running - running_tax)
         return interest
 
     def fund(self, column: int, interest: I64) -> None:
