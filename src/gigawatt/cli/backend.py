@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         clusters,
+        deals,
         demo,
         events,
         explain,
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
         views,
     )
 
-__all__ = ["clusters", "demo", "events", "explain", "fleets", "nodes", "prices", "proofs", "views"]
+__all__ = [
+    "clusters",
+    "deals",
+    "demo",
+    "events",
+    "explain",
+    "fleets",
+    "nodes",
+    "prices",
+    "proofs",
+    "views",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

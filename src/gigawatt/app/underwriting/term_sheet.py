@@ -64,8 +64,8 @@ def _months(value: float) -> str:
 
 def _parties(deal: Deal) -> Iterator[Row]:
     contract, seller = deal.revenue.offtake, deal.revenue.on_demand
-    gpus = sum(asset.gpus.value for asset in deal.assets)
-    yield "Collateral", f"{gpus:,.0f} GPUs in {len(deal.assets)} deliveries"
+    gpus, count = sum(asset.gpus.value for asset in deal.assets), len(deal.assets)
+    yield "Collateral", f"{gpus:,.0f} GPUs in {count} deliver{'y' if count == 1 else 'ies'}"
     if contract is not None:
         yield (
             "Offtake",
