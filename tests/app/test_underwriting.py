@@ -104,7 +104,7 @@ def cases_of(name: str) -> Cases:
     if name == "take-or-pay":
         return replace(plan, opex_ratio=np.array([2.0]), base_rate_shift=np.array([0.01]))
     if name == "on-demand":
-        return replace(plan, price_ratio=np.array([[0.35]]), delay_months=np.array([4]))
+        return replace(plan, price_ratio=np.array([[0.15]]), delay_months=np.array([4]))
     return replace(plan, default_month=np.array([24]), utilisation_odds=np.array([[0.4]]))
 
 
@@ -240,8 +240,12 @@ def test_the_term_sheet_names_the_limit_that_binds():
     assert "Cover, least and mean: 1.40x, 1.40x" in text
 
 
-def test_plots_have_titles_and_units():
-    signed = signed_of("phased-build")
+@pytest.mark.parametrize("haircut", [20, 100], ids=["debt", "no debt"])
+def test_plots_have_titles_and_units(haircut: int):
+    text = (DEALS / "on-demand.yaml").read_text(encoding="utf-8")
+    text = text.replace("merchant_haircut: {value: 20,", f"merchant_haircut: {{value: {haircut},")
+    signed = underwrite(load_deal(text, "deal.yaml"))
+    assert (signed.loan.debt_micro_usd == 0) == (haircut == 100)
     simulation = simulate(signed, np.random.default_rng(1), 50)
     for text, figure in plots_of(signed, simulation, tornado(signed)):
         assert text

@@ -236,3 +236,23 @@ def test_every_example_repays_its_loan_on_plan(name: str):
     for schedule in signed.loan.schedules:
         assert schedule.draws.sum() == schedule.principal.sum()
         assert schedule.principal.min() >= 0
+
+
+def test_a_deal_that_carries_no_debt_is_the_owners_alone():
+    signed = underwrite(deal_of("on-demand", {"terms.merchant_haircut": 100}))
+    assert signed.loan.debt_micro_usd == 0
+    assert signed.waterfall.equity.sum() > 0
+    assert np.isinf(signed.figures.dscr_min[0])
+    assert signed.figures.lock_up_periods[0] == 0
+    assert np.isfinite(signed.figures.equity_irr[0])
+
+
+def test_a_dearer_rate_and_a_higher_target_mean_less_debt():
+    plain = underwrite(deal_of("phased-build")).loan.debt_micro_usd
+    for edits in (
+        {"terms.base_rate": 6},
+        {"terms.dscr.offtake": 1.6},
+        {"terms.merchant_haircut": 80},
+        {"costs.opex": 0.5},
+    ):
+        assert underwrite(deal_of("phased-build", edits)).loan.debt_micro_usd < plain, edits

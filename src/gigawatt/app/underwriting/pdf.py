@@ -19,7 +19,7 @@ LINE = 0.0143
 """Height of a line of text, as a share of the page."""
 DOTS_PER_INCH = 200
 VALUE_LEFT = 0.40
-VALUE_LETTERS = 72
+VALUE_LETTERS = 68
 """Letters of 8.5 points that fit right of ``VALUE_LEFT``."""
 
 
@@ -122,7 +122,7 @@ def write_pdf(
     paper = _Paper(title)
     paper.write(LEFT, title, fontsize=16, weight="bold")
     paper.height -= 2.2 * LINE
-    for line in textwrap.wrap(NOTE, 110):
+    for line in textwrap.wrap(NOTE, 125):
         paper.write(LEFT, line, fontsize=8, color="#57606a")
         paper.height -= LINE
     for section in sections:

@@ -179,7 +179,10 @@ def _owner_lines(count: int, lookback: int) -> Iterator[Line]:
     kept = "([reserve-]-[from_reserve])"
     change = f"MAX(MIN([reserve_target]-{kept},[cash_f]),-{kept})"
     yield Line("reserve", "Replacement reserve", formula=f"{kept}+{change}")
-    yield Line("cash_g", "Cash after both reserves", formula=f"[cash_f]+{kept}-[reserve]")
+    free = f"([cash_f]+{kept}-[reserve])"
+    late = f"MIN([costs_due]-[costs_paid],{free})"
+    yield Line("costs_late", "Late costs paid out of reserves", formula=late)
+    yield Line("cash_g", "Cash after both reserves", formula=f"{free}-[costs_late]")
     yield Line("service", "Debt service", formula=f"[interest_due]+{_sum('plan', count)}")
     yield Line(
         "dscr",
@@ -211,7 +214,7 @@ def _horizon_lines(count: int) -> Iterator[Line]:
     tax = f"ROUND((MAX({gain},0)-{used})*<tax>,6)"
     yield Line("exit_tax", "Tax on what is sold", formula=f"[last]*MIN({tax},{held}-[recovered])")
     after = f"{held}-[recovered]-[exit_tax]"
-    owed = "[costs_due]-[costs_paid]"
+    owed = "([costs_due]-[costs_paid]-[costs_late])"
     yield Line("late", "Late costs paid", formula=f"[last]*MIN({owed},{after})")
     yield Line("payables", "Costs not paid", formula=f"{owed}-[late]")
     yield Line("cash", "Cash", formula=f"(1-[last])*({held})")

@@ -1,10 +1,11 @@
 """Who is paid when, period by period, for many cases at once, in whole micro-dollars.
 
 Order of a period after the draw window: costs and taxes, interest, principal, debt service reserve,
-replacement reserve, lock-up test, cash sweep, distribution. A shortfall of debt service is taken
-from the debt service reserve; interest that is still unpaid joins the balance, principal that is
-unpaid stays due. A default lasts until cover is back and nothing is overdue; meanwhile everything
-goes to lenders. Sweeps shorten the loan: they take the last principal first.
+replacement reserve, costs that are late, lock-up test, cash sweep, distribution. A shortfall of
+debt service is taken from the debt service reserve; interest that is still unpaid joins the
+balance, principal that is unpaid stays due. A default lasts until cover is back and nothing is
+overdue; meanwhile everything goes to lenders. Sweeps shorten the loan: they take the last principal
+first.
 
 During the draw window, draws and the owner's money pay for assets, fees, interest and the reserve;
 what early assets earn comes first and lowers what the owner pays.
@@ -285,6 +286,7 @@ def run_waterfall(
         run.pay_costs()
         missed = run.serve(column, interest)
         short = run.reserves(column)
+        run.pay_costs()
         if column > run.window:
             locked = run.test(column, missed=missed, short=short)
             run.distribute(column, locked)
