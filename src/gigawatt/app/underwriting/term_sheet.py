@@ -77,6 +77,9 @@ def _parties(deal: Deal) -> Iterator[Row]:
         )
     if seller is not None:
         yield "On demand", f"{seller.sponsor} ({seller.rating}), at market price"
+    rows = input_rows(deal)
+    made_up = sum(row.source is None for row in rows)
+    yield "Inputs", f"{made_up} of {len(rows)} are illustrative; the report lists them"
 
 
 def _loan(signed: Underwriting) -> Iterator[Row]:
