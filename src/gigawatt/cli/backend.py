@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         clusters,
+        deals,
         demo,
         events,
         explain,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clusters",
+    "deals",
     "demo",
     "events",
     "explain",
