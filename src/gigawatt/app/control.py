@@ -5,6 +5,7 @@ Command line, worker, twin and, later, the API are all clients of this one class
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -30,6 +31,8 @@ from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
 from gigawatt.planner.snapshot import Snapshot
 
+REBASE_COUNT_MAX = 20
+"""Times a plan is judged again on a newer parent before its caller is told to plan again."""
 REPLAN_COUNT_MAX = 5
 """Times a plan is made again when another was committed first, before the caller is told."""
 
@@ -166,20 +169,30 @@ class Control:
     def commit(self, plan: Plan) -> OperationRecord:
         """Check a plan independently and reserve what it needs, or change nothing.
 
+        A plan that others have overtaken is judged again on what is true now. If nothing that it
+        needs was taken it is committed as it was shown, on the newer parent (ADR-0020).
+
         Raises:
-            ConflictError: another plan was committed first; plan again.
+            ConflictError: what the plan needs was taken; plan again.
             AssertionError: the checker found a fault in a plan of ours.
         """
-        view = self.snapshot()
-        if view.generation != plan.parent_generation:
-            raise ConflictError(
-                f"plan {plan.plan_id} was made at generation {plan.parent_generation}, "
-                f"the store is at {view.generation}"
-            )
-        notes = check_plan(view, plan)
-        assert not notes, f"plan {plan.plan_id} is wrong: {[note.sentence for note in notes[:5]]}"
         operation_id = OperationId(self._ids.new("op"))
-        return self.around.store.commit(plan, operation_id, self.around.clock.now_s())
+        for _ in range(REBASE_COUNT_MAX):
+            view = self.snapshot()
+            rebased = replace(plan, parent_generation=view.generation)
+            notes = check_plan(view, rebased)
+            if notes and view.generation != plan.parent_generation:
+                raise ConflictError(
+                    f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
+                    f"at {view.generation}: {notes[0].sentence}"
+                )
+            assert not notes, f"plan {plan.plan_id} is wrong: {[n.sentence for n in notes[:5]]}"
+            try:
+                return self.around.store.commit(rebased, operation_id, self.around.clock.now_s())
+            except ConflictError:
+                if self.snapshot().generation == view.generation:
+                    raise
+        raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
     def commit_new(self, make_plan: Callable[[], Plan]) -> OperationRecord:
         """Plan and commit, planning again when somebody was faster, a bounded number of times.

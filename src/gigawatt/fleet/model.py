@@ -312,6 +312,12 @@ class Fleet:
         return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
     @cached_property
+    def nic_at_switch_port(self) -> dict[tuple[int, int], int]:
+        """NIC row by (leaf switch row, switch port)."""
+        places = zip(self.nics.leaf.tolist(), self.nics.leaf_switch_port.tolist(), strict=True)
+        return {place: nic for nic, place in enumerate(places)}
+
+    @cached_property
     def gpu_count(self) -> int:
         """GPUs in the whole fleet."""
         return int(self.gpu_count_of_node.sum())

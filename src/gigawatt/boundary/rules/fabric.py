@@ -182,19 +182,9 @@ def find_fabric_stranger(case: Case) -> Iterator[Finding]:
 def find_wrong_switch_port(case: Case) -> Iterator[Finding]:
     """NICs that the fabric sees on another switch port than the fleet says."""
     holdings, fleet = case.holdings, case.holdings.fleet
-    wanted = (
-        {
-            (leaf, number): nic
-            for nic, (leaf, number) in enumerate(
-                zip(fleet.nics.leaf.tolist(), fleet.nics.leaf_switch_port.tolist(), strict=True)
-            )
-        }
-        if case.port_locations
-        else {}
-    )
     for location in case.port_locations:
         leaf = fleet.switches.index_of.get(location.switch_id, -1)
-        here = wanted.get((leaf, location.switch_port))
+        here = fleet.nic_at_switch_port.get((leaf, location.switch_port))
         nic = holdings.nic_of_guid.get(location.guid)
         if nic == here:
             continue
