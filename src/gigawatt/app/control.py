@@ -5,6 +5,7 @@ Command line, worker, twin and, later, the API are all clients of this one class
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -27,6 +28,9 @@ from gigawatt.planner.launch import PlanIds, nodes_of, plan_launch
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
 from gigawatt.planner.snapshot import Snapshot
+
+Admit = Callable[[Snapshot, Plan], None]
+"""Raises when policy forbids a plan; sees the snapshot that the commit is bound to."""
 
 REPLAN_COUNT_MAX = 5
 """Times a plan is made again when another was committed first, before the caller is told."""
@@ -124,8 +128,16 @@ class Control:
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
         return plan_replace(self.snapshot(), failed, ids)
 
-    def commit(self, plan: Plan) -> OperationRecord:
+    def commit(
+        self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
+    ) -> OperationRecord:
         """Check a plan independently and reserve what it needs, or change nothing.
+
+        Args:
+            plan: what shall happen.
+            operation_id: id of the operation, drawn here if None.
+            admit: raises when policy forbids the plan, e.g. a quota; it sees the snapshot that
+                the commit is bound to, so nobody can slip in between.
 
         Raises:
             ConflictError: another plan was committed first; plan again.
@@ -139,10 +151,18 @@ class Control:
             )
         notes = check_plan(view, plan)
         assert not notes, f"plan {plan.plan_id} is wrong: {[note.sentence for note in notes[:5]]}"
-        operation_id = OperationId(self._ids.new("op"))
-        return self.around.store.commit(plan, operation_id, self.around.clock.now_s())
+        if admit is not None:
+            admit(view, plan)
+        drawn = operation_id or OperationId(self._ids.new("op"))
+        return self.around.store.commit(plan, drawn, self.around.clock.now_s())
 
-    def commit_new(self, make_plan: Callable[[], Plan]) -> OperationRecord:
+    def commit_new(
+        self,
+        make_plan: Callable[[], Plan],
+        *,
+        operation_id: OperationId | None = None,
+        admit: Admit | None = None,
+    ) -> OperationRecord:
         """Plan and commit, planning again when somebody was faster, a bounded number of times.
 
         Raises:
@@ -150,8 +170,48 @@ class Control:
         """
         for _ in range(REPLAN_COUNT_MAX - 1):
             with suppress(ConflictError):
-                return self.commit(make_plan())
-        return self.commit(make_plan())
+                return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+        return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+
+    def commit_shown(
+        self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
+    ) -> OperationRecord:
+        """Commit exactly the plan that was shown, even if others were committed since.
+
+        The same nodes, keys, steps and price, or nothing: the checker judges the plan against
+        what is true now.
+
+        Raises:
+            ConflictError: the plan has expired, or what it needs was taken meanwhile.
+        """
+
+        def as_of_now() -> Plan:
+            view = self.snapshot()
+            moved = replace(plan, parent_generation=view.generation)
+            notes = check_plan(view, moved)
+            if notes:
+                raise ConflictError(
+                    f"plan {plan.plan_id} no longer holds: "
+                    + "; ".join(note.sentence for note in notes[:3]),
+                    next_step="Make a new plan.",
+                )
+            return moved
+
+        return self.commit_new(as_of_now, operation_id=operation_id, admit=admit)
+
+    def new_id(self, prefix: str) -> str:
+        """A new id from the control plane's own source."""
+        return self._ids.new(prefix)
+
+    def cancel(self, operation_id: OperationId, worker: str, reason: str) -> OperationRecord:
+        """Turn a launch or a grow back; ``run`` then undoes what was done.
+
+        Raises:
+            ConflictError: another worker holds it, it has ended, or it only goes forward.
+        """
+        store, now_s = self.around.store, self.around.clock.now_s()
+        operation = store.take_over(operation_id, worker, now_s)
+        return store.begin_unwind(operation, reason, now_s)
 
     async def run(
         self, operation_id: OperationId, worker: str, listener: Listener = ignore

@@ -8,6 +8,7 @@ import typer
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
+from gigawatt.app.plan_words import spread_words
 from gigawatt.app.wiring import open_control
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.cli import options as opt
@@ -22,7 +23,7 @@ from gigawatt.cli.output import (
     table,
     write,
 )
-from gigawatt.cli.planview import plan_document, show_plan, spread_words
+from gigawatt.cli.planview import plan_document, show_plan
 from gigawatt.cli.watch import watch
 from gigawatt.errors import InputError
 from gigawatt.intent.request import Level

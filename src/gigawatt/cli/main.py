@@ -26,6 +26,8 @@ COMMANDS = {
     "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
+    "key": ("gigawatt.cli.key", "Make the first API key."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
     "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a replay."),
 }

@@ -2,44 +2,10 @@
 
 from typing import Any
 
-from gigawatt.boundary.entries import HostSlice
-from gigawatt.boundary.plane import PLANES
+from gigawatt.app.plan_words import count_of, plane_lines, spread_words
 from gigawatt.cli.output import console, pairs
 from gigawatt.money import format_usd
-from gigawatt.placement.result import Spread
 from gigawatt.planner.plan import Plan
-
-
-def spread_words(spread: Spread) -> str:
-    """A spread in words, e.g. ``2 pods, 16 leaf groups, at most 5 switches between two nodes``."""
-    hops = spread.hop_count_max
-    return (
-        f"{_count(spread.node_count, 'node')} in {_count(spread.leaf_group_count, 'leaf group')} "
-        f"and {_count(spread.pod_count, 'pod')}; at most "
-        f"{_count(hops, 'switch', 'switches')} between two GPUs"
-    )
-
-
-def _count(count: int, noun: str, plural: str | None = None) -> str:
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
-def plane_lines(plan: Plan) -> dict[str, str]:
-    """What the plan does on each plane, in one line a plane."""
-    lines = {}
-    for plane in PLANES:
-        steps = [step for step in plan.steps if step.plane is plane]
-        kinds: dict[str, int] = {}
-        for step in steps:
-            for entry in step.entries:
-                power = f" {entry.power}" if isinstance(entry, HostSlice) else ""
-                verb = "set" if step.action == "ensure" else "remove"
-                word = f"{verb} {entry.kind.replace('_', ' ')}{power}"
-                kinds[word] = kinds.get(word, 0) + 1
-        what = ", ".join(f"{word} x {count:,}" for word, count in kinds.items())
-        devices = len({step.device for step in steps})
-        lines[plane.value] = f"{what} on {_count(devices, 'device')}" if steps else "no change"
-    return lines
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -95,7 +61,7 @@ def show_plan(plan: Plan) -> None:
         head,
         {
             "GPUs": f"{report.gpu_count:,} {report.gpu_type}"
-            + (f" and {_count(len(spares), 'spare node')}" if spares else ""),
+            + (f" and {count_of(len(spares), 'spare node')}" if spares else ""),
             "where": f"{target.site_id}, fabric {target.fabric_id}: {spread_words(report.spread)}",
             "price": f"{format_usd(hourly)} an hour at list price"
             + (f", {format_usd(hourly * 730)} a month of 730 hours" if hourly else ""),

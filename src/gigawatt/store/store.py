@@ -26,6 +26,11 @@ class SqlStore:
         """Serve from a database that is ready."""
         self._database = database
 
+    @property
+    def database(self) -> Database:
+        """Where the rows are; the directory keeps its own beside them."""
+        return self._database
+
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
         with self._database.read() as connection:
