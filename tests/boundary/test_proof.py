@@ -688,6 +688,26 @@ def test_what_is_being_removed_from_a_free_node_is_excused_until_someone_gets_th
     assert {v.rule for v in planned.prove("targets").violations} == {"reused_entry"}
 
 
+def test_what_a_released_cluster_left_on_a_node_that_was_handed_on_is_a_leak():
+    """A release: B is gone but still on its devices, under tombstones, and A gets its node 4."""
+    left_over = render(FLEET, B)
+    grown = replace(A, members=(*A.members, Member(_node(4), 0xFF, "member", 3)))
+    others = tuple(t for t in SCENE.targets if t not in (A, B))
+    tombstones = frozenset((e.device, e.key) for e in left_over)
+    gone = replace(SCENE, targets=(A, *others), buried=tombstones)
+    assert gone.prove("read_back").is_proven
+    proof = replace(gone, targets=(grown, *others)).prove("read_back")
+    leaks = {v.rule for v in proof.violations if v.breaks == "isolation"}
+    assert {
+        "fabric_stranger",
+        "in_band_stranger",
+        "out_of_band_stranger",
+        "planted_account",
+        "altered_host",
+    } <= leaks
+    assert {v.node_ids for v in proof.violations if v.breaks == "isolation"} == {(_node(4),)}
+
+
 def test_a_cluster_that_is_off_and_not_closed_yet_is_isolated_but_not_connected():
     entries = tuple(e for t in SCENE.targets if t != B for e in render(FLEET, t))
     proof = replace(SCENE, entries=entries).prove("read_back")

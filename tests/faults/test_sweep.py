@@ -1,6 +1,6 @@
 """Goal: whatever step fails, however it fails, the operation ends well or is wholly undone.
 
-Method: every kind of operation runs once for every (step, kind of fault), on real files, through
+Method: every kind of operation runs once for every (step, kind of fault), on a real store, through
 the real planner, checker, store, executor and the shipped device model. Afterwards an auditor that
 shares no code with them looks at every device and every table. After Omicron's
 ``action_failure_can_unwind`` and its siblings: refused alone would bless a leak, so replies are
@@ -9,10 +9,10 @@ a second worker goes on.
 """
 
 import os
-import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,21 +27,21 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.render import render
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
-from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.states import MemoryStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.reconcile import devices_of
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import DeviceId, TenantId
+from gigawatt.ids import DeviceId, OperationId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
 from gigawatt.planner.plan import Plan
 from gigawatt.store.audit import audit_database
 from gigawatt.store.raw import read_facts
 from gigawatt.store.sqlite import open_store
+from gigawatt.store.store import SqlStore
 from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop, run_virtual
 
 LEASE_OVER_S = 60.0
@@ -153,40 +153,38 @@ FAULTS = (
 
 @dataclass
 class Place:
-    """One data centre on files: a store, a device world, virtual time."""
+    """One site: a store on a file, a device world that outlives every worker, virtual time."""
 
-    folder: Path
+    store_path: Path
+    store: SqlStore
     fleet: Fleet
-    world: DeviceWorld
-    states: FileStates
-    loop: VirtualLoop
-    clock: VirtualClock
+    states: MemoryStates
+    start_s: float = 1_000_000.0
+
+    def __post_init__(self) -> None:
+        self.loop = VirtualLoop()
+        self.clock = VirtualClock(self.loop, self.start_s)
+        self.world = DeviceWorld(self.fleet, self.states)
 
     def close(self) -> None:
-        self.states.close()
         self.loop.close()
 
     def control(self, fault: Fault | None = None) -> Control:
         drivers = fake_drivers(self.world, Faults(), self.clock)
         if fault is not None:
             drivers = {plane: FaultyDriver(driver, fault) for plane, driver in drivers.items()}
-        around = Surroundings(self.fleet, self.store(), drivers, self.clock)
+        around = Surroundings(self.fleet, self.store, drivers, self.clock)
         ids = RandomIds()
         policy = ExecutorPolicy(attempt_count_max=3, lease_renewal_s=None)
         return Control(around, ids, policy)
 
-    def store(self):
-        return open_store(self.folder / "store.sqlite")
-
     def entries(self) -> list[Entry]:
-        devices = [device for _, device in devices_of(self.fleet)]
-        states = self.world.states(devices)
-        return [held.entry for state in states.values() for held in state.held.values()]
+        return [entry for held in self.world.everything().values() for entry in held]
 
     def audit(self) -> tuple[str, ...]:
-        facts = read_facts(self.folder / "store.sqlite")
+        facts = read_facts(self.store_path)
         return (
-            *audit_database(self.folder / "store.sqlite"),
+            *audit_database(self.store_path),
             *Auditor(self.fleet, facts).leaks(self.entries()),
         )
 
@@ -203,7 +201,6 @@ def request(name: str, gpu_count: int, **more) -> ClusterRequest:
 def launch(place: Place, name: str, gpu_count: int, **more) -> None:
     control = place.control()
     assert run(place, lambda c: c.plan_create(request(name, gpu_count, **more)), control) == "done"
-    control.around.store.close()
 
 
 def cluster_id(control: Control, name: str):
@@ -223,48 +220,54 @@ SAGAS: dict[str, Callable[[Control], Plan]] = {
 }
 
 
-def new_place(folder: Path, fleet: Fleet) -> Place:
-    loop = VirtualLoop()
-    folder.mkdir(exist_ok=True)
-    states = FileStates(folder / "devices.sqlite")
-    world = DeviceWorld(fleet, states)
-    return Place(folder, fleet, world, states, loop, VirtualClock(loop, 1_000_000.0))
+def copy_states(states: MemoryStates) -> MemoryStates:
+    """The same devices; what happens to the one does not happen to the other."""
+    copied = MemoryStates()
+    copied._states.update({device: state.copy() for device, state in states._states.items()})
+    copied._history.update({device: history.copy() for device, history in states._history.items()})
+    return copied
 
 
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place in which two tenants and a guest already live; closed, to be copied."""
-    folder = tmp_path_factory.mktemp("origin")
-    place = new_place(folder, hgx_fleet(128))
-    launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
-    launch(place, "bystander", 8, storage_bytes=1 << 40)
-    launch(place, "guest", 1)
-    place.close()
-    return place
+@dataclass
+class Origin:
+    """A place in which two tenants and a guest already live, to be copied again and again.
 
+    One store serves all copies: opening one costs more than a whole case. Its file is set back
+    with SQLite's own backup, so every worker finds the same books, and nothing but the books.
+    """
 
-@contextmanager
-def copy_of(origin: Place) -> Iterator[Place]:
-    """A fresh copy, in memory-backed storage where there is some: every case syncs to disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
-    where = memory if os.access(memory, os.W_OK) else None
-    with TemporaryDirectory(dir=where) as name:
-        folder = Path(name) / "place"
-        shutil.copytree(origin.folder, folder)
-        place = new_place(folder, origin.fleet)
-        place.clock.start_s = origin.clock.start_s + origin.loop.time()
+    place: Place
+    books: sqlite3.Connection
+
+    @contextmanager
+    def copy(self) -> Iterator[Place]:
+        old = self.place
+        with closing(sqlite3.connect(old.store_path)) as file:
+            self.books.backup(file)
+        start_s = old.start_s + old.loop.time()
+        place = Place(old.store_path, old.store, old.fleet, copy_states(old.states), start_s)
         try:
             yield place
         finally:
             place.close()
 
 
-def carry_on(place: Place) -> None:
-    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
-    place.clock.start_s += LEASE_OVER_S
-    control = place.control()
-    run_virtual(place.loop, control.reconcile("worker-2"))
-    control.around.store.close()
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    """In memory-backed storage where there is some: every transaction syncs to disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
+    where = memory if os.access(memory, os.W_OK) else None
+    with TemporaryDirectory(dir=where) as name, closing(sqlite3.connect(":memory:")) as books:
+        path = Path(name) / "store.sqlite"
+        place = Place(path, open_store(path), hgx_fleet(96), MemoryStates())
+        launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
+        launch(place, "bystander", 8, storage_bytes=1 << 40)
+        launch(place, "guest", 1)
+        with closing(sqlite3.connect(path)) as file:
+            file.backup(books)
+        yield Origin(place, books)
+        place.store.close()
+        place.close()
 
 
 def strike(place: Place, saga: str, fault: Fault) -> str:
@@ -273,49 +276,41 @@ def strike(place: Place, saga: str, fault: Fault) -> str:
     operation = control.commit(SAGAS[saga](control))
     with suppress(BaseExceptionGroup, Crash):
         run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
-    control.around.store.close()
-    carry_on(place)
-    store = place.store()
-    state = store.operation(operation.operation_id).state
-    store.close()
-    return state
+    return carry_on(place, operation.operation_id)
 
 
-def count_writes(origin: Place, saga: str) -> int:
+def carry_on(place: Place, operation_id: OperationId) -> str:
+    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
+    place.clock.start_s += LEASE_OVER_S
+    control = place.control()
+    run_virtual(place.loop, control.reconcile("worker-2"))
+    return place.store.operation(operation_id).state
+
+
+def count_writes(origin: Origin, saga: str) -> int:
     fault = Fault(ordinal=-1, kind="none")
-    with copy_of(origin) as place:
+    with origin.copy() as place:
         assert strike(place, saga, fault) == "done"
         judge(place, f"{saga} without a fault")
     return fault.count
 
 
-def bystanders_unharmed(place: Place) -> None:
-    store = place.store()
+def clusters_complete(place: Place) -> None:
+    """Everybody active has all entries, and the bystanders are active."""
+    records = place.store.clusters()
     held = {(entry.device, entry.key): entry for entry in place.entries()}
-    for name in ("bystander", "guest"):
-        record = store.find_cluster(None, name)
-        assert record.phase == "active"
-        assert record.target is not None
-        for entry in render(place.fleet, record.target):
-            assert held[entry.device, entry.key] == entry
-    store.close()
-
-
-def active_clusters_complete(place: Place) -> None:
-    store = place.store()
-    held = {(entry.device, entry.key): entry for entry in place.entries()}
-    for record in store.clusters():
+    active = {record.name for record in records if record.phase == "active"}
+    assert {"bystander", "guest"} <= active
+    for record in records:
         if record.phase == "active" and record.target is not None:
             for entry in render(place.fleet, record.target):
                 assert held.get((entry.device, entry.key)) == entry
-    store.close()
 
 
 def judge(place: Place, case: str) -> None:
     """Nothing leaked, nobody else was touched, and who is active is whole."""
     assert place.audit() == (), case
-    bystanders_unharmed(place)
-    active_clusters_complete(place)
+    clusters_complete(place)
 
 
 @pytest.mark.timeout(600)
@@ -324,7 +319,7 @@ def judge(place: Place, case: str) -> None:
 def test_every_step_with_every_fault(origin, saga, kind, record_property):
     ends: Counter[str] = Counter()
     for ordinal in range(1, count_writes(origin, saga) + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             case = f"{saga}: {kind} at write {ordinal}"
             end = strike(place, saga, Fault(ordinal, kind))
             assert end in {"done", "unwound"}, case
@@ -337,7 +332,7 @@ def test_every_step_with_every_fault(origin, saga, kind, record_property):
 @pytest.mark.parametrize("saga", ["launch", "launch_guest", "grow"])
 def test_every_undo_runs_twice(origin, saga):
     for ordinal in range(1, count_writes(origin, saga) + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             fault = Fault(ordinal, "done_then_refused", is_doubling_removals=True)
             assert strike(place, saga, fault) in {"done", "unwound"}
             judge(place, f"{saga}: undone twice after write {ordinal}")
@@ -348,11 +343,11 @@ def test_every_undo_runs_twice(origin, saga):
 def test_every_undo_step_with_a_second_fault(origin, kind):
     """The last step of a launch fails for good; then each write of its undo goes wrong too."""
     last = count_writes(origin, "launch")
-    with copy_of(origin) as place:
+    with origin.copy() as place:
         first = Fault(last, "done_then_refused")
         assert strike(place, "launch", first) == "unwound"
     for ordinal in range(last + 1, first.count + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             fault = Fault(last, "done_then_refused", then=(ordinal, kind))
             assert strike(place, "launch", fault) == "unwound"
             judge(place, f"launch: {kind} at undo write {ordinal}")

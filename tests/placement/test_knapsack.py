@@ -63,10 +63,9 @@ def test_the_bound_removes_no_answer_and_adds_none(
     best = int(fill(all_items, limit).best[limit])
     wanted = max(1, best + more)
     reduced = reduce(all_items, limit, wanted)
-    left = 0
-    if reduced is not None:
-        left = int(fill([options for _, options in reduced.kept], reduced.limit).best.max())
-        spent = np.array(reduced.base).sum(axis=0) + reduced.limit if reduced.base else limit
-        assert tuple(spent) == limit
+    left = int(fill([options for _, options in reduced.kept], reduced.limit).best.max())
+    spent = np.array(reduced.base).sum(axis=0) + reduced.limit if reduced.base else limit
+    assert tuple(spent) == limit
+    assert reduced.bound >= min(best, wanted - 1)
     assert (left >= wanted) == (best >= wanted)
     assert left <= best

@@ -84,14 +84,15 @@ def with_split_racks(fleet: Fleet) -> Fleet:
 
 
 def random_free(rng: Random, fleet: Fleet) -> np.ndarray:
-    """Busy nodes at random, at a rate that differs between leaf groups in half of the cases."""
+    """Busy nodes at random: evenly, or at a rate of each leaf group's or each domain's own."""
     rate = rng.choice([0.0, 0.2, 0.4, 0.6, 0.8])
-    skew = rng.random() < 0.5
-    rates = [rng.random() * 2 * rate if skew else rate for _ in fleet.leaf_groups.ids]
     full = fleet.full_gpu_mask_of_node.tolist()
-    leaf = fleet.nodes.leaf_group.tolist()
+    column = rng.choice([[0] * len(full), fleet.nodes.leaf_group, fleet.nodes.nvlink_domain])
+    rates = [rng.random() * 2 * rate for _ in range(max(column) + 1)]
+    if not any(column):
+        rates = [rate] * len(rates)
     masks = [
-        full[n] if rng.random() >= rates[leaf[n]] else rng.choice([0, 0, 1, 3])
+        full[n] if rng.random() >= rates[column[n]] else rng.choice([0, 0, 1, 3])
         for n in range(len(full))
     ]
     return np.array(masks, np.uint16)

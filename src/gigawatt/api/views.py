@@ -1,8 +1,9 @@
 """Records of the control plane as documents of the wire."""
 
+from collections import Counter
 from datetime import UTC, datetime
 
-from gigawatt.app.plan_words import plane_lines
+from gigawatt.boundary.plane import PLANES
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import Fleet
 from gigawatt.identity import accounts as who
@@ -192,6 +193,22 @@ def cluster_document(
     )
 
 
+def _planes(plan: Plan) -> dict[str, doc.PlaneChange]:
+    changes = {}
+    for plane in PLANES:
+        steps = [step for step in plan.steps if step.plane is plane]
+        kinds = {
+            action: Counter(str(e.kind) for s in steps if s.action == action for e in s.entries)
+            for action in ("ensure", "remove")
+        }
+        changes[plane.value] = doc.PlaneChange(
+            device_count=len({step.device for step in steps}),
+            ensured=dict(kinds["ensure"]),
+            removed=dict(kinds["remove"]),
+        )
+    return changes
+
+
 def plan_document(plan: Plan) -> doc.Plan:
     """A plan, without the content of its steps."""
     report, target = plan.report, plan.after or plan.before
@@ -211,7 +228,7 @@ def plan_document(plan: Plan) -> doc.Plan:
         spread=spread_document(report.spread),
         price_micro_usd_per_hour=report.price_micro_usd_per_hour,
         expected_s=report.expected_s,
-        planes=plane_lines(plan),
+        planes=_planes(plan),
         reasons=list(report.reasons),
         alternatives=[
             doc.Alternative(

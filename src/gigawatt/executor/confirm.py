@@ -4,7 +4,7 @@ A fresh read-back of every device that the cluster touches must equal its target
 proof must hold on what was read; probes must pass inside and fail outside.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -17,7 +17,8 @@ from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.probing import ProbeReport, probe_all
 from gigawatt.executor.readback import ReadBack, drift_of_steps, read_back
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import ClusterId, NodeId
+from gigawatt.ids import ClusterId, DeviceId, NodeId
+from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.interfaces.store import OperationRecord, Store, StoreSnapshot
 from gigawatt.planner.change import stages_between
@@ -99,13 +100,35 @@ def _others(snapshot: StoreSnapshot, cluster_id: ClusterId) -> list[ClusterTarge
     ]
 
 
+async def _patient_read_back(
+    drivers: Mapping[Plane, Driver],
+    places: Collection[tuple[Plane, DeviceId]],
+    policy: ExecutorPolicy,
+    clock: Clock,
+) -> ReadBack:
+    """Read places back; devices that do not answer are asked again, a bounded number of times."""
+    seen = await read_back(drivers, places)
+    for _ in range(policy.verify_round_count_max):
+        if not seen.silent:
+            break
+        await clock.sleep(policy.backoff_s_first)
+        silent = [place for place in places if place[1] in seen.silent]
+        again = await read_back(drivers, silent)
+        seen = ReadBack(
+            held={**seen.held, **again.held},
+            silent=again.silent,
+            port_locations=seen.port_locations + again.port_locations,
+        )
+    return seen
+
+
 async def confirm(
     fleet: Fleet,
     store: Store,
     drivers: Mapping[Plane, Driver],
     operation: OperationRecord,
     policy: ExecutorPolicy,
-    now_s: float,
+    clock: Clock,
 ) -> Confirmation:
     """Look once more at everything a launched or changed cluster is made of.
 
@@ -114,8 +137,8 @@ async def confirm(
         store: for the targets of the other clusters.
         drivers: one per plane.
         operation: the operation whose plan was applied; a release has nothing left to look at.
-        policy: whether to prove isolation here, and how many pairs to probe.
-        now_s: Unix seconds, put on the evidence.
+        policy: whether to prove isolation here, how many pairs to probe, how patient to be.
+        clock: for the moment of the look, and for waiting before a second one.
     """
     found = Confirmation()
     target = operation.plan.after
@@ -124,9 +147,9 @@ async def confirm(
         found.document = {"removed_entries": removed, "generation": operation.generation}
         return found
     places = {(entry.plane, entry.device) for entry in render(fleet, target)}
-    seen = await read_back(drivers, places)
+    seen = await _patient_read_back(drivers, places, policy, clock)
     entry_count = _judge_entries(fleet, target, seen, found)
-    snapshot = store.snapshot(now_s)
+    snapshot = store.snapshot(clock.now_s())
     others = _others(snapshot, operation.cluster_id)
     proof_lines: dict[str, Any] = {"ran": False}
     if policy.is_proving:
@@ -145,7 +168,7 @@ async def confirm(
             "cluster_pairs_decided": {p.value: n for p, n in proof.cluster_pair_count.items()},
             "wrong": wrong[:20],
         }
-    reports = await probe_all(drivers, target, others, policy.negative_probe_count_max)
+    reports = await probe_all(drivers, target, others, policy, clock)
     found.document = {
         "generation": operation.generation,
         "read_back": {

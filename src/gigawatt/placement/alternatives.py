@@ -8,11 +8,10 @@ from gigawatt.ids import SiteId
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.money import format_usd
 from gigawatt.placement.explain import WORDS, counted
-from gigawatt.placement.refuse import largest_node_count
 from gigawatt.placement.result import Alternative, Placement
 from gigawatt.placement.shape import shapes
 from gigawatt.placement.solve import solve
-from gigawatt.placement.whole import Ask
+from gigawatt.placement.whole import Ask, most_nodes
 
 ALTERNATIVES_MAX = 4
 
@@ -42,7 +41,7 @@ def _tighter(ask: Ask, placed: Placement) -> Iterator[tuple[str, ClusterRequest]
         if count < 2 or shape.slice_gpu_count:
             continue
         narrow = replace(request, keep_together=level)
-        nodes = largest_node_count(ask.asking(narrow), shape)
+        nodes = most_nodes(ask.asking(narrow), shape)
         gpus = nodes * ask.fleet.node_types[shape.type_index].gpu_count
         if gpus:
             yield f"in one {WORDS[level]}", replace(narrow, gpu_count=gpus)

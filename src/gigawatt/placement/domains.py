@@ -152,7 +152,7 @@ def fewer_domains(table: Profiles, unit_count: int, cost: Cost) -> Choice | None
     limit = (cost[0], cost[1], cost[2] - 1)
     rows, items = _pod_items(table, limit)
     reduced = reduce(items, limit, unit_count)
-    if reduced is None:
+    if not reduced.kept:
         return None
     filled = fill([options for _, options in reduced.kept], reduced.limit)
     enough = filled.best[reduced.limit[0], reduced.limit[1]] >= unit_count

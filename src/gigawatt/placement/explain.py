@@ -42,7 +42,7 @@ def why_here(ask: Ask, found: Found) -> tuple[str, ...]:
         most = choice.most_with_fewer[1] * unit
         reasons.append(
             f"{counted(leaves, kind + 'leaf group')}: with one less in as many pods, "
-            f"{most:,} of {wanted:,} nodes fit"
+            f"at most {most:,} of {wanted:,} nodes fit"
         )
     if domains > 1:
         reasons.append(

@@ -10,31 +10,13 @@ from gigawatt.placement.explain import WORDS, counted, why_not_slice, why_not_wh
 from gigawatt.placement.result import Refusal
 from gigawatt.placement.shape import Shape, shapes
 from gigawatt.placement.solve import answer, solve
-from gigawatt.placement.whole import Ask, find_whole, unit_shapes
-
-
-def largest_node_count(ask: Ask, shape: Shape) -> int:
-    """Most whole nodes, at most those wanted, that fit now under the same constraints."""
-    if shape.whole_domains:
-        sizes = {s.unit_node_count for s in unit_shapes(ask, replace(shape, node_count=0))}
-    else:
-        sizes = {shape.unit_node_count}
-    most = 0
-    for unit in sizes:
-        # Whatever fits, less of it fits as well: bisect on the count of units.
-        low, high = 0, shape.node_count // unit
-        while low < high:
-            middle = (low + high + 1) // 2
-            fits = find_whole(ask, replace(shape, node_count=middle * unit)) is not None
-            low, high = (middle, high) if fits else (low, middle - 1)
-        most = max(most, low * unit)
-    return most
+from gigawatt.placement.whole import Ask, most_nodes
 
 
 def _smaller(ask: Ask, shape: Shape) -> int:
     """Most GPUs of one type that fit now under the same constraints, fewer than wanted."""
     per_node = ask.fleet.node_types[shape.type_index].gpu_count
-    whole = 0 if shape.slice_gpu_count else largest_node_count(ask, shape) * per_node
+    whole = 0 if shape.slice_gpu_count else most_nodes(ask, shape) * per_node
     if whole or shape.unit_node_count > 1 or shape.whole_domains:
         return whole
     limit = min(per_node, ask.request.gpu_count)

@@ -13,15 +13,15 @@ the fleet is: at most k options per m. Groups that ``near`` already uses cost no
 Source: ours.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from gigawatt.fleet.model import I64
+from gigawatt.placement.bound import reduce
 from gigawatt.placement.index import FleetIndex
-from gigawatt.placement.knapsack import Cost, Option, Table, fill
+from gigawatt.placement.knapsack import Cost, Option, fill
 from gigawatt.placement.supply import Mask, Supply
 
 
@@ -40,13 +40,22 @@ class Choice:
     """Where the units come from: the cost in new groups, and leaf groups that give enough.
 
     The domain figure is 0 where every domain is one node, since it is then the same everywhere.
-    ``most_with_fewer`` is the evidence: the most units with one new pod less, and with one new
-    leaf group less in as many pods; -1 where there is nothing less.
+    ``most_with_fewer`` is the evidence: the most units with one new pod less, and a bound of the
+    units with one new leaf group less in as many pods; -1 where there is nothing less.
     """
 
     cost: Cost
     picks: tuple[Pick, ...]
     most_with_fewer: tuple[int, int] = (-1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class PodUse:
+    """A pod that is used: its row in ``Profiles``, what it costs and how many units it gives."""
+
+    row: int
+    cost: Cost
+    units: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,18 +133,24 @@ def top_rows(values: I64, total: I64, count: int) -> I64:
     return rows[np.lexsort((total[rows], -values[rows]))[:count]]
 
 
-def _upper_leaf_count(table: Profiles, unit_count: int, pod_count: int) -> int:
-    """Leaf groups that suffice: those of the near pods and of the largest ``pod_count`` others."""
+def _greedy(table: Profiles, unit_count: int, pod_count: int) -> list[PodUse]:
+    """Uses that suffice: leaf groups of the near pods and the largest others, largest first."""
     fresh = np.flatnonzero(~table.is_near)
-    largest = (
-        fresh[top_rows(table.total[fresh], table.total[fresh], pod_count)]
-        if pod_count
-        else fresh[:0]
+    if pod_count:
+        fresh = fresh[top_rows(table.total[fresh], table.total[fresh], pod_count)]
+    rows = np.concatenate((np.flatnonzero(table.is_near), fresh[:pod_count]))
+    gains = np.diff(table.units[rows], axis=1)
+    order = np.argsort(-gains, axis=None, kind="stable")
+    running = int(table.units[rows, 0].sum()) + np.concatenate(
+        ([0], np.cumsum(gains.ravel()[order]))
     )
-    rows = np.concatenate((np.flatnonzero(table.is_near), largest))
-    gains = np.sort(np.diff(table.units[rows], axis=1).ravel())[::-1]
-    running = int(table.units[rows, 0].sum()) + np.concatenate(([0], np.cumsum(gains)))
-    return int(np.searchsorted(running, unit_count))
+    taken = order[: int(np.searchsorted(running, unit_count))]
+    counts = np.bincount(taken // gains.shape[1], minlength=len(rows)).tolist()
+    return [
+        PodUse(row, (int(not table.is_near[row]), count, 0), int(table.units[row, count]))
+        for row, count in zip(rows.tolist(), counts, strict=True)
+        if table.units[row, count]
+    ]
 
 
 def _leaf_items(
@@ -156,23 +171,6 @@ def _leaf_items(
     return list(options), list(options.values())
 
 
-@dataclass(frozen=True, slots=True)
-class PodUse:
-    """A pod that is used, with what it costs and gives."""
-
-    row: int
-    cost: Cost
-    units: int
-
-
-def _uses(rows: Sequence[int], filled: Table, budget: Cost) -> list[PodUse]:
-    return [
-        PodUse(row, filled.items[item][number].cost, filled.items[item][number].units)
-        for item, (row, number) in enumerate(zip(rows, filled.trace(budget), strict=True))
-        if number >= 0
-    ]
-
-
 def most_in_pods(table: Profiles, pod_count: int) -> int:
     """Most units in the near pods and ``pod_count`` others; -1 when ``pod_count`` is below 0."""
     if pod_count < 0:
@@ -181,18 +179,39 @@ def most_in_pods(table: Profiles, pod_count: int) -> int:
     return int(table.total[table.is_near].sum() + fresh[:pod_count].sum())
 
 
+def _most_anywhere(table: Profiles, leaf_count: int) -> int:
+    """Units that ``leaf_count`` new leaf groups cannot exceed, however many pods they open."""
+    gains = np.sort(np.diff(table.units, axis=1), axis=None)[::-1]
+    return int(table.units[:, 0].sum() + gains[:leaf_count].sum())
+
+
 def fewest_leaves(table: Profiles, unit_count: int, pod_count: int) -> tuple[list[PodUse], int]:
     """Pods to use and new leaf groups in each, fewest in all within ``pod_count`` new pods.
 
     Returns:
-        the uses, and the most units with one leaf group less (-1 when none is needed).
+        the uses, and a bound of what one leaf group less would give (-1 when none is needed).
     """
-    limit = _upper_leaf_count(table, unit_count, pod_count)
-    rows, items = _leaf_items(table, pod_count, limit)
-    filled = fill(items, (pod_count, limit, 0))
-    leaf_count = int(np.searchsorted(filled.best[pod_count, :, 0], unit_count))
-    fewer = int(filled.best[pod_count, leaf_count - 1, 0]) if leaf_count else -1
-    return _uses(rows, filled, (pod_count, leaf_count, 0)), fewer
+    greedy = _greedy(table, unit_count, pod_count)
+    upper = sum(use.cost[1] for use in greedy)
+    if upper == 0:
+        return greedy, -1
+    limit = (pod_count, upper - 1, 0)
+    rows, items = _leaf_items(table, pod_count, limit[1])
+    reduced = reduce(items, limit, unit_count)
+    filled = fill([options for _, options in reduced.kept], reduced.limit)
+    enough = filled.best[reduced.limit[0], :, 0] >= unit_count
+    if not enough.any():
+        return greedy, min(reduced.bound, _most_anywhere(table, upper - 1), unit_count - 1)
+    budget = (reduced.limit[0], int(np.argmax(enough)), 0)
+    uses = []
+    chosen = zip(reduced.kept, reduced.base, filled.trace(budget), strict=True)
+    for (item, options), base, number in chosen:
+        if number >= 0:
+            option = options[number]
+            pods, leaves = base[0] + option.cost[0], base[1] + option.cost[1]
+            uses.append(PodUse(rows[item], (pods, leaves, 0), option.units))
+    leaf_count = sum(use.cost[1] for use in uses)
+    return uses, min(_most_anywhere(table, leaf_count - 1), unit_count - 1)
 
 
 def leaves_of_use(table: Profiles, use: PodUse) -> list[int]:

@@ -9,6 +9,7 @@ from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.placement.choose import find
 from gigawatt.placement.index import FleetIndex
+from gigawatt.placement.knapsack import Cost
 from gigawatt.placement.search import Choice, profiles
 from gigawatt.placement.shape import Shape
 from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, usable_nodes
@@ -139,34 +140,122 @@ def _find_contained(ask: Ask, supply: Supply, pods: I64, units: int) -> Found | 
     return Found(narrowed, choice)
 
 
-def _find_in_fabric(ask: Ask, supply: Supply, fabric: int) -> Found | None:
-    pods = np.flatnonzero(ask.fleet.pods.fabric == fabric)
+def _is_one_node(ask: Ask) -> bool:
+    """Whether the level to stay in holds one node only."""
+    level = ask.request.keep_together
+    return level is Level.NODE or (level is Level.NVLINK_DOMAIN and ask.index.is_flat)
+
+
+def _fewest(values: I64, is_near: Mask, wanted: int) -> int | None:
+    """Fewest new groups that hold ``wanted`` units beside the near ones, or None."""
+    need = wanted - int(values[is_near].sum())
+    if need <= 0:
+        return 0
+    running = np.cumsum(np.sort(values[~is_near])[::-1])
+    if not len(running) or running[-1] < need:
+        return None
+    return int(np.searchsorted(running, need)) + 1
+
+
+def _fabric_order(
+    ask: Ask, supply: Supply, units: int, nodes: int
+) -> list[tuple[tuple[bool, Cost], int, int]]:
+    """Fabrics that have the room: a bound of the answer's key, total units, and row; best first."""
+    fleet, near = ask.fleet, ask.near
+    pod_units = pod_ranks(ask, supply.leaf_units, supply.shape.unit_node_count)
+    pod_nodes = pod_ranks(ask, supply.leaf_nodes)
+    fabric_of_leaf = fleet.pods.fabric[fleet.leaf_groups.pod]
+    order = []
+    for fabric in ask.index.fabrics_of_type[supply.shape.type_index]:
+        pods = np.flatnonzero(fleet.pods.fabric == fabric)
+        leaves = np.flatnonzero(fabric_of_leaf == fabric)
+        pod_count = _fewest(pod_units[pods], near.pod[pods], units)
+        leaf_count = _fewest(supply.leaf_units[leaves], near.leaf[leaves], units)
+        if pod_count is None or leaf_count is None or int(pod_nodes[pods].sum()) < nodes:
+            continue
+        key = (not bool(near.fabric[fabric]), (pod_count, leaf_count, 0))
+        order.append((key, int(pod_units[pods].sum()), fabric))
+    return sorted(order)
+
+
+def _find_in_fabrics(ask: Ask, supply: Supply, units: int, nodes: int) -> Found | None:
+    """The best choice over all fabrics; one whose bound is no better is not searched."""
+    best: tuple[tuple[bool, Cost], Found] | None = None
+    for bound, _, fabric in _fabric_order(ask, supply, units, nodes):
+        if best is not None and bound >= best[0]:
+            break
+        pods = np.flatnonzero(ask.fleet.pods.fabric == fabric)
+        choice = find(profiles(ask.index, supply, pods), units)
+        assert choice is not None, "a fabric that fits by rank holds no choice"
+        key = (bound[0], choice.cost)
+        if best is None or key < best[0]:
+            best = (key, Found(supply, choice))
+    return None if best is None else best[1]
+
+
+def _find(ask: Ask, supply: Supply) -> Found | None:
+    """The best choice at one unit size."""
     units = supply.shape.node_count // supply.shape.unit_node_count
     nodes = supply.shape.node_count + ask.request.spare_count
-    is_one_node = ask.request.keep_together is Level.NODE or (
-        ask.request.keep_together is Level.NVLINK_DOMAIN and ask.index.is_flat
+    if _is_one_node(ask):
+        return _find_in_fabrics(ask, supply, units, nodes) if nodes == 1 else None
+    if ask.request.keep_together is Level.FABRIC:
+        return _find_in_fabrics(ask, supply, units, nodes)
+    # A group below the fabric lies in one fabric; those that near uses come first.
+    fabric_of_pod = ask.fleet.pods.fabric
+    near_pods = np.flatnonzero(ask.near.fabric[fabric_of_pod])
+    other_pods = np.flatnonzero(~ask.near.fabric[fabric_of_pod])
+    return (len(near_pods) and _find_contained(ask, supply, near_pods, units)) or _find_contained(
+        ask, supply, other_pods, units
     )
-    if is_one_node and nodes > 1:
-        return None
-    if ask.request.keep_together is not Level.FABRIC and not is_one_node:
-        return _find_contained(ask, supply, pods, units)
-    if int(pod_ranks(ask, supply.leaf_nodes)[pods].sum()) < nodes:
-        return None
-    choice = find(profiles(ask.index, supply, pods), units)
-    return None if choice is None else Found(supply, choice)
 
 
 def find_whole(ask: Ask, shape: Shape) -> Found | None:
     """The best choice for whole nodes of one type over all fabrics, or None."""
     free = free_nodes(ask, shape)
-    best: tuple[tuple[bool, tuple[int, int, int]], Found] | None = None
+    found = []
     for unit_shape in unit_shapes(ask, shape):
         supply = count_supply(ask.fleet, ask.index, free, (unit_shape, ask.caps, ask.near))
-        for fabric in ask.index.fabrics_of_type[shape.type_index]:
-            found = _find_in_fabric(ask, supply, fabric)
-            if found is None:
-                continue
-            key = (not ask.near.fabric[fabric], found.choice.cost)
-            if best is None or key < best[0]:
-                best = (key, found)
-    return None if best is None else best[1]
+        found.append(_find(ask, supply))
+    return min((one for one in found if one), key=lambda one: _key(ask, one), default=None)
+
+
+def _key(ask: Ask, found: Found) -> tuple[bool, Cost]:
+    fabric = ask.fleet.pods.fabric[found.choice.picks[0].pod]
+    return (not bool(ask.near.fabric[fabric]), found.choice.cost)
+
+
+def _group_ranks(ask: Ask, supply: Supply) -> tuple[I64, I64]:
+    """int64[G] twice: ranks in units and in nodes of the groups of the level to stay in."""
+    unit, caps = supply.shape.unit_node_count, ask.caps
+    units, nodes = pod_ranks(ask, supply.leaf_units, unit), pod_ranks(ask, supply.leaf_nodes)
+    level = ask.request.keep_together
+    if _is_one_node(ask):
+        return np.minimum(units, 1), np.minimum(nodes, 1)
+    if level is Level.FABRIC:
+        fabric, count = ask.fleet.pods.fabric, len(ask.fleet.fabrics)
+        both = (np.bincount(fabric, ranks, count) for ranks in (units, nodes))
+        of_fabric = tuple(ranks.astype(np.int64) for ranks in both)
+        return of_fabric[0], of_fabric[1]
+    if level is Level.POD:
+        return units, nodes
+    if level is Level.LEAF_GROUP:
+        units, nodes, cap = supply.leaf_units, supply.leaf_nodes, caps.pod
+    else:
+        cap = min(caps.leaf_group, caps.pod)
+        units, nodes = supply.domain_units, supply.domain_nodes
+    return np.minimum(units, cap // unit), np.minimum(nodes, cap)
+
+
+def most_nodes(ask: Ask, shape: Shape) -> int:
+    """Most whole nodes that the same request could have now, at most those wanted."""
+    free = free_nodes(ask, shape)
+    most = 0
+    anything = replace(shape, node_count=0)
+    for unit_shape in unit_shapes(ask, anything):
+        unit = unit_shape.unit_node_count
+        supply = count_supply(ask.fleet, ask.index, free, (unit_shape, ask.caps, ask.near))
+        units, nodes = _group_ranks(ask, supply)
+        rooms = np.minimum(units, (nodes - ask.request.spare_count) // unit)
+        most = max(most, unit * min(int(rooms.max(initial=0)), shape.node_count // unit))
+    return most

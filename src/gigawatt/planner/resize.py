@@ -247,6 +247,8 @@ def substitute(fleet: Fleet, plan: Plan, failed: Collection[NodeId]) -> Plan | N
         return None
     lost = [m for m in plan.after.members if m.node_id in failed]
     held = {(e.device, e.key): e for e in (render(fleet, plan.before) if plan.before else ())}
+    # Nodes that failed earlier in this operation have left the target, not their devices.
+    held |= {(e.device, e.key): e for s in plan.steps if s.action == "remove" for e in s.entries}
     for member in lost:
         held |= {(e.device, e.key): e for e in render_member(fleet, plan.after, member, "on")}
     return replace(

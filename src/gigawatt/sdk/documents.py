@@ -419,6 +419,14 @@ class PlanStage(Answer):
     step_count: int
 
 
+class PlaneChange(Answer):
+    """What a plan does on one plane: devices it touches, entries it sets or removes, by kind."""
+
+    device_count: int
+    ensured: dict[str, int]
+    removed: dict[str, int]
+
+
 class Plan(Answer):
     """What would happen; nothing is reserved. Applying it binds exactly this, until it expires."""
 
@@ -436,7 +444,7 @@ class Plan(Answer):
     spread: Spread
     price_micro_usd_per_hour: int
     expected_s: float | None
-    planes: dict[str, str]
+    planes: dict[str, PlaneChange]
     reasons: list[str]
     alternatives: list[Alternative]
     stages: list[PlanStage]

@@ -88,7 +88,7 @@ def find(connection: Connection, tenant_id: TenantId | None, name: str) -> Clust
     if len(tenants) > 1:
         raise UnknownIdError(
             f"{len(tenants)} tenants have a cluster {name!r}: {', '.join(tenants)}",
-            next_step="Name the tenant.",
+            next_step=f"Name the tenant: --tenant {tenants[0]}.",
         )
     return candidates[0]
 

@@ -1,5 +1,6 @@
 """The fleet and its nodes."""
 
+import asyncio
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +11,7 @@ from gigawatt.api.access import Access, Allowed
 from gigawatt.api.paging import number_place, page_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.app.holdings import FleetHoldings, holdings_of
-from gigawatt.errors import ConflictError
+from gigawatt.app.node_return import bring_back
 from gigawatt.fleet.drawing.floor import floor_of
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import NodeId
@@ -209,10 +210,8 @@ def quarantine_node(node_id: str, body: doc.NodeReason, access: Allowed) -> doc.
 def return_node(node_id: str, body: doc.NodeReason, access: Allowed) -> doc.Node:
     """Give a node back to service."""
     access.permit()
-    tombstones = access.service.control.around.store.snapshot(access.service.now_s()).tombstones
-    if any(stone.entry.device.partition("/")[2] == node_id for stone in tombstones):
-        raise ConflictError(
-            f"node {node_id!r} still has entries that were not observed gone",
-            next_step="Run 'gw reconcile' first.",
-        )
-    return _set_state(access, node_id, "available", body.reason)
+    control = access.service.control
+    row = control.around.fleet.node_index(NodeId(node_id))
+    said = f"{body.reason} (by {access.caller.account.account_id})"
+    asyncio.run(bring_back(control, [NodeId(node_id)], said))
+    return _node(_holdings(access), row)
