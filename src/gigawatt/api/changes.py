@@ -123,15 +123,19 @@ def commit(
         return found
     control = access.service.control
 
-    def of_version() -> Plan:
-        plan = make_plan()
-        # Read after planning: the commit holds only if nothing was committed since the plan.
+    def check_version() -> None:
         if cluster_id is not None and version is not None:
             actual = control.around.store.cluster(cluster_id).version
             if actual != version:
                 raise VersionError(
                     f"cluster {cluster_id!r} has version {actual}, the caller has {version}"
                 )
+
+    def of_version() -> Plan:
+        check_version()
+        plan = make_plan()
+        # Again: the commit holds only if nothing was committed since the plan was made.
+        check_version()
         return plan
 
     drawn = None if access.opened is None else access.opened.operation_id

@@ -5,12 +5,12 @@ Command line, worker, twin and, later, the API are all clients of this one class
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from statistics import median
 
 import numpy as np
 
 from gigawatt.app.ids import IdSource
+from gigawatt.app.shown import as_of
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.errors import ConflictError, InputError
@@ -215,28 +215,17 @@ class Control:
     def commit_shown(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
     ) -> OperationRecord:
-        """Commit exactly the plan that was shown, even if others were committed since.
+        """Commit the plan that was shown, even if others were committed since.
 
-        The same nodes, keys, steps and price, or nothing: the checker judges the plan against
-        what is true now.
+        The same nodes, ranks and price, or nothing; the checker judges it against what is true
+        now.
 
         Raises:
             ConflictError: the plan has expired, or what it needs was taken meanwhile.
         """
-
-        def as_of_now() -> Plan:
-            view = self.snapshot()
-            moved = replace(plan, parent_generation=view.generation)
-            notes = check_plan(view, moved)
-            if notes:
-                raise ConflictError(
-                    f"plan {plan.plan_id} no longer holds: "
-                    + "; ".join(note.sentence for note in notes[:3]),
-                    next_step="Make a new plan.",
-                )
-            return moved
-
-        return self.commit_new(as_of_now, operation_id=operation_id, admit=admit)
+        return self.commit_new(
+            lambda: as_of(self.snapshot(), plan), operation_id=operation_id, admit=admit
+        )
 
     def new_id(self, prefix: str) -> str:
         """A new id from the control plane's own source."""

@@ -172,16 +172,24 @@ def serve(home: Home, listen: str, application: str, *, grace_s: float = 20.0) -
     """
     host, tcp_port = parse_listen(listen)
     with open_service(home) as service:
-        config = uvicorn.Config(
-            load_application(application)(service),
-            host=host,
-            port=tcp_port,
-            server_header=False,
-            access_log=False,
-            timeout_graceful_shutdown=5,
-            log_level="info",
-        )
-        run_server(uvicorn.Server(config), service, grace_s)
+        server = make_server(load_application(application)(service), host, tcp_port)
+        run_server(server, service, grace_s)
+
+
+def make_server(application: Any, host: str, tcp_port: int) -> uvicorn.Server:  # noqa: ANN401
+    """A server of an ASGI application; a TCP port of 0 takes any that is free."""
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=tcp_port,
+        lifespan="off",
+        server_header=False,
+        # Paths are in the audit; an access log would keep what callers put into queries.
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        log_level="info",
+    )
+    return uvicorn.Server(config)
 
 
 def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None:

@@ -61,7 +61,7 @@ class WorkerLoop:
         What was let go is carried on by another server, or by this one when it starts again.
         """
         self._is_stopping = True
-        if self._thread is None or self._loop is None:
+        if self._thread is None or self._loop is None or not self._thread.is_alive():
             return
         self._loop.call_soon_threadsafe(self._wake.set)
         self._thread.join(grace_s)

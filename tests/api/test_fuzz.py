@@ -1,0 +1,65 @@
+"""Any request at all.
+
+Goal: no request makes a server error, or an answer that our own document does not describe.
+Method: schemathesis makes requests from the OpenAPI document, good and bad ones, against a real
+server, as an operator, whom nothing stops at the door. Operations are committed and never carried
+out. Status, headers, content type and body are judged for every answer.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from gigawatt.identity.permissions import PERMISSIONS
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+STREAM = "stream_events"
+"""Its answer has no end."""
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory, new_world_of: Any) -> Iterator[Any]:
+    """A world and its document."""
+    with new_world_of(tmp_path_factory.mktemp("home"), 128, with_worker=False) as world:
+        document = world.http.get(f"{world.url}/gw/v1/openapi.json").json()
+        yield world, schemathesis.openapi.from_dict(document)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("operation_id", sorted(set(PERMISSIONS) - {STREAM}))
+def test_any_request_is_answered_as_described(fuzzed: Any, operation_id: str, mode: Any):
+    world, schema = fuzzed
+    operation = schema.find_operation_by_id(operation_id)
+    if mode is GenerationMode.NEGATIVE and not operation.body and not list(operation.query):
+        pytest.skip("it takes nothing that could be wrong")
+    headers = {"Authorization": f"Bearer {world.keys['operator']}"}
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=8,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def ask(case: Any) -> None:
+        response = case.call(base_url=world.url, headers=headers)
+        if response.status_code != 507:  # GPUs are out, which is an answer
+            case.validate_response(response, checks=CHECKS)
+
+    ask()
