@@ -125,7 +125,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "organisation_id": ids["organisation"],
         "project_id": ids["project"],
         # Nobody's own account: what accounts may do to themselves has tests of its own.
-        "account_id": ids["account.service"] if "account.service" in ids else "",
+        "account_id": ids.get("account.service", ""),
         "key_id": ids.get("key.service", ""),
         "ssh_key_id": ids["ssh"],
         "plan_id": ids["plan"],

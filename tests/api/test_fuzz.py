@@ -14,6 +14,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -63,3 +64,17 @@ def test_any_request_is_answered_as_described(fuzzed: Any, operation_id: str, mo
             case.validate_response(response, checks=CHECKS)
 
     ask()
+
+
+def test_an_answer_that_is_not_described_is_caught(fuzzed: Any):
+    """The checks above can complain: without the row for problems, a refusal is a finding."""
+    world, _ = fuzzed
+    document = world.http.get(f"{world.url}/gw/v1/openapi.json").json()
+    del document["paths"]["/gw/v1/clusters/{cluster_id}"]["get"]["responses"]["default"]
+    operation = schemathesis.openapi.from_dict(document).find_operation_by_id("get_cluster")
+    case = operation.Case(path_parameters={"cluster_id": "clu_x"})
+    response = case.call(
+        base_url=world.url, headers={"Authorization": f"Bearer {world.keys['operator']}"}
+    )
+    with pytest.raises(FailureGroup):
+        case.validate_response(response, checks=CHECKS)
