@@ -32,7 +32,7 @@ from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.demo import hgx_fleet, nvl72_fleet
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId, OperationId, TenantId
 from gigawatt.intent.request import ClusterRequest
@@ -61,6 +61,12 @@ class Fault:
     then: tuple[int, str] | None = None
     count: int = 0
     struck: tuple[str, DeviceId, frozenset[str]] | None = None
+    dead: str | None = None
+    at: tuple[int, str] | None = None
+
+    def is_dead(self, device: DeviceId) -> bool:
+        """Whether the device is the dead one, or another of the dead node."""
+        return self.dead is not None and device.endswith(self.dead)
 
 
 @dataclass
@@ -81,14 +87,19 @@ class FaultyDriver:
         await self._write("remove", self.inner.remove, device, entries, fence)
 
     async def observe(self, devices: Collection[DeviceId]) -> Observation:
-        return await self.inner.observe(devices)
+        alive = [device for device in devices if not self.fault.is_dead(device)]
+        return await self.inner.observe(alive)
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         return await self.inner.probe(pairs)
 
     async def _write(self, name, call, device, entries, fence) -> None:
         fault = self.fault
+        if fault.is_dead(device):
+            raise DriverPermanentError("dead")
         fault.count += 1
+        if fault.at is not None and fault.count == fault.at[0]:
+            fault.dead = fault.at[1]
         if fault.then is not None and fault.count == fault.then[0]:
             fault.ordinal, fault.kind, fault.struck = fault.count, fault.then[1], None
         identity = (name, device, frozenset(repr(entry) for entry in entries))
@@ -128,6 +139,14 @@ class FaultyDriver:
         await call()
         await call()
 
+    async def _dies(self, call, fault):
+        """The device answers once more; then it is dead, and with it all of its node."""
+        await call()
+        device = fault.struck[1]
+        owner, _, name = device.partition("/")
+        fault.dead = f"/{name}" if owner in {"port", "bmc", "host"} else device
+        raise DriverRetryableError("dying")
+
     async def _crash_before(self, _call, fault):
         fault.struck, fault.ordinal = None, -1
         raise Crash
@@ -146,6 +165,7 @@ FAULTS = (
     "busy",
     "timeout",
     "twice",
+    "dies",
     "crash_before",
     "crash_after",
 )
@@ -217,6 +237,9 @@ SAGAS: dict[str, Callable[[Control], Plan]] = {
         cluster_id(c, "old"), [c.snapshot().targets[cluster_id(c, "old")].members[0].node_id]
     ),
     "release": lambda c: c.plan_release(cluster_id(c, "old")),
+    "launch_roce": lambda c: c.plan_create(request("new", 8, storage_bytes=1 << 40)),
+    "grow_roce": lambda c: c.plan_grow(cluster_id(c, "old"), 4),
+    "release_roce": lambda c: c.plan_release(cluster_id(c, "old")),
 }
 
 
@@ -252,16 +275,36 @@ class Origin:
             place.close()
 
 
+OLD_NODE_COUNT = {"demo": 4, "nvl72": 2}
+"""Nodes of the cluster that is there before, by fleet."""
+
+
 @pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
+def origins() -> Iterator[dict[str, Origin]]:
+    """An InfiniBand and a RoCE site, by name of the fleet."""
+    with an_origin(hgx_fleet(96)) as infiniband, an_origin(nvl72_fleet(1)) as roce:
+        yield {"demo": infiniband, "nvl72": roce}
+
+
+@pytest.fixture
+def origin(origins: dict[str, Origin], request: pytest.FixtureRequest) -> Origin:
+    """The site that the saga of a test belongs to."""
+    saga = getattr(request.node, "callspec", None) and request.node.callspec.params.get("saga", "")
+    return origins["nvl72" if saga and saga.endswith("_roce") else "demo"]
+
+
+@contextmanager
+def an_origin(fleet: Fleet) -> Iterator[Origin]:
     """In memory-backed storage where there is some: every transaction syncs to disk."""
     memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
     where = memory if os.access(memory, os.W_OK) else None
     with TemporaryDirectory(dir=where) as name, closing(sqlite3.connect(":memory:")) as books:
         path = Path(name) / "store.sqlite"
-        place = Place(path, open_store(path), hgx_fleet(96), MemoryStates())
-        launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
-        launch(place, "bystander", 8, storage_bytes=1 << 40)
+        place = Place(path, open_store(path), fleet, MemoryStates())
+        gpus_per_node = fleet.node_type(0).gpu_count
+        old_count = OLD_NODE_COUNT[fleet.name]
+        launch(place, "old", old_count * gpus_per_node, storage_bytes=1 << 40, spare_count=1)
+        launch(place, "bystander", gpus_per_node, storage_bytes=1 << 40)
         launch(place, "guest", 1)
         with closing(sqlite3.connect(path)) as file:
             file.backup(books)
@@ -310,6 +353,9 @@ def clusters_complete(place: Place) -> None:
 def judge(place: Place, case: str) -> None:
     """Nothing leaked, nobody else was touched, and who is active is whole."""
     assert place.audit() == (), case
+    left = place.store.snapshot(place.clock.now_s())
+    assert left.tombstones == (), case
+    assert place.store.open_operations() == (), case
     clusters_complete(place)
 
 
@@ -325,13 +371,16 @@ def test_every_step_with_every_fault(origin, saga, kind, record_property):
             assert end in {"done", "unwound"}, case
             judge(place, case)
             ends[end] += 1
+    record_property("cases", sum(ends.values()))
     record_property("ends", dict(ends))
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("saga", ["launch", "launch_guest", "grow"])
-def test_every_undo_runs_twice(origin, saga):
-    for ordinal in range(1, count_writes(origin, saga) + 1):
+def test_every_undo_runs_twice(origin, saga, record_property):
+    writes = count_writes(origin, saga)
+    record_property("cases", writes)
+    for ordinal in range(1, writes + 1):
         with origin.copy() as place:
             fault = Fault(ordinal, "done_then_refused", is_doubling_removals=True)
             assert strike(place, saga, fault) in {"done", "unwound"}
@@ -340,14 +389,62 @@ def test_every_undo_runs_twice(origin, saga):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["crash_before", "crash_after", "lost_reply"])
-def test_every_undo_step_with_a_second_fault(origin, kind):
+def test_every_undo_step_with_a_second_fault(origin, kind, record_property):
     """The last step of a launch fails for good; then each write of its undo goes wrong too."""
     last = count_writes(origin, "launch")
     with origin.copy() as place:
         first = Fault(last, "done_then_refused")
         assert strike(place, "launch", first) == "unwound"
+    record_property("cases", first.count - last)
     for ordinal in range(last + 1, first.count + 1):
         with origin.copy() as place:
             fault = Fault(last, "done_then_refused", then=(ordinal, kind))
             assert strike(place, "launch", fault) == "unwound"
             judge(place, f"launch: {kind} at undo write {ordinal}")
+
+
+def test_the_death_of_a_bmc_leaves_a_tombstone_until_it_is_seen_without(origin, record_property):
+    """At every moment of a release: it ends, the node is out of service, nothing is forgotten."""
+    with origin.copy() as place:
+        node_id = place.store.find_cluster(None, "old").target.members[0].node_id
+    cases = 0
+    for ordinal in range(1, count_writes(origin, "release") + 1):
+        with origin.copy() as place:
+            fault = Fault(-1, "none", dead=f"bmc/{node_id}" if ordinal == 1 else None)
+            if ordinal > 1:
+                fault.at = (ordinal, f"bmc/{node_id}")
+            control = place.control(fault)
+            operation = control.commit(SAGAS["release"](control))
+            run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
+            snapshot = place.store.snapshot(place.clock.now_s())
+            assert place.audit() == ()
+            if snapshot.tombstones:
+                cases += 1
+                assert {t.entry.device for t in snapshot.tombstones} == {f"bmc/{node_id}"}
+                assert snapshot.node_states[node_id][0] == "quarantined"
+            assert carry_on(place, operation.operation_id) == "done"
+            judge(place, f"release: the BMC dies at write {ordinal}")
+    assert cases > 0
+    record_property("cases", cases)
+
+
+def test_a_node_that_dies_for_good_is_replaced_by_the_spare(origin, record_property):
+    """At every write of a launch to a device of its own; the launch ends at once and well."""
+    writes = count_writes(origin, "launch_with_spare")
+    replaced = 0
+    for ordinal in range(1, writes + 1):
+        with origin.copy() as place:
+            fault = Fault(ordinal, "dies")
+            control = place.control(fault)
+            operation = control.commit(SAGAS["launch_with_spare"](control))
+            ended = run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
+            assert place.audit() == ()
+            if fault.dead is not None and fault.dead.startswith("/"):
+                replaced += 1
+                assert ended.state == "done"
+                target = place.store.cluster(operation.cluster_id).target
+                assert fault.dead[1:] not in {m.node_id for m in target.members}
+            carry_on(place, operation.operation_id)
+            judge(place, f"launch_with_spare: node dies at write {ordinal}")
+    assert replaced > writes // 2
+    record_property("cases", writes)

@@ -14,8 +14,9 @@ OWN_DEVICES = ((Plane.IN_BAND, "port"), (Plane.OUT_OF_BAND, "bmc"), (Plane.HOST,
 
 
 def holders_of(snapshot: StoreSnapshot, node_id: NodeId) -> tuple[ClusterId, ...]:
-    """Clusters that hold GPUs of a node."""
-    return tuple(sorted(c for node, c in snapshot.allocations if node == node_id))
+    """Clusters that hold GPUs of a node, in order of their first GPU."""
+    masks = {c: mask for (node, c), mask in snapshot.allocations.items() if node == node_id}
+    return tuple(sorted(masks, key=lambda cluster_id: masks[cluster_id] & -masks[cluster_id]))
 
 
 async def bring_back(control: Control, nodes: Sequence[NodeId], reason: str) -> None:
@@ -26,7 +27,8 @@ async def bring_back(control: Control, nodes: Sequence[NodeId], reason: str) -> 
     """
     store, clock = control.around.store, control.around.clock
     snapshot = store.snapshot(clock.now_s())
-    free = [node_id for node_id in nodes if not holders_of(snapshot, node_id)]
+    members = {m.node_id for r in snapshot.clusters.values() if r.target for m in r.target.members}
+    free = [node_id for node_id in nodes if node_id not in members]
     devices = [(p, DeviceId(f"{kind}/{n}")) for n in free for p, kind in OWN_DEVICES]
     _refuse_dirty(await read_back(control.around.drivers, devices))
     for node_id in nodes:

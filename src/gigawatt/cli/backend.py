@@ -15,12 +15,24 @@ if TYPE_CHECKING:
         explain,
         fleets,
         nodes,
+        prices,
         proofs,
         servers,
         views,
     )
 
-__all__ = ["clusters", "demo", "events", "explain", "fleets", "nodes", "proofs", "servers", "views"]
+__all__ = [
+    "clusters",
+    "demo",
+    "events",
+    "explain",
+    "fleets",
+    "nodes",
+    "prices",
+    "proofs",
+    "servers",
+    "views",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

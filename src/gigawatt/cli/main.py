@@ -6,7 +6,9 @@ Modules of commands are imported when they are called, and what they work with w
 
 import importlib
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,7 +31,9 @@ COMMANDS = {
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
     "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
     "key": ("gigawatt.cli.key", "Make the first API key."),
+    "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
+    "index": ("gigawatt.cli.index", "Measure rental prices: matched indices per GPU and term."),
     "completion": ("gigawatt.cli.completion", "Print the script that completes commands."),
     "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a fault."),
 }
@@ -80,9 +84,21 @@ app = RootGroup(
 ).fill({name: Maker(line, _make(name)) for name, (_, line) in COMMANDS.items()})
 
 
+def _hanging(start: str, text: str) -> str:
+    """A line for standard error; at a terminal it is broken between words and hangs."""
+    if not sys.stderr.isatty():
+        return start + text
+    width = max(40, min(120, shutil.get_terminal_size().columns))
+    gap = " " * len(start)
+    filled = textwrap.wrap(
+        text, width, initial_indent=start, subsequent_indent=gap, break_on_hyphens=False
+    )
+    return "\n".join(filled) or start
+
+
 def _some(label: str, lines: Sequence[str]) -> None:
     for line in lines[:NOTES_SHOWN_MAX]:
-        typer.echo(f"  {label}: {line}", err=True)
+        typer.echo(_hanging(f"  {label}: ", line), err=True)
     if len(lines) > NOTES_SHOWN_MAX:
         typer.echo(f"  {label}: and {len(lines) - NOTES_SHOWN_MAX:,} more", err=True)
 
@@ -93,13 +109,13 @@ def tell(error: GigawattError) -> None:
     # Reasons that stand below are not repeated in the sentence above them.
     reasons = error.reasons if isinstance(error, NoCapacityError) else ()
     sentence = str(error).removesuffix(": " + "; ".join(reasons))
-    typer.secho(f"error: {sentence}", err=True, fg="red" if colour else None)
+    typer.secho(_hanging("error: ", sentence), err=True, fg="red" if colour else None)
     if isinstance(error, NoCapacityError):
         _some("why not", error.reasons)
         _some("would fit", error.would_fit)
     if isinstance(error, DriftError):
         _some("found", error.notes)
-    typer.echo(f"  next: {error.next_step}", err=True)
+    typer.echo(_hanging("  next: ", error.next_step), err=True)
 
 
 def _tell_surprise(error: Exception) -> None:

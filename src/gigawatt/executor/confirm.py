@@ -9,19 +9,20 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.probing import ProbeReport, probe_all
-from gigawatt.executor.readback import ReadBack, drift_of_steps, read_back
+from gigawatt.executor.readback import ReadBack, read_back, wrong_entry
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.interfaces.store import OperationRecord, Store, StoreSnapshot
-from gigawatt.planner.change import stages_between
+from gigawatt.planner.change import node_of
 
 
 @dataclass(slots=True)
@@ -40,30 +41,30 @@ class Confirmation:
             self.lost.setdefault(node_id, sentence)
 
 
-def _digest(seen: ReadBack) -> str:
+def _digest(wanted: Sequence[Entry], seen: ReadBack) -> str:
+    """Hash of the cluster's own entries as they were read; what others hold is not its business."""
     digest = blake2b(digest_size=16)
-    for device in sorted(seen.held):
-        digest.update(f"{device}\n".encode())
-        for key in sorted(seen.held[device]):
-            digest.update(f"{seen.held[device][key]!r}\n".encode())
+    for entry in sorted(wanted, key=lambda entry: (entry.device, entry.key)):
+        held = seen.held.get(entry.device)
+        found = entry if held and entry in held.entries else held and held.get(entry.key)
+        digest.update(f"{entry.device} {entry.key} {found!r}\n".encode())
     return digest.hexdigest()
 
 
-def _judge_entries(fleet: Fleet, target: ClusterTarget, seen: ReadBack, found: Confirmation) -> int:
-    """Compare the target with what was read; returns the count of entries compared."""
-    wanted = render(fleet, target)
-    # Against nothing before, the stages name every entry once, with its final value.
-    final = {(e.device, e.key): e for e in wanted}
-    steps = [
-        step
-        for stage in stages_between((), wanted)
-        for step in stage.steps
-        if all(final[e.device, e.key] == e for e in step.entries)
-    ]
-    for drifts in drift_of_steps(steps, seen).values():
-        for drift in drifts:
-            found.blame([drift.node_id] if drift.node_id else [], drift.sentence)
-    return len(wanted)
+def _judge_entries(wanted: Sequence[Entry], seen: ReadBack, found: Confirmation) -> None:
+    """Compare what the target wants with what was read."""
+    silent: set[DeviceId] = set()
+    for entry in wanted:
+        node_id = node_of(entry)
+        if entry.device in seen.silent:
+            sentence = f"{entry.device} did not answer the read-back"
+            is_told = entry.device in silent
+            silent.add(entry.device)
+        else:
+            sentence = wrong_entry(entry.device, entry, seen.held[entry.device])
+            is_told = not sentence
+        if not is_told:
+            found.blame([node_id] if node_id else [], sentence)
 
 
 def _judge_proof(
@@ -146,9 +147,10 @@ async def confirm(
         removed = sum(len(step.entries) for step in operation.plan.steps if step.action == "remove")
         found.document = {"removed_entries": removed, "generation": operation.generation}
         return found
-    places = {(entry.plane, entry.device) for entry in render(fleet, target)}
+    wanted = render(fleet, target)
+    places = {(entry.plane, entry.device) for entry in wanted}
     seen = await _patient_read_back(drivers, places, policy, clock)
-    entry_count = _judge_entries(fleet, target, seen, found)
+    _judge_entries(wanted, seen, found)
     snapshot = store.snapshot(clock.now_s())
     others = _others(snapshot, operation.cluster_id)
     proof_lines: dict[str, Any] = {"ran": False}
@@ -174,8 +176,8 @@ async def confirm(
         "read_back": {
             "devices": len(seen.held),
             "silent": sorted(seen.silent)[:20],
-            "entries_compared": entry_count,
-            "digest": _digest(seen),
+            "entries_compared": len(wanted),
+            "digest": _digest(wanted, seen),
         },
         "proof": proof_lines,
         "probes": _judge_probes(reports, found),

@@ -19,7 +19,7 @@ class FleetDrift:
 
     Fields:
         missing: entries that a device lacks or holds with another value, by cluster.
-        strange: entries that no target, no operation under way and no tombstone names.
+        strange: entries that no target, no operation under way and no tombstone of one names.
     """
 
     missing: Mapping[ClusterId, tuple[Entry, ...]]
@@ -50,7 +50,10 @@ def drift_of_fleet(
         seen: what was read.
     """
     busy = {operation.cluster_id for operation in open_operations}
-    spoken_for = {(t.entry.device, t.entry.key) for t in snapshot.tombstones} | {
+    # Tombstones of ended operations were chased before; what stands there still is strange.
+    spoken_for = {
+        (t.entry.device, t.entry.key) for t in snapshot.tombstones if t.cluster_id in busy
+    } | {
         (entry.device, entry.key)
         for operation in open_operations
         for step in operation.plan.steps

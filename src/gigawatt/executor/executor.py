@@ -242,7 +242,11 @@ class Executor:
         for target in targets:
             for entry in render(fleet, target):
                 known.setdefault(entry.device, set()).add(entry.key)
-        nodes = {m.node_id for target in targets for m in target.members}
+        members = [m for target in targets for m in target.members]
+        nodes = {m.node_id for m in members}
+        full = fleet.full_gpu_mask_of_node
+        if all(m.gpu_mask == full[fleet.node_index(m.node_id)] for m in members):
+            return _on_own_devices(known)
         snapshot = self._around.store.snapshot(self._around.clock.now_s())
         beside = {
             cluster_id
@@ -258,8 +262,12 @@ class Executor:
         for tombstone in snapshot.tombstones:
             if tombstone.entry.device in known:
                 known[tombstone.entry.device].add(tombstone.entry.key)
-        own = ("port/", "bmc/", "host/")
-        return {device: keys for device, keys in known.items() if device.startswith(own)}
+        return _on_own_devices(known)
+
+
+def _on_own_devices(known: dict[DeviceId, set[str]]) -> dict[DeviceId, set[str]]:
+    own = ("port/", "bmc/", "host/")
+    return {device: keys for device, keys in known.items() if device.startswith(own)}
 
 
 __all__ = ["Executor", "Result", "Surroundings"]

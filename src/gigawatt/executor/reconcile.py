@@ -7,6 +7,7 @@ operator's own hand, after nodes that nobody holds were quarantined so that nobo
 meanwhile. What belongs to an operation under way is left to it.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -95,6 +96,7 @@ class Reconciler:
         report.drift.extend(drift.sentences.values())
         if report.drift:
             await self._repair(snapshot, drift)
+            await self._chase_tombstones()
             left, _ = await self._look(self._snapshot())
             self._tell(report, drift, left)
         self._tell_unfinished(report)
@@ -124,9 +126,10 @@ class Reconciler:
         snapshot = self._snapshot()
         busy = {operation.cluster_id for operation in store.open_operations()}
         buried = [t for t in snapshot.tombstones if t.cluster_id not in busy]
-        for tombstone in buried:
-            fence = Fence(tombstone.cluster_id, tombstone.generation)
-            await self._act("remove", [tombstone.entry], fence)
+        # Together: a host takes a quarter of an hour to clean, and a hundred may wait.
+        await asyncio.gather(
+            *(self._act("remove", [t.entry], Fence(t.cluster_id, t.generation)) for t in buried)
+        )
         seen = await read_back(
             self._around.drivers, {(t.entry.plane, t.entry.device) for t in buried}
         )
@@ -149,10 +152,14 @@ class Reconciler:
 
     async def _repair(self, snapshot: StoreSnapshot, drift: FleetDrift) -> None:
         await self._remove_strange(snapshot, drift.strange)
-        for cluster_id, entries in drift.missing.items():
-            fence = self._fence(snapshot, cluster_id)
-            if fence is not None:
-                await self._restore(entries, fence)
+        fences = {owner: self._fence(snapshot, owner) for owner in drift.missing}
+        await asyncio.gather(
+            *(
+                self._restore(entries, fence)
+                for owner, entries in drift.missing.items()
+                if (fence := fences[owner]) is not None
+            )
+        )
 
     async def _remove_strange(
         self, snapshot: StoreSnapshot, strange: Mapping[Place, Entry]
@@ -163,8 +170,9 @@ class Reconciler:
             return
         self._quarantine_free(snapshot, list(strange.values()))
         fence = Fence(OPERATOR, snapshot.generation)
-        for group in _by_device(strange.values()):
-            await self._act("remove", group, fence)
+        await asyncio.gather(
+            *(self._act("remove", group, fence) for group in _by_device(strange.values()))
+        )
 
     def _quarantine_free(self, snapshot: StoreSnapshot, strange: Sequence[Entry]) -> None:
         held = {node_id for node_id, _ in snapshot.allocations}
@@ -191,13 +199,17 @@ class Reconciler:
         """Set entries of one cluster again; a host runs only when its planes are closed again."""
         hosts = [entry for entry in entries if isinstance(entry, HostSlice)]
         others = [entry for entry in entries if not isinstance(entry, HostSlice)]
-        unsafe: set[str] = set()
-        for group in _by_device(others):
-            if not await self._act("ensure", group, fence):
-                unsafe |= nodes_named(self._around.fleet, group).keys()
-        for host in hosts:
-            if host.node_id not in unsafe:
-                await self._act("ensure", [host], fence)
+        groups = tuple(_by_device(others))
+        done = await asyncio.gather(*(self._act("ensure", group, fence) for group in groups))
+        unsafe = {
+            node_id
+            for group, is_done in zip(groups, done, strict=True)
+            if not is_done
+            for node_id in nodes_named(self._around.fleet, group)
+        }
+        await asyncio.gather(
+            *(self._act("ensure", [host], fence) for host in hosts if host.node_id not in unsafe)
+        )
 
     def _tell(self, report: Reconciliation, found: FleetDrift, left: FleetDrift) -> None:
         now_s = self._around.clock.now_s()

@@ -224,7 +224,7 @@ def plan_replace(snapshot: Snapshot, failed: Collection[NodeId], ids: PlanIds) -
         newcomers = members_of(snapshot.fleet, placement.members, "member", next_host_index(before))
         after = swap_in_spares(before, failed, newcomers)
         assert after is not None
-    reason = f"{len(failed)} failed nodes are replaced and quarantined"
+    reason = f"replaced and quarantined: {', '.join(sorted(failed))}"
     plan = change_plan(snapshot, OperationKind.REPLACE, ids, (before, after), reason)
     return replace(plan, quarantined=tuple(sorted(failed)))
 

@@ -19,6 +19,7 @@ _decoded = lru_cache(maxsize=1 << 10)(target_from_json)
 """Targets are immutable, so equal text may share one value."""
 
 
+@lru_cache(maxsize=1 << 12)
 def record_of(row: Row[Any]) -> ClusterRecord:
     """The record of a row of the table."""
     return ClusterRecord(
@@ -54,7 +55,7 @@ def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
         .scalar_subquery()
     )
     query = _newest_first().where(~clusters.c.is_ended | clusters.c.cluster_id.in_(bound))
-    return tuple(record_of(row) for row in connection.execute(query))
+    return tuple(record_of(row) for row in connection.execute(query).all())
 
 
 def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:

@@ -2,23 +2,22 @@
 
 import asyncio
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import count
 
 from gigawatt.boundary.target import ClusterTarget, Member
 from gigawatt.errors import ConflictError, InputError, NoCapacityError, StaleGenerationError
-from gigawatt.ids import NodeId, OperationId, TenantId
+from gigawatt.ids import ClusterId, NodeId, OperationId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.planner.plan import Plan
-from gigawatt.store.operations import LEASE_S
 from gigawatt.twin.events import EventLog
 from gigawatt.twin.failures import draw, survival_s
 from gigawatt.twin.ledger import HoldPhase, Ledger
 from gigawatt.twin.metrics import Metrics, Placed, Served, fewest_leaf_groups
 from gigawatt.twin.queue import JobQueue
-from gigawatt.twin.scene import Scene
+from gigawatt.twin.scene import TWIN_LEASE_S, Scene
 from gigawatt.twin.settings import TwinSettings
 from gigawatt.twin.ticket import JobState, Ticket
 from gigawatt.twin.workload import Workload
@@ -58,6 +57,7 @@ class Desk:
         self.operation_count = 0
         self.life_count = 0
         self._tasks = tasks
+        self._ended = asyncio.Event()
         self._control = scene.control
 
     @property
@@ -76,7 +76,9 @@ class Desk:
             if job.submit_s > self.now_s:
                 await asyncio.sleep(job.submit_s - self.now_s)
             is_carried = number < workload.carried_count
-            ticket = Ticket(number, job, self._request(number, job.gpu_count), is_carried)
+            ticket = Ticket(
+                number, job, self._request(number, job.gpu_count), is_carried, ClusterId("")
+            )
             self.tickets.append(ticket)
             self.queue.push(ticket)
             self.log.add(self.now_s, "submit", f"{number} {job.job_id} {job.gpu_count}")
@@ -94,6 +96,12 @@ class Desk:
             spare_count=int(gpu_count >= settings.spare_from_gpu_count),
             storage_bytes=settings.storage_bytes if gpu_count >= NODE_GPU_COUNT else 0,
         )
+
+    async def wait_for(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so; it is asked whenever an operation or a job has ended."""
+        while not is_so():
+            self._ended.clear()
+            await self._ended.wait()
 
     def serve(self) -> None:
         """Launch every waiting job that fits, as the policy orders."""
@@ -128,9 +136,7 @@ class Desk:
         fleet = self.scene.fleet
         rows = [fleet.node_index(member.node_id) for member in plan.after.active_members]
         fewest = fewest_leaf_groups(fleet, rows)
-        self.metrics.placed.append(
-            Placed(self.now_s, ticket.gpu_count, plan.report.spread, fewest)
-        )
+        self.metrics.placed.append(Placed(self.now_s, ticket.gpu_count, plan.report.spread, fewest))
         nodes = ",".join(sorted(ticket.nodes))
         self.log.add(self.now_s, "commit", f"{ticket.number} {plan.cluster_id} {nodes}")
         self.life_count += 1
@@ -162,6 +168,7 @@ class Desk:
             if end is JobState.WAITING:
                 self.queue.push(ticket)
         self.life_count -= 1
+        self._ended.set()
         self.give_back()
 
     def _unwound(self, ticket: Ticket, record: OperationRecord) -> None:
@@ -183,9 +190,7 @@ class Desk:
             ticket.was_served = True
             wait_s = ticket.committed_s - ticket.job.submit_s
             ready_s = self.now_s - ticket.committed_s
-            self.metrics.served.append(
-                Served(ticket.gpu_count, wait_s, ready_s, ticket.is_carried)
-            )
+            self.metrics.served.append(Served(ticket.gpu_count, wait_s, ready_s, ticket.is_carried))
 
     async def _work(self, ticket: Ticket) -> JobState:
         """Let a job run until it is done, or cut, or a failure sends it back to the queue."""
@@ -229,10 +234,10 @@ class Desk:
             self.log.add(self.now_s, "replace", f"{ticket.number} {','.join(failed)}")
             await self._carry(operation.operation_id)
             self._refresh(ticket)
-            self.ledger.enter(
-                ticket.number, HoldPhase.REPLACE, ticket.gpu_held_count, self.now_s
+            self.ledger.enter(ticket.number, HoldPhase.REPLACE, ticket.gpu_held_count, self.now_s)
+            self.log.add(
+                self.now_s, "replaced", f"{ticket.number} {','.join(sorted(ticket.nodes))}"
             )
-            self.log.add(self.now_s, "replaced", f"{ticket.number} {','.join(sorted(ticket.nodes))}")
         return True
 
     async def _release(self, ticket: Ticket) -> None:
@@ -252,8 +257,9 @@ class Desk:
             record = store.operation(operation_id)
             if record.state in ENDED:
                 self.operation_count -= 1
+                self._ended.set()
                 return record
-            await asyncio.sleep(LEASE_S + 1.0)
+            await asyncio.sleep(TWIN_LEASE_S + 1.0)
         raise AssertionError("counting ended")
 
     async def _as_worker(self, operation_id: OperationId, attempt: int) -> None:

@@ -177,9 +177,7 @@ class TwinFaults(Faults):
             self.upset.add(device)
         return self._struck(ordinal, call, device, rule)
 
-    def _struck(
-        self, ordinal: int, call: CallKind, device: DeviceId, rule: FaultRule
-    ) -> FaultRule:
+    def _struck(self, ordinal: int, call: CallKind, device: DeviceId, rule: FaultRule) -> FaultRule:
         self.hits.append(Hit(ordinal, call, device, rule.kind))
         return rule
 

@@ -1,6 +1,5 @@
 """Where GPU-hours go: every GPU that a job's cluster holds is in exactly one phase at a time."""
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -48,7 +47,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """Start with nothing held at second 0."""
-        self.gpu_s: Counter[HoldPhase] = Counter()
+        self.gpu_s: dict[HoldPhase, float] = dict.fromkeys(HoldPhase, 0.0)
         self.held_gpu_s = 0.0
         self.points: list[Point] = [Point(0.0, 0)]
         self._open: dict[int, _Open] = {}

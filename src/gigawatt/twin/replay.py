@@ -25,8 +25,6 @@ from gigawatt.twin.ticket import JobState
 from gigawatt.twin.virtual_time import run_virtual
 from gigawatt.twin.workload import Workload
 
-QUIET_POLL_S = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -112,21 +110,18 @@ async def _act(desk: Desk, workload: Workload, tasks: asyncio.TaskGroup) -> None
     failures = node_failures(desk.scene.fleet.nodes.ids, settings.rates, settings.seed, span_s)
     rounds = Rounds(desk)
     background = [
-        tasks.create_task(work)
-        for work in (rounds.sample(), rounds.fail(failures), rounds.watch())
+        tasks.create_task(work) for work in (rounds.sample(), rounds.fail(failures), rounds.watch())
     ]
     await desk.take_in(workload)
     await asyncio.sleep(max(0.0, span_s - desk.now_s))
     desk.is_closing = True
     desk.log.add(desk.now_s, "closing")
-    while desk.operation_count:
-        await asyncio.sleep(QUIET_POLL_S)
+    await desk.wait_for(lambda: desk.operation_count == 0)
     for task in background:
         task.cancel()
     await rounds.look(is_checking=True)
     for ticket in desk.live:
         ticket.disturbed.set()
-    while desk.life_count:
-        await asyncio.sleep(QUIET_POLL_S)
+    await desk.wait_for(lambda: desk.life_count == 0)
     await rounds.empty()
     desk.log.add(desk.now_s, "end")

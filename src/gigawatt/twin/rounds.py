@@ -42,7 +42,9 @@ class Rounds:
         self._store.set_node_state(node_id, "quarantined", "health check: it failed", now_s)
         hit = [ticket for ticket in desk.live if node_id in ticket.nodes]
         numbers = ",".join(str(ticket.number) for ticket in hit)
-        desk.log.add(desk.now_s, "break", f"{node_id} {'whole' if failure.is_whole else 'host'} {numbers}")
+        desk.log.add(
+            desk.now_s, "break", f"{node_id} {'whole' if failure.is_whole else 'host'} {numbers}"
+        )
         for ticket in hit:
             ticket.dead_nodes.add(node_id)
             ticket.disturbed.set()
@@ -74,6 +76,7 @@ class Rounds:
         Raises:
             DriftError: the check found a violation that no device's fresh loss of state explains.
         """
+        wrong: tuple[str, ...] = ()
         for _ in range(PASS_COUNT_MAX):
             self._scene.faults.upset.clear()
             await self._reconcile()

@@ -17,7 +17,6 @@ from gigawatt.executor.executor import Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.fleet.model import Fleet
 from gigawatt.interfaces.driver import Driver
-from gigawatt.store.operations import LEASE_S
 from gigawatt.store.sqlite import open_store
 from gigawatt.twin.failures import FailureRates, TwinFaults
 from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop
@@ -28,9 +27,18 @@ START_S = 1_767_225_600.0
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a folder of its own is made below it
 """Storage in memory, where a system has some."""
 
-TWIN_POLICY = ExecutorPolicy(is_proving=False, lease_renewal_s=LEASE_S - 5.0)
+TWIN_LEASE_S = 300.0
+"""Ten times the product's: a worker that dies is followed later, and a replay renews less often."""
+
+TWIN_POLICY = ExecutorPolicy(
+    call_timeout_s=3_600.0,
+    negative_probe_count_max=16,
+    is_proving=False,
+    lease_renewal_s=TWIN_LEASE_S - 1.0,
+)
 """As in production, but isolation is proven for the whole fleet at every check and not at every
-hand-over, and leases are renewed as late as is safe where no process ever pauses."""
+hand-over, with fewer probes to other tenants each time; leases are renewed as late as is safe
+where no process ever pauses; and the longest cleaning of a host is waited for."""
 
 Wrap = Callable[[Mapping[Plane, Driver]], Mapping[Plane, Driver]]
 
@@ -65,7 +73,7 @@ def open_scene(
     where = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
     with TemporaryDirectory(prefix="gigawatt-twin-", dir=where) as folder:
         path = Path(folder) / "store.sqlite"
-        store = open_store(path)
+        store = open_store(path, lease_s=TWIN_LEASE_S)
         loop = VirtualLoop()
         try:
             clock = VirtualClock(loop, START_S)

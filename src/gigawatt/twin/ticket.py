@@ -39,7 +39,8 @@ class Ticket:
         done_s: how long it ran so far, up to the last checkpoint that counts.
         launch_count: launches that were unwound.
         committed_s: second of the newest commit.
-        cluster_id: the newest cluster.
+        was_served: whether a cluster was handed over before.
+        cluster_id: the newest cluster, empty before the first.
         gpu_held_count: GPUs that the cluster holds, spares included.
         nodes: members and spares of a live cluster.
         dead_nodes: those of them that broke and are not replaced yet.
@@ -50,12 +51,12 @@ class Ticket:
     job: Job
     request: ClusterRequest
     is_carried: bool
+    cluster_id: ClusterId
     state: JobState = JobState.WAITING
     done_s: float = 0.0
     launch_count: int = 0
     committed_s: float = 0.0
     was_served: bool = False
-    cluster_id: ClusterId = ClusterId("")
     gpu_held_count: int = 0
     nodes: frozenset[NodeId] = frozenset()
     dead_nodes: set[NodeId] = field(default_factory=set)

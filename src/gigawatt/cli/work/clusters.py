@@ -122,7 +122,9 @@ def show_create(request: ClusterRequest, form: Format) -> None:
         plan = control.plan_create(_near_by_id(control, request))
     if form is Format.TABLE:
         show_plan(plan)
-        console.print(f"Nothing was changed. Do it: gw cluster create {request.name} ...")
+        console.print(
+            f"Nothing was changed. To do it: gw cluster create {request.name}, same options."
+        )
     else:
         write(plan_document(plan), form)
 

@@ -199,10 +199,8 @@ def _held_by(control: Control, node_id: NodeId) -> Iterator[tuple[str, str]]:
         members = record.target.members if record.target else ()
         roles = [m.role for m in members if m.node_id == node_id]
         role = f" as {roles[0]}" if roles else ", until it is observed clean"
-        yield (
-            "held by",
-            f"{record.name} of {record.tenant_id}{role}, {count_of(len(gpus), 'GPU')} from GPU {gpus[0]} on",
-        )
+        share = f"{count_of(len(gpus), 'GPU')} from GPU {gpus[0]} on"
+        yield "held by", f"{record.name} of {record.tenant_id}{role}, {share}"
 
 
 def explain(subject: str | None, tenant: str | None) -> None:

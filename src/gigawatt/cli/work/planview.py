@@ -1,6 +1,6 @@
 """How a plan is shown before anybody says yes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from gigawatt.boundary.keys import subnet_of
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.cli.output import bytes_words, console, count_of, pairs
+from gigawatt.ids import NodeId
 from gigawatt.money import format_usd
 from gigawatt.placement.result import Spread
 from gigawatt.planner.plan import OperationKind, Plan
@@ -48,27 +49,31 @@ def spread_words(spread: Spread) -> str:
     nodes = count_of(spread.node_count, "node")
     groups = count_of(spread.leaf_group_count, "leaf group")
     hops = count_of(spread.hop_count_max, "switch", "switches")
+    far = f"at most {hops} between two GPUs" if spread.hop_count_max else "joined by NVLink"
     pods = count_of(spread.pod_count, "pod")
-    return f"{nodes} in {groups} of {pods}; at most {hops} between two GPUs"
+    return f"{nodes} in {groups} of {pods}; {far}"
 
 
-def _verb(entry: object, action: str) -> str:
-    if isinstance(entry, HostSlice) and action == "ensure":
-        return {"off": "hold", "on": "boot"}[entry.power]
+def _verb(entry: object, action: str, before: Collection[NodeId]) -> str:
+    if isinstance(entry, HostSlice) and action == "remove":
+        return "clean"
+    if isinstance(entry, HostSlice) and entry.power == "off":
+        return "stop" if entry.node_id in before else "hold"
     if isinstance(entry, HostSlice):
-        return "stop and clean"
+        return "boot"
     return "set" if action == "ensure" else "remove"
 
 
 def plane_lines(plan: Plan) -> dict[str, str]:
     """What the plan does on each plane, in one line a plane."""
     lines = {}
+    before = {m.node_id for m in plan.before.members} if plan.before else set()
     for plane in PLANES:
         steps = [step for step in plan.steps if step.plane is plane]
         kinds: dict[tuple[str, str], int] = {}
         for step in steps:
             for entry in step.entries:
-                key = (_verb(entry, step.action), entry.kind)
+                key = (_verb(entry, step.action, before), entry.kind)
                 kinds[key] = kinds.get(key, 0) + 1
         what = ", ".join(
             f"{verb} {count_of(count, _ENTRY_WORDS[kind], _PLURALS.get(kind))}"
@@ -143,11 +148,9 @@ def _change_words(plan: Plan) -> str:
     after = {m.node_id for m in plan.after.active_members} if plan.after else set()
     parts = []
     if after - before:
-        parts.append(f"{count_of(len(after - before), 'node')} come")
+        parts.append(f"{count_of(len(after - before), 'node comes', 'nodes come')}")
     if before - after:
-        parts.append(f"{count_of(len(before - after), 'node')} leave")
-    if plan.quarantined:
-        parts.append(f"quarantined: {', '.join(plan.quarantined)}")
+        parts.append(f"{count_of(len(before - after), 'node leaves', 'nodes leave')}")
     return ", ".join(parts)
 
 

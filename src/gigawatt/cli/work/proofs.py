@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
@@ -170,28 +171,11 @@ def reconcile(form: Format) -> None:
     """
     with open_control(Home.default()) as control:
         report = asyncio.run(control.reconcile(worker_name()))
-        still_open = [
-            operation.operation_id
-            for operation in control.around.store.open_operations()
-            if operation.state == "stuck"
-        ]
     if form is Format.TABLE:
         show_reconciliation(report)
     else:
-        write(
-            {
-                "is_converged": report.is_converged and not still_open,
-                "resumed": list(report.resumed),
-                "drift": report.drift,
-                "repaired": report.repaired,
-                "remaining": report.remaining,
-                "silent_devices": list(report.silent),
-                "stuck_operations": still_open,
-            },
-            form,
-        )
-    notes = [*report.remaining, *(f"{d} does not answer" for d in report.silent)]
-    notes += [f"operation {operation_id} is still stuck" for operation_id in still_open]
+        write({"is_converged": report.is_converged, **asdict(report)}, form)
+    notes = [*report.remaining, *(f"{device} does not answer" for device in report.silent)]
     if notes:
         raise DriftError(
             "not everything could be repaired",

@@ -152,8 +152,24 @@ def _lines(control: Control, record: ClusterRecord) -> Iterator[tuple[str, str]]
         yield "under way", headline(operations[-1], journal, now_s)
 
 
-def _plane_word(name: str) -> str:
-    return PLANE_WORDS[Plane(name)]
+def _proof_words(proof: Mapping[str, Any]) -> str:
+    counts = proof["cluster_pairs_decided"]
+    if not any(counts.values()):
+        return "no other cluster to be fenced from"
+    found = "; ".join(proof["wrong"]) or "no way across"
+    pairs_decided = count_of(max(counts.values()), "pair")
+    return f"{pairs_decided} of clusters on {len(counts)} planes, each decided: {found}"
+
+
+def _probe_words(probe: Mapping[str, Any]) -> str:
+    """What was tried inside the cluster, what towards others, and what went wrong."""
+    inside, outside = probe["inside"], probe["outside"]
+    if probe["wrong"]:
+        tried = f"{inside:,} tries inside, {outside:,} to other clusters"
+        return f"{tried}: {'; '.join(probe['wrong'])}"
+    parts = [f"all {inside:,} tries inside pass"] if inside else []
+    parts += [f"all {outside:,} to other clusters are refused"] if outside else []
+    return ", ".join(parts)
 
 
 def evidence_lines(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -167,27 +183,11 @@ def evidence_lines(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     devices = count_of(read["devices"], "device")
     yield "read back", f"{devices}, {entries}, each as planned (digest {read['digest']}){silent}"
     if proof["ran"]:
-        found = "; ".join(proof["wrong"]) or "no way across found"
-        pair_counts = proof["cluster_pairs_decided"]
-        pair_total = sum(pair_counts.values())
-        yield (
-            "proof",
-            (
-                f"{count_of(max(pair_counts.values(), default=0), 'pair')} of clusters on "
-                f"{len(pair_counts)} planes, {pair_total:,} decided: {found}"
-            ),
-        )
+        yield "proof", _proof_words(proof)
     for plane, probe in document["probes"].items():
         if not probe["inside"] and not probe["outside"]:
             continue
-        wrong = "; ".join(probe["wrong"]) or "as it must be"
-        yield (
-            "probes",
-            (
-                f"{_plane_word(plane)}: {probe['inside']:,} that must pass, "
-                f"{probe['outside']:,} to other clusters that must not: {wrong}"
-            ),
-        )
+        yield "probes", f"{PLANE_WORDS[Plane(plane)]}: {_probe_words(probe)}"
     for node_id in document.get("left_behind", ()):
         yield "left behind", f"{node_id} could not be cleaned and is quarantined"
 
@@ -266,11 +266,17 @@ def save_files(rendered: Mapping[str, str], to: Path) -> None:
         raise cannot_write(to, error) from error
 
 
+def _why(error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a part of its path is a file and no folder"
+    return error.strerror or str(error)
+
+
 def cannot_write(path: Path, error: OSError) -> InputError | DataError:
     """The error of ours for a file that could not be written."""
     if error.errno == errno.ENOSPC:
         return StorageFullError(f"{path} cannot be written: the disk is full")
     return InputError(
-        f"{path} cannot be written: {error.strerror or error}",
+        f"{path} cannot be written: {_why(error)}",
         next_step="Name a place that you may write to.",
     )

@@ -216,8 +216,7 @@ def _failure(control: Control, operation: OperationRecord) -> Iterator[tuple[str
     failed = [(key, detail) for key, (state, detail) in journal.items() if state == "failed"]
     for key, detail in failed[:5]:
         step = steps.get(key.removeprefix("undo "))
-        device = step.device if step else " ".join(key.split()[:2])
-        yield "step", f"{step.action if step else ''} {device}".strip()
+        yield "step", key.rpartition(" ")[0]
         if step and step.node_id:
             yield "node", step.node_id
         yield "cause", detail
@@ -225,10 +224,14 @@ def _failure(control: Control, operation: OperationRecord) -> Iterator[tuple[str
         yield "cause", f"and {count_of(len(failed) - 5, 'more step')}"
     if operation.error:
         yield "so", operation.error
+    snapshot = store.snapshot(control.around.clock.now_s())
+    buried = sum(1 for t in snapshot.tombstones if t.cluster_id == operation.cluster_id)
+    entries = count_of(buried, "entry", "entries")
+    left = f"{entries} still to be seen gone, see 'gw reconcile'" if buried else ""
     undone = sum(1 for key in journal if key.startswith("undo "))
     if operation.state == "unwound":
-        yield "undone", f"{count_of(undone, 'step')}; nothing of it is left, nothing is charged"
-    states = store.snapshot(control.around.clock.now_s()).node_states
+        yield "undone", f"{count_of(undone, 'step')}; {left or 'nothing of it is left'}"
+    states = snapshot.node_states
     mine = {m.node_id for m in target_of(operation.plan).members} | {*operation.plan.quarantined}
     for node_id in sorted(mine & states.keys())[:5]:
         yield "quarantined", f"{node_id}: {states[node_id][1]}"
