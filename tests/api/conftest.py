@@ -18,9 +18,17 @@ from gigawatt.app.rate import RateLimiter
 from gigawatt.app.server import Service, make_first_key, make_server, open_service
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_dump import dump_fleet
+from gigawatt.identity.accounts import (
+    Account,
+    AccountId,
+    AccountRole,
+    Organisation,
+    OrganisationId,
+    Project,
+)
+from gigawatt.ids import TenantId
 
 BASE = "/gw/v1"
-ROLES = ("owner", "operator", "member", "billing", "read_only")
 
 
 @dataclass
@@ -28,13 +36,14 @@ class World:
     """A running server and who may use it.
 
     Fields: keys by name, where ``acme.owner`` is the owner of the organisation acme; ids of the
-    objects that were made for each organisation, by noun.
+    objects that were made for each organisation, by noun; method and path of each operation.
     """
 
     url: str
     service: Service
     keys: dict[str, str] = field(default_factory=dict)
     ids: dict[str, dict[str, str]] = field(default_factory=dict)
+    described: dict[str, tuple[str, str]] = field(default_factory=dict)
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30.0))
 
     def call(
@@ -79,7 +88,7 @@ def small_home(path: Path, gpu_count: int = 512) -> Home:
 @contextmanager
 def serving(service: Service, *, with_worker: bool = True) -> Iterator[str]:
     """The address of a real server in a thread."""
-    server = make_server(build_application(service), "127.0.0.1", 0)
+    server = make_server(build_application, service, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -98,20 +107,23 @@ def serving(service: Service, *, with_worker: bool = True) -> Iterator[str]:
 
 def populate(world: World) -> None:
     """Organisations acme and other: a project, an account and a key of every role, each."""
+    service = world.service
+    directory, new_id, now_s = service.directory, service.control.new_id, service.now_s()
     for name in ("acme", "other"):
-        org = world.ok("operator", "POST", "/organisations", {"name": name})["id"]
-        project = world.ok("operator", "POST", f"/organisations/{org}/projects", {"name": "p"})
-        grant = {"granted_gpu_count": 256}
-        world.ok("operator", "PUT", f"/projects/{project['id']}/quota", grant)
-        world.ids[name] = {"organisation": org, "project": project["id"]}
-        for role in ROLES:
-            account = world.ok(
-                "operator", "POST", f"/organisations/{org}/accounts", {"name": role, "role": role}
+        organisation_id = OrganisationId(new_id("org"))
+        directory.add_organisation(Organisation(organisation_id, name, now_s))
+        project = Project(TenantId(new_id("ten")), organisation_id, "p", 256, now_s)
+        directory.add_project(project)
+        ids = {"organisation": organisation_id, "project": project.project_id}
+        for role in AccountRole:
+            account = Account(
+                AccountId(new_id("acc")), organisation_id, role.value, "user", role, now_s
             )
-            key = world.ok("operator", "POST", f"/accounts/{account['id']}/api-keys", {"name": "k"})
-            world.keys[f"{name}.{role}"] = key["key"]
-            world.ids[name][f"account.{role}"] = account["id"]
-            world.ids[name][f"key.{role}"] = key["id"]
+            directory.add_account(account)
+            key, text = service.new_key(account.account_id, "k")
+            world.keys[f"{name}.{role.value}"] = text
+            ids |= {f"account.{role.value}": account.account_id, f"key.{role.value}": key.key_id}
+        world.ids[name] = ids
 
 
 @contextmanager

@@ -29,6 +29,8 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
+QUICK_COUNT, LONG_COUNT = 4, 500
+"""Requests for each operation and mode in the quick suite, and in the long one."""
 STREAM = "stream_events"
 """Its answer has no end."""
 
@@ -48,11 +50,27 @@ def test_any_request_is_answered_as_described(fuzzed: Any, operation_id: str, mo
     operation = schema.find_operation_by_id(operation_id)
     if mode is GenerationMode.NEGATIVE and not operation.body and not list(operation.query):
         pytest.skip("it takes nothing that could be wrong")
+    ask_in(world, operation, mode, QUICK_COUNT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_many_requests_are_answered_as_described(fuzzed: Any, mode: Any):
+    world, schema = fuzzed
+    for operation_id in sorted(set(PERMISSIONS) - {STREAM}):
+        operation = schema.find_operation_by_id(operation_id)
+        if mode is GenerationMode.POSITIVE or operation.body or list(operation.query):
+            ask_in(world, operation, mode, LONG_COUNT)
+
+
+def ask_in(world: Any, operation: Any, mode: Any, count: int) -> None:
+    """Send ``count`` requests of one mode for one operation, and judge the answers."""
     headers = {"Authorization": f"Bearer {world.keys['operator']}"}
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=8,
+        max_examples=count,
         deadline=None,
         derandomize=True,
         phases=[Phase.generate],

@@ -5,11 +5,16 @@ lets go, and another takes over at once. Method: two services with workers on on
 the trail and the journal are read afterwards.
 """
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import gigawatt
 from gigawatt.app.home import Home
 from gigawatt.app.server import open_service
 
@@ -65,3 +70,47 @@ def test_a_server_that_stops_lets_go_and_another_carries_on_at_once(
             second.worker.stop(10.0)
         events = world.ok("operator", "GET", f"/events?cluster_id={made['id']}")["items"]
         assert [e["kind"] for e in events].count("taken_over") == 2
+
+
+def test_a_process_that_is_told_to_stop_lets_go_and_says_so(tmp_path: Path, new_world_of: Any):
+    with new_world_of(tmp_path / "home", 4_096, with_worker=False) as world:
+        project = world.ids["acme"]["project"]
+        world.ok("operator", "PUT", f"/projects/{project}/quota", {"granted_gpu_count": 10_000})
+        made = world.ok("acme.member", "POST", "/clusters", wish(world, "big", 4_000))
+        store = world.service.control.around.store
+        source = Path(gigawatt.__file__).parents[1]
+        command = [sys.executable, "-m", "gigawatt.cli", "server", "--listen", "127.0.0.1:0"]
+        process = subprocess.Popen(
+            [*command, "--grace", "0"],
+            env={
+                **os.environ,
+                "GIGAWATT_HOME": str(tmp_path / "home"),
+                "PYTHONPATH": str(source),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not store.journal(made["operation_id"]):
+            assert process.poll() is None
+            threading.Event().wait(0.005)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20.0) == 0
+        waiting = world.service.directory.waiting_operations(world.service.now_s())
+        assert made["operation_id"] in waiting
+        world.service.worker.start()
+        assert world.ended(made["operation_id"])["state"] == "done"
+
+
+def test_a_launch_under_way_turns_back_when_it_is_cancelled(tmp_path: Path, new_world_of: Any):
+    with new_world_of(tmp_path / "home", 4_096, with_worker=False) as world:
+        project = world.ids["acme"]["project"]
+        world.ok("operator", "PUT", f"/projects/{project}/quota", {"granted_gpu_count": 10_000})
+        made = world.ok("acme.member", "POST", "/clusters", wish(world, "big", 4_000))
+        world.service.worker.start()
+        while not world.service.control.around.store.journal(made["operation_id"]):
+            threading.Event().wait(0.005)
+        world.ok("acme.member", "POST", f"/operations/{made['operation_id']}:cancel")
+        assert world.ended(made["operation_id"])["state"] == "unwound"
+        fleet = world.ok("acme.member", "GET", "/fleet")
+        assert fleet["free_gpu_count"] == fleet["gpu_count"]
+        assert world.ok("acme.member", "GET", f"/clusters/{made['id']}")["state"] == "failed"

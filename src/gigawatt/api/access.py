@@ -1,6 +1,7 @@
 """Who calls, and whether they may: every handler asks here before it touches anything."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
@@ -13,6 +14,8 @@ from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.planner.plan import Plan
+
+T = TypeVar("T")
 
 
 class Access:
@@ -40,7 +43,7 @@ class Access:
         verdict = judge(self.caller, self.operation, belonging)
         self.is_judged = True
         if verdict == "hidden":
-            raise UnknownIdError(f"no {what}")
+            raise _absent(what)
         if verdict == "forbidden":
             role = self.caller.account.role.value
             raise ForbiddenError(f"the role {role!r}, or this key, may not {self.operation}")
@@ -53,95 +56,79 @@ class Access:
             return Belonging(None, project_id)
         return Belonging(owner, project_id)
 
-    def organisation(self, organisation_id: str) -> OrganisationId:
-        """An organisation that the caller may use so."""
-        what = f"organisation {organisation_id!r}"
+    def _found(self, what: str, find: Callable[[], T]) -> T:
+        """What ``find`` gives; its absence is said in the same words as a foreign object's."""
         try:
-            found = self.service.directory.organisation(OrganisationId(organisation_id))
+            return find()
         except UnknownIdError:
             self.is_judged = True
-            raise
+            raise _absent(what) from None
+
+    def organisation(self, organisation_id: str) -> OrganisationId:
+        """An organisation that the caller may use so."""
+        what, wanted = f"organisation {organisation_id!r}", OrganisationId(organisation_id)
+        found = self._found(what, lambda: self.service.directory.organisation(wanted))
         self.permit(Belonging(found.organisation_id), what)
         return found.organisation_id
 
     def project(self, project_id: str) -> Project:
         """A project that the caller may use so."""
-        try:
-            found = self.service.directory.project(TenantId(project_id))
-        except UnknownIdError:
-            self.is_judged = True
-            raise
-        belonging = Belonging(found.organisation_id, found.project_id)
-        self.permit(belonging, f"project {project_id!r}")
+        what, wanted = f"project {project_id!r}", TenantId(project_id)
+        found = self._found(what, lambda: self.service.directory.project(wanted))
+        self.permit(Belonging(found.organisation_id, found.project_id), what)
         return found
 
     def account(self, account_id: str) -> Account:
         """An account that the caller may use so."""
-        try:
-            found = self.service.directory.account(AccountId(account_id))
-        except UnknownIdError:
-            self.is_judged = True
-            raise
-        belonging = Belonging(found.organisation_id, None, found.account_id)
-        self.permit(belonging, f"account {account_id!r}")
+        what, wanted = f"account {account_id!r}", AccountId(account_id)
+        found = self._found(what, lambda: self.service.directory.account(wanted))
+        self.permit(Belonging(found.organisation_id, None, found.account_id), what)
         return found
 
     def api_key(self, key_id: str) -> ApiKey:
         """An API key that the caller may use so."""
-        directory = self.service.directory
-        try:
-            found = directory.key(ApiKeyId(key_id))
-            owner = directory.account(found.account_id).organisation_id
-        except UnknownIdError:
-            self.is_judged = True
-            raise UnknownIdError(f"no API key {key_id!r}") from None
-        self.permit(Belonging(owner, None, found.account_id), f"API key {key_id!r}")
+        directory, what = self.service.directory, f"API key {key_id!r}"
+        found = self._found(what, lambda: directory.key(ApiKeyId(key_id)))
+        owner = self._found(what, lambda: directory.account(found.account_id))
+        self.permit(Belonging(owner.organisation_id, None, found.account_id), what)
         return found
 
     def ssh_key(self, ssh_key_id: str) -> SshKey:
         """An SSH key that the caller may use so."""
-        try:
-            found = self.service.directory.ssh_key(ssh_key_id)
-        except UnknownIdError:
-            self.is_judged = True
-            raise
-        self.permit(self._belonging(found.project_id), f"SSH key {ssh_key_id!r}")
+        what = f"SSH key {ssh_key_id!r}"
+        found = self._found(what, lambda: self.service.directory.ssh_key(ssh_key_id))
+        self.permit(self._belonging(found.project_id), what)
         return found
 
     def plan(self, plan_id: str) -> Plan:
         """A plan that the caller may use so."""
-        try:
-            found = self.service.directory.plan(PlanId(plan_id))
-        except UnknownIdError:
-            self.is_judged = True
-            raise
-        self.permit(self._belonging(found.tenant_id), f"plan {plan_id!r}")
+        what = f"plan {plan_id!r}"
+        found = self._found(what, lambda: self.service.directory.plan(PlanId(plan_id)))
+        self.permit(self._belonging(found.tenant_id), what)
         return found
 
     def cluster(self, cluster_id: str) -> ClusterRecord:
         """A cluster that the caller may use so."""
-        try:
-            found = self.service.control.around.store.cluster(ClusterId(cluster_id))
-        except UnknownIdError:
-            self.is_judged = True
-            raise
-        self.permit(self._belonging(found.tenant_id), f"cluster {cluster_id!r}")
+        what, store = f"cluster {cluster_id!r}", self.service.control.around.store
+        found = self._found(what, lambda: store.cluster(ClusterId(cluster_id)))
+        self.permit(self._belonging(found.tenant_id), what)
         return found
 
     def operation_line(self, operation_id: str) -> OperationLine:
         """An operation that the caller may use so."""
-        try:
-            found = self.service.directory.operation_line(OperationId(operation_id))
-        except UnknownIdError:
-            self.is_judged = True
-            raise
-        self.permit(self._belonging(found.project_id), f"operation {operation_id!r}")
+        what, directory = f"operation {operation_id!r}", self.service.directory
+        found = self._found(what, lambda: directory.operation_line(OperationId(operation_id)))
+        self.permit(self._belonging(found.project_id), what)
         return found
 
     def reach(self) -> Reach:
         """Projects whose rows the caller sees in lists."""
         self.permit()
         return reach_of(self.service, self.caller)
+
+
+def _absent(what: str) -> UnknownIdError:
+    return UnknownIdError(f"no {what}", next_step="List what you can see, and take its id.")
 
 
 def reach_of(service: Service, caller: Caller) -> Reach:

@@ -1,13 +1,16 @@
 """Wiring of the server: control plane, directory, worker, limits, and the process around them."""
 
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 import uvicorn
+from typing_extensions import override
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
@@ -172,14 +175,30 @@ def serve(home: Home, listen: str, application: str, *, grace_s: float = 20.0) -
     """
     host, tcp_port = parse_listen(listen)
     with open_service(home) as service:
-        server = make_server(load_application(application)(service), host, tcp_port)
+        server = make_server(load_application(application), service, host, tcp_port)
         run_server(server, service, grace_s)
 
 
-def make_server(application: Any, host: str, tcp_port: int) -> uvicorn.Server:  # noqa: ANN401
-    """A server of an ASGI application; a TCP port of 0 takes any that is free."""
+class Server(uvicorn.Server):
+    """A server that tells the service at once when it is told to stop, so that streams end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        """Serve ``config``, and speak to ``service``."""
+        super().__init__(config)
+        self._service = service
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.is_stopping = True
+        super().handle_exit(sig, frame)
+
+
+def make_server(
+    application: Callable[[Service], Any], service: Service, host: str, tcp_port: int
+) -> Server:
+    """A server of a service's application; a TCP port of 0 takes any that is free."""
     config = uvicorn.Config(
-        application,
+        application(service),
         host=host,
         port=tcp_port,
         lifespan="off",
@@ -189,14 +208,24 @@ def make_server(application: Any, host: str, tcp_port: int) -> uvicorn.Server:  
         timeout_graceful_shutdown=5,
         log_level="info",
     )
-    return uvicorn.Server(config)
+    return Server(config, service)
 
 
 def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None:
-    """Run a server with its worker beside it, and stop both in order."""
+    """Run a server with its worker beside it, and stop both in order.
+
+    uvicorn repeats a signal for the handler that was there before it; the default one would end
+    the process before the worker has let go.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _noted)
     service.worker.start()
     try:
         server.run()
     finally:
         service.is_stopping = True
         service.worker.stop(grace_s)
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """A signal that the server has heeded already."""

@@ -1,12 +1,13 @@
 """A plan that was shown, as of now: the same nodes, ranks and price, come what may."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gigawatt.boundary.keys import take_keys
 from gigawatt.boundary.render import render
 from gigawatt.errors import ConflictError
 from gigawatt.planner.change import stages_between
-from gigawatt.planner.check import check_plan
+from gigawatt.planner.check import Note, check_plan
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.snapshot import Snapshot
 
@@ -28,7 +29,7 @@ def as_of(view: Snapshot, plan: Plan) -> Plan:
         notes = check_plan(view, moved)
     if notes:
         raise ConflictError(
-            f"plan {plan.plan_id} no longer holds: " + "; ".join(n.sentence for n in notes[:3]),
+            f"plan {plan.plan_id} no longer holds: {_said(notes)}",
             next_step="Make a new plan.",
         )
     return moved
@@ -46,3 +47,11 @@ def _with_free_keys(view: Snapshot, plan: Plan) -> Plan:
     )
     fresh = replace(after, keys=keys)
     return replace(plan, after=fresh, stages=stages_between((), render(view.fleet, fresh)))
+
+
+def _said(notes: Sequence[Note]) -> str:
+    """What was taken, but not by whom: that may be another tenant, or the operator's business."""
+    nodes = [n.sentence.partition(":")[0] for n in notes if n.rule == "capacity"]
+    nodes = [words.partition(" is blocked")[0] for words in nodes]
+    shown = ", ".join(nodes[:3]) + (f" and {len(nodes) - 3} more" if len(nodes) > 3 else "")
+    return f"{shown} taken or out of service" if nodes else "the cluster or its keys have changed"

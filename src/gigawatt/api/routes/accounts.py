@@ -1,6 +1,7 @@
 """Organisations, projects, quotas, accounts, API keys, SSH keys, and the audit of calls."""
 
 import re
+from contextlib import suppress
 
 from fastapi import Response
 
@@ -17,7 +18,7 @@ from gigawatt.api.views import (
 )
 from gigawatt.app.holdings import holdings_of
 from gigawatt.app.server import Service
-from gigawatt.errors import ConflictError, ForbiddenError, InputError
+from gigawatt.errors import ConflictError, ForbiddenError, InputError, UnknownIdError
 from gigawatt.identity import accounts as who
 from gigawatt.identity.permissions import MANAGERS, can_grant
 from gigawatt.ids import TenantId
@@ -227,15 +228,21 @@ def create_api_key(account_id: str, body: doc.CreateApiKey, access: Allowed) -> 
     who.check_label("a key", body.name)
     project_id = None
     if body.project_id is not None:
-        project = service.directory.project(TenantId(body.project_id))
-        if project.organisation_id != account.organisation_id:
-            raise InputError(f"project {body.project_id!r} is not of the account's organisation")
-        project_id = project.project_id
+        project_id = _project_of(service, account, body.project_id)
     expires_s = None if body.lifetime_s is None else service.now_s() + body.lifetime_s
     key, text = service.new_key(
         account.account_id, body.name, project_id=project_id, expires_s=expires_s
     )
     return key_document(key, service.now_s(), text)
+
+
+def _project_of(service: Service, account: who.Account, project_id: str) -> TenantId:
+    """A project of the account's own organisation; any other is said not to be there."""
+    with suppress(UnknownIdError):
+        found = service.directory.project(TenantId(project_id))
+        if found.organisation_id == account.organisation_id:
+            return found.project_id
+    raise UnknownIdError(f"no project {project_id!r}")
 
 
 @operation(router, "GET", "/api-keys/{key_id}")
