@@ -29,7 +29,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-QUICK_COUNT, LONG_COUNT = 4, 500
+QUICK_COUNT, LONG_COUNT = 4, 100
 """Requests for each operation and mode in the quick suite, and in the long one."""
 STREAM = "stream_events"
 """Its answer has no end."""
