@@ -92,6 +92,7 @@ class GuardedRoute(APIRoute):
                 caller = await authenticated(request)
                 request.state.access = Access(service_of(request), caller, operation)
                 _check_media_type(request)
+                _refuse_nul(request)
                 response = await _once(request, inner)
             except (GigawattError, RequestValidationError, HTTPException) as error:
                 response = answer_to(request, error)
@@ -109,6 +110,12 @@ def _check_media_type(request: Request) -> None:
     said = request.headers.get("Content-Type", "application/json").partition(";")[0].strip()
     if said.lower() not in {"application/json", ""}:
         raise MediaTypeError(f"the content type is {said[:80]!r}, wanted 'application/json'")
+
+
+def _refuse_nul(request: Request) -> None:
+    """No id holds the character NUL, and PostgreSQL cannot even be asked for one."""
+    if "\0" in request.url.path or "%00" in str(request.url):
+        raise InputError("the address holds the character NUL")
 
 
 async def _judged(request: Request, inner: Handler) -> Response:

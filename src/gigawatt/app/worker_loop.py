@@ -1,7 +1,7 @@
 """The worker of a server: finds operations that nobody carries on, and carries them on.
 
 It lives in a thread of its own with its own event loop, because stores and drivers block. Leases
-in the store keep several servers from carrying out one operation twice (ADR-0017).
+in the store keep several servers from carrying out one operation twice (ADR-0020).
 """
 
 import asyncio

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         clusters,
+        deals,
         demo,
         events,
         explain,
         fleets,
+        keeping,
         nodes,
         prices,
         proofs,
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clusters",
+    "deals",
     "demo",
     "events",
     "explain",
     "fleets",
+    "keeping",
     "nodes",
     "prices",
     "proofs",

@@ -4,8 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect
-
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -33,19 +31,12 @@ from gigawatt.store import directory_pages as pages
 from gigawatt.store import directory_requests as kept
 from gigawatt.store import directory_schema as tables
 from gigawatt.store.database import Database
-from gigawatt.store.schema import metadata
 from gigawatt.store.store import SqlStore
 
 
 def open_directory(store: SqlStore) -> "SqlDirectory":
-    """The directory in a store's database; its tables are made if they are not there."""
-    database = store.database
-    with database.read() as connection:
-        present = set(inspect(connection).get_table_names())
-    if not {table.name for table in tables.TABLES} <= present:
-        with database.write() as connection:
-            metadata.create_all(connection, tables=list(tables.TABLES))
-    return SqlDirectory(database)
+    """The directory in a store's database."""
+    return SqlDirectory(store.database)
 
 
 class SqlDirectory:
