@@ -2,9 +2,17 @@
 
     GigawattError
     ├ InputError              the caller is wrong, nothing changed        exit 2
-    │ └ UnknownIdError        an id names nothing                         exit 2
+    │ ├ UnknownIdError        an id names nothing                         exit 2
+    │ ├ UnauthenticatedError  no API key, or one that is not in force     exit 2
+    │ ├ ForbiddenError        the role does not allow it                  exit 2
+    │ ├ QuotaError            more GPUs than the project may hold         exit 2
+    │ ├ TooLargeError         the request has more bytes than are read    exit 2
+    │ ├ MediaTypeError        the request is not JSON                     exit 2
+    │ └ KeyReusedError        an idempotency key came with another body   exit 2
     ├ NoCapacityError         right, but does not fit now                 exit 3
+    ├ RateError               too many requests                           exit 3
     ├ ConflictError           another plan was committed first            exit 4
+    │ └ VersionError          the object is not of the version named      exit 4
     ├ DriverError             something outside said no                   exit 5
     │ ├ DriverRetryableError  timeout, busy: same step again, bounded
     │ ├ DriverPermanentError  refused, unsupported: unwind
@@ -58,6 +66,59 @@ class UnknownIdError(InputError):
     next_step = "List what exists with 'gw cluster list' or 'gw fleet show'."
 
 
+class UnauthenticatedError(InputError):
+    """No API key came, or one that is unknown, expired or revoked."""
+
+    next_step = "Send 'Authorization: Bearer gw_...' with a key that is in force."
+
+
+class ForbiddenError(InputError):
+    """The caller may see the object, but its role does not allow the operation."""
+
+    next_step = "Ask an owner of the organisation for a role that may do this."
+
+
+class QuotaError(InputError):
+    """The project would hold more GPUs than it may."""
+
+    next_step = "Ask for fewer, release a cluster, or ask the operator for a larger quota."
+
+
+class TooLargeError(InputError):
+    """The request has more bytes than are read."""
+
+    next_step = "Send less in one request."
+
+
+class MediaTypeError(InputError):
+    """The body of the request is of a kind that is not read."""
+
+    next_step = "Send JSON with 'Content-Type: application/json'."
+
+
+class KeyReusedError(InputError):
+    """An idempotency key came again with another request."""
+
+    next_step = "Take a new Idempotency-Key for a new request."
+
+
+class RateError(GigawattError):
+    """The caller sends more requests than it may.
+
+    Attributes:
+        retry_after_s: when to try again, in seconds.
+    """
+
+    exit_code = 3
+    kind: Kind = "tenant"
+    next_step = "Wait as long as Retry-After says, then send the request again."
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        """Say how long to wait beside the sentence."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class NoCapacityError(GigawattError):
     """The request is right but does not fit now.
 
@@ -84,6 +145,12 @@ class ConflictError(GigawattError):
 
     exit_code = 4
     next_step = "Plan again: 'gw cluster create' does so by itself up to five times."
+
+
+class VersionError(ConflictError):
+    """The object is not of the version that the caller has seen."""
+
+    next_step = "Read it again, and send its version in If-Match."
 
 
 class DriverError(GigawattError):

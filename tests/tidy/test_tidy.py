@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "gigawatt"
 
 CORE = {
-    "fleet", "intent", "placement", "boundary", "planner", "artefacts", "economics",
+    "fleet", "intent", "identity", "placement", "boundary", "planner", "artefacts", "economics",
     "units.py", "ids.py", "errors.py", "money.py",
 }  # fmt: skip
 """Rooms without I/O, time or chance (ADR-0001)."""

@@ -11,6 +11,7 @@ from statistics import median
 import numpy as np
 
 from gigawatt.app.ids import IdSource
+from gigawatt.app.shown import as_of
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.errors import ConflictError, InputError
@@ -30,6 +31,9 @@ from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
 from gigawatt.planner.snapshot import Snapshot
+
+Admit = Callable[[Snapshot, Plan], None]
+"""Raises when policy forbids a plan; sees the snapshot that the commit is bound to."""
 
 REBASE_COUNT_MAX = 20
 """Times a plan is judged again on a newer parent before its caller is told to plan again."""
@@ -166,35 +170,57 @@ class Control:
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
         return plan_replace(self._view_of(cluster_id), failed, ids)
 
-    def commit(self, plan: Plan) -> OperationRecord:
+    def commit(
+        self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
+    ) -> OperationRecord:
         """Check a plan independently and reserve what it needs, or change nothing.
 
         A plan that others have overtaken is judged again on what is true now. If nothing that it
-        needs was taken it is committed as it was shown, on the newer parent (ADR-0020).
+        needs was taken it is committed as it was shown, on the newer parent (ADR-0022).
+
+        Args:
+            plan: what shall happen.
+            operation_id: id of the operation, drawn here if None.
+            admit: raises when policy forbids the plan, e.g. a quota; it sees the snapshot that
+                the commit is bound to, so nobody can slip in between.
 
         Raises:
             ConflictError: what the plan needs was taken; plan again.
             AssertionError: the checker found a fault in a plan of ours.
         """
-        operation_id = OperationId(self._ids.new("op"))
+        drawn = operation_id or OperationId(self._ids.new("op"))
         for _ in range(REBASE_COUNT_MAX):
             view = self.snapshot()
-            rebased = replace(plan, parent_generation=view.generation)
-            notes = check_plan(view, rebased)
-            if notes and view.generation != plan.parent_generation:
-                raise ConflictError(
-                    f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
-                    f"at {view.generation}: {notes[0].sentence}"
-                )
-            assert not notes, f"plan {plan.plan_id} is wrong: {[n.sentence for n in notes[:5]]}"
+            rebased = self._judged(view, plan)
+            if admit is not None:
+                admit(view, rebased)
             try:
-                return self.around.store.commit(rebased, operation_id, self.around.clock.now_s())
+                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
             except ConflictError:
                 if self.snapshot().generation == view.generation:
                     raise
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
-    def commit_new(self, make_plan: Callable[[], Plan]) -> OperationRecord:
+    @staticmethod
+    def _judged(view: Snapshot, plan: Plan) -> Plan:
+        """The plan on the snapshot's generation, if the independent checker lets it pass."""
+        rebased = replace(plan, parent_generation=view.generation)
+        notes = check_plan(view, rebased)
+        if notes and view.generation != plan.parent_generation:
+            raise ConflictError(
+                f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
+                f"at {view.generation}: {notes[0].sentence}"
+            )
+        assert not notes, f"plan {plan.plan_id} is wrong: {[n.sentence for n in notes[:5]]}"
+        return rebased
+
+    def commit_new(
+        self,
+        make_plan: Callable[[], Plan],
+        *,
+        operation_id: OperationId | None = None,
+        admit: Admit | None = None,
+    ) -> OperationRecord:
         """Plan and commit, planning again when somebody was faster, a bounded number of times.
 
         Raises:
@@ -202,8 +228,37 @@ class Control:
         """
         for _ in range(REPLAN_COUNT_MAX - 1):
             with suppress(ConflictError):
-                return self.commit(make_plan())
-        return self.commit(make_plan())
+                return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+        return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+
+    def commit_shown(
+        self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
+    ) -> OperationRecord:
+        """Commit the plan that was shown, even if others were committed since.
+
+        The same nodes, ranks and price, or nothing; the checker judges it against what is true
+        now.
+
+        Raises:
+            ConflictError: the plan has expired, or what it needs was taken meanwhile.
+        """
+        return self.commit_new(
+            lambda: as_of(self.snapshot(), plan), operation_id=operation_id, admit=admit
+        )
+
+    def new_id(self, prefix: str) -> str:
+        """A new id from the control plane's own source."""
+        return self._ids.new(prefix)
+
+    def cancel(self, operation_id: OperationId, worker: str, reason: str) -> OperationRecord:
+        """Turn a launch or a grow back; ``run`` then undoes what was done.
+
+        Raises:
+            ConflictError: another worker holds it, it has ended, or it only goes forward.
+        """
+        store, now_s = self.around.store, self.around.clock.now_s()
+        operation = store.take_over(operation_id, worker, now_s)
+        return store.begin_unwind(operation, reason, now_s)
 
     async def run(
         self, operation_id: OperationId, worker: str, listener: Listener = ignore

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         nodes,
         prices,
         proofs,
+        servers,
         views,
     )
 
@@ -33,6 +34,7 @@ __all__ = [
     "nodes",
     "prices",
     "proofs",
+    "servers",
     "views",
 ]
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
+    "key": ("gigawatt.cli.key", "Make the first API key."),
     "backup": ("gigawatt.cli.backup", "Copy everything into one archive, while work goes on."),
     "restore": ("gigawatt.cli.restore", "Put an archive back into an empty home or database."),
     "migrate": ("gigawatt.cli.migrate", "Bring a store of an older release to this one's tables."),

@@ -1,6 +1,7 @@
 """Rows of clusters: read, found by name, and moved from phase to phase."""
 
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +20,8 @@ _decoded = lru_cache(maxsize=1 << 10)(target_from_json)
 
 
 @lru_cache(maxsize=1 << 12)
-def _record(row: Row) -> ClusterRecord:  # type: ignore[type-arg]
+def record_of(row: Row[Any]) -> ClusterRecord:
+    """The record of a row of the table."""
     return ClusterRecord(
         cluster_id=ClusterId(row.cluster_id),
         tenant_id=TenantId(row.tenant_id),
@@ -39,7 +41,7 @@ def _newest_first() -> Select[tuple[object, ...]]:
 
 def all_clusters(connection: Connection) -> tuple[ClusterRecord, ...]:
     """All clusters, newest first."""
-    return tuple(_record(row) for row in connection.execute(_newest_first()))
+    return tuple(record_of(row) for row in connection.execute(_newest_first()))
 
 
 def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
@@ -53,7 +55,7 @@ def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
         .scalar_subquery()
     )
     query = _newest_first().where(~clusters.c.is_ended | clusters.c.cluster_id.in_(bound))
-    return tuple(_record(row) for row in connection.execute(query).all())
+    return tuple(record_of(row) for row in connection.execute(query).all())
 
 
 def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:
@@ -66,7 +68,7 @@ def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownIdError(f"no cluster {cluster_id!r}")
-    return _record(row)
+    return record_of(row)
 
 
 def find(connection: Connection, tenant_id: TenantId | None, name: str) -> ClusterRecord:
@@ -78,7 +80,7 @@ def find(connection: Connection, tenant_id: TenantId | None, name: str) -> Clust
     query = _newest_first().where(clusters.c.name == name)
     if tenant_id is not None:
         query = query.where(clusters.c.tenant_id == tenant_id)
-    found = [_record(row) for row in connection.execute(query)]
+    found = [record_of(row) for row in connection.execute(query)]
     candidates = [cluster for cluster in found if cluster.phase not in ENDED] or found
     tenants = sorted({cluster.tenant_id for cluster in candidates})
     if not candidates:

@@ -37,6 +37,11 @@ class SqlStore:
         self._database = database
         self._lease_s = lease_s
 
+    @property
+    def database(self) -> Database:
+        """Where the rows are; the directory keeps its own beside them."""
+        return self._database
+
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
         with self._database.read() as connection:

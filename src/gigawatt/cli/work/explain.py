@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from gigawatt import errors
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
+from gigawatt.app.node_return import holders_of
 from gigawatt.app.wiring import open_control
 from gigawatt.boundary.plane import Plane
 from gigawatt.cli.output import console, count_of, moment, pairs, paragraph, span
-from gigawatt.cli.work.nodes import holders_of
 from gigawatt.cli.work.planview import PLANE_WORDS
 from gigawatt.cli.work.watch import headline
 from gigawatt.errors import GigawattError, UnknownIdError

@@ -1,0 +1,156 @@
+"""From a request over HTTP to a committed operation: quota, idempotency, version, commit."""
+
+from collections.abc import Callable
+
+from gigawatt.api.access import Access
+from gigawatt.errors import InputError, UnknownIdError, VersionError
+from gigawatt.identity.quota import check_quota
+from gigawatt.ids import ClusterId, NodeId, OperationId, SiteId, TenantId
+from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
+from gigawatt.interfaces.store import OperationRecord
+from gigawatt.planner.plan import Plan
+from gigawatt.planner.snapshot import Snapshot
+from gigawatt.sdk import documents as doc
+
+
+def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
+    """The request in a body; SSH keys that it names by id are looked up.
+
+    Raises:
+        UnknownIdError: the project has no such SSH key, or no such cluster to be near to.
+    """
+    project_id = TenantId(body.project_id)
+    if body.near_cluster_id is not None:
+        _own_cluster(access, project_id, ClusterId(body.near_cluster_id))
+    return ClusterRequest(
+        tenant_id=project_id,
+        name=body.name,
+        gpu_count=body.gpu_count,
+        gpu_type=body.gpu_type,
+        segment_node_count=body.segment_node_count,
+        whole_domains=body.whole_domains,
+        keep_together=Level(body.keep_together),
+        spread=tuple(SpreadRule(cap.per, cap.node_count_max) for cap in body.spread),
+        site_ids=tuple(SiteId(site_id) for site_id in body.site_ids),
+        countries=tuple(body.countries),
+        spare_count=body.spare_count,
+        excluded_node_ids=frozenset(NodeId(node_id) for node_id in body.excluded_node_ids),
+        near_cluster_id=None if body.near_cluster_id is None else ClusterId(body.near_cluster_id),
+        storage_bytes=body.storage_bytes,
+        image=body.image,
+        ssh_public_keys=(
+            *body.ssh_public_keys,
+            *(_public_key(access, project_id, key_id) for key_id in body.ssh_key_ids),
+        ),
+        egress_cidrs=tuple(body.egress_cidrs),
+    )
+
+
+def _own_cluster(access: Access, project_id: TenantId, cluster_id: ClusterId) -> None:
+    """Refuse a cluster of another project: its place must not be found out by asking."""
+    found = access.service.control.around.store.cluster(cluster_id)
+    if found.tenant_id != project_id:
+        raise UnknownIdError(f"no cluster {cluster_id!r}")
+
+
+def _public_key(access: Access, project_id: TenantId, ssh_key_id: str) -> str:
+    found = access.service.directory.ssh_key(ssh_key_id)
+    if found.project_id != project_id:
+        raise UnknownIdError(f"no SSH key {ssh_key_id!r}")
+    return found.public_key
+
+
+def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
+    """What policy says to a plan: the quota of its project, as of the commit's own snapshot."""
+
+    def judge_plan(view: Snapshot, plan: Plan) -> None:
+        try:
+            project = access.service.directory.project(plan.tenant_id)
+        except UnknownIdError:
+            # Only operators reach a tenant that has no project; the command line made it.
+            return
+        held = sum(
+            member.gpu_mask.bit_count()
+            for target in view.targets.values()
+            if target.tenant_id == plan.tenant_id
+            for member in target.members
+        )
+        before = _gpus_of(plan, is_after=False)
+        check_quota(project, held, _gpus_of(plan, is_after=True) - before)
+
+    return judge_plan
+
+
+def _gpus_of(plan: Plan, *, is_after: bool) -> int:
+    target = plan.after if is_after else plan.before
+    return sum(member.gpu_mask.bit_count() for member in target.members) if target else 0
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """The version in an If-Match header; None when any will do.
+
+    Raises:
+        InputError: not a version of ours.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isdecimal() or len(text) > 18:
+        raise InputError(f'If-Match is {if_match[:40]!r}, wanted a version such as "3"')
+    return int(text)
+
+
+def commit(
+    access: Access,
+    make_plan: Callable[[], Plan],
+    *,
+    cluster_id: ClusterId | None = None,
+    version: int | None = None,
+) -> OperationRecord:
+    """Plan and commit, once under one idempotency key.
+
+    Args:
+        access: whose request it is.
+        make_plan: makes the plan; called again when somebody was faster.
+        cluster_id: the cluster that the plan changes.
+        version: what the cluster's version must be, None for any.
+
+    Raises:
+        VersionError: the cluster has another version.
+    """
+    found = committed_before(access)
+    if found is not None:
+        return found
+    control = access.service.control
+
+    def check_version() -> None:
+        if cluster_id is not None and version is not None:
+            actual = control.around.store.cluster(cluster_id).version
+            if actual != version:
+                raise VersionError(
+                    f"cluster {cluster_id!r} has version {actual}, the caller has {version}"
+                )
+
+    def of_version() -> Plan:
+        check_version()
+        plan = make_plan()
+        # Again: the commit holds only if nothing was committed since the plan was made.
+        check_version()
+        return plan
+
+    drawn = None if access.opened is None else access.opened.operation_id
+    operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    access.service.worker.wake()
+    return operation
+
+
+def committed_before(access: Access) -> OperationRecord | None:
+    """The operation that an earlier, cut-off try of the same request has committed, if any."""
+    if access.opened is None or not access.opened.is_retry:
+        return None
+    try:
+        return access.service.control.around.store.operation(
+            OperationId(access.opened.operation_id)
+        )
+    except UnknownIdError:
+        return None

@@ -1,0 +1,188 @@
+"""The route class of every operation: authenticate, limit, replay, judge, audit; in this order."""
+
+import hashlib
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from typing_extensions import override
+
+from gigawatt.api.access import Access
+from gigawatt.api.problems import answer_to, request_id_of
+from gigawatt.app.server import Service
+from gigawatt.errors import (
+    GigawattError,
+    InputError,
+    MediaTypeError,
+    UnauthenticatedError,
+)
+from gigawatt.identity.permissions import Caller
+from gigawatt.ids import OperationId
+from gigawatt.interfaces.directory import AuditEntry, KeptAnswer
+
+IDEMPOTENCY_KEY_LENGTH_MAX = 255
+"""Source: docs.stripe.com, "Idempotent requests"."""
+
+FAILURE_COST = 10.0
+"""Requests that one failed authentication costs its address, so that guessing is slow. Ours."""
+
+PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
+"""Answers that time can cure; they are not kept, so that the same request may be tried again."""
+
+SHOWN_ONCE = {"create_api_key": "key"}
+"""Field of an operation's answer that is a secret; the answer is kept without it."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def service_of(request: Request) -> Service:
+    """The service that an application serves."""
+    service = request.app.state.service
+    assert isinstance(service, Service), "the application was built for a service"
+    return service
+
+
+def bearer_of(request: Request) -> str:
+    """The key in the Authorization header.
+
+    Raises:
+        UnauthenticatedError: there is none.
+    """
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not key:
+        raise UnauthenticatedError("the request carries no API key")
+    return key.strip()
+
+
+async def authenticated(request: Request) -> Caller:
+    """Who calls.
+
+    Raises:
+        UnauthenticatedError: no key, or one that is not in force.
+        RateError: too many requests by this key, or too many failures from this address.
+    """
+    service = service_of(request)
+    address = f"address {request.client.host if request.client else '-'}"
+    try:
+        caller = await run_in_threadpool(service.authenticate, bearer_of(request))
+    except UnauthenticatedError:
+        service.rate.take(address, FAILURE_COST)
+        raise
+    service.rate.take(caller.key.key_id)
+    return caller
+
+
+class GuardedRoute(APIRoute):
+    """A route that nobody passes unseen."""
+
+    @override
+    def get_route_handler(self) -> Handler:
+        inner = super().get_route_handler()
+        operation = self.operation_id
+        assert operation is not None, f"{self.path} needs an operation id"
+
+        async def guarded(request: Request) -> Response:
+            caller = None
+            try:
+                caller = await authenticated(request)
+                request.state.access = Access(service_of(request), caller, operation)
+                _check_media_type(request)
+                _refuse_nul(request)
+                response = await _once(request, inner)
+            except (GigawattError, RequestValidationError, HTTPException) as error:
+                response = answer_to(request, error)
+            except Exception as error:  # noqa: BLE001 - the last line: a bug becomes an answer
+                response = answer_to(request, error)
+            if request.method != "GET" and caller is not None:
+                await run_in_threadpool(_audit, request, caller, operation, response.status_code)
+            return response
+
+        return guarded
+
+
+def _check_media_type(request: Request) -> None:
+    """JSON, or no word at all: some clients send JSON without saying so."""
+    said = request.headers.get("Content-Type", "application/json").partition(";")[0].strip()
+    if said.lower() not in {"application/json", ""}:
+        raise MediaTypeError(f"the content type is {said[:80]!r}, wanted 'application/json'")
+
+
+def _refuse_nul(request: Request) -> None:
+    """No id holds the character NUL, and PostgreSQL cannot even be asked for one."""
+    if "\0" in request.url.path or "%00" in str(request.url):
+        raise InputError("the address holds the character NUL")
+
+
+async def _judged(request: Request, inner: Handler) -> Response:
+    response = await inner(request)
+    access: Access = request.state.access
+    assert access.is_judged, f"{access.operation} answered without asking who may"
+    return response
+
+
+async def _once(request: Request, inner: Handler) -> Response:
+    """Carry a request out, or give the answer that was kept for it."""
+    key = request.headers.get("Idempotency-Key")
+    if request.method != "POST" or key is None:
+        return await _judged(request, inner)
+    if not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
+        raise InputError(f"Idempotency-Key has {len(key)} characters, wanted 1 to 255 printable")
+    access: Access = request.state.access
+    service, account_id = access.service, access.caller.account.account_id
+    digest = hashlib.sha256()
+    for part in (request.method, request.url.path, request.url.query):
+        digest.update(part.encode() + b"\0")
+    digest.update(await request.body())
+    drawn = OperationId(service.control.new_id("op"))
+    found = await run_in_threadpool(
+        service.directory.open_request, account_id, key, digest.hexdigest(), drawn, service.now_s()
+    )
+    if isinstance(found, KeptAnswer):
+        return Response(found.body, found.status, {**found.headers, "Idempotent-Replayed": "true"})
+    access.opened = found
+    answer: KeptAnswer | None = None
+    try:
+        response = await _answered(request, inner)
+        answer = _kept(response, access.operation)
+    finally:
+        await run_in_threadpool(service.directory.close_request, account_id, key, answer)
+    return response
+
+
+async def _answered(request: Request, inner: Handler) -> Response:
+    try:
+        return await _judged(request, inner)
+    except (GigawattError, RequestValidationError, HTTPException) as error:
+        return answer_to(request, error)
+
+
+def _kept(response: Response, operation: str) -> KeptAnswer | None:
+    if response.status_code in PASSING:
+        return None
+    body = bytes(response.body).decode()
+    if operation in SHOWN_ONCE and response.status_code < 400:
+        body = json.dumps({**json.loads(body), SHOWN_ONCE[operation]: None})
+    names = ("Content-Type", "ETag", "Location")
+    headers = {name: response.headers[name] for name in names if name in response.headers}
+    return KeptAnswer(response.status_code, headers, body)
+
+
+def _audit(request: Request, caller: Caller, operation: str, status: int) -> None:
+    service = service_of(request)
+    entry = AuditEntry(
+        sequence=0,
+        at_s=service.now_s(),
+        organisation_id=caller.account.organisation_id,
+        account_id=caller.account.account_id,
+        key_id=caller.key.key_id,
+        operation=operation,
+        path=request.url.path[:500],
+        status=status,
+        request_id=request_id_of(request),
+    )
+    service.directory.add_audit(entry)

@@ -1,0 +1,238 @@
+"""Plans and clusters."""
+
+from typing import Annotated
+
+from fastapi import Header, Query, Response
+from fastapi.responses import PlainTextResponse
+
+from gigawatt.api.access import Access, Allowed
+from gigawatt.api.changes import admit, commit, committed_before, expected_version, request_of
+from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
+from gigawatt.api.routing import new_router, operation
+from gigawatt.api.views import at, cluster_document, plan_document
+from gigawatt.artefacts.render import render_artefacts
+from gigawatt.errors import ConflictError, UnknownIdError
+from gigawatt.ids import NodeId
+from gigawatt.interfaces.directory import Reach
+from gigawatt.interfaces.store import ClusterRecord, OperationRecord
+from gigawatt.planner.phases import Phase
+from gigawatt.sdk import documents as doc
+
+router = new_router("clusters")
+
+IfMatch = Annotated[
+    str | None, Header(max_length=64, description='Version that must be current, e.g. "3".')
+]
+ACCEPTED = 202
+
+
+@operation(router, "POST", "/plans", 201)
+def create_plan(body: doc.ClusterRequest, access: Allowed) -> doc.Plan:
+    """Work out what a create would do; nothing is reserved."""
+    access.project(body.project_id)
+    control = access.service.control
+    plan = control.plan_create(request_of(access, body))
+    admit(access)(control.snapshot(), plan)
+    access.service.directory.keep_plan(plan)
+    return plan_document(plan)
+
+
+@operation(router, "GET", "/plans/{plan_id}")
+def get_plan(plan_id: str, access: Allowed) -> doc.Plan:
+    """A plan that was shown."""
+    return plan_document(access.plan(plan_id))
+
+
+@operation(router, "POST", "/plans/{plan_id}:apply", ACCEPTED)
+def apply_plan(plan_id: str, access: Allowed, response: Response) -> doc.Cluster:
+    """Carry out exactly the plan that was shown, or nothing."""
+    plan = access.plan(plan_id)
+    found = committed_before(access)
+    if found is None:
+        drawn = None if access.opened is None else access.opened.operation_id
+        found = access.service.control.commit_shown(plan, operation_id=drawn, admit=admit(access))
+        access.service.worker.wake()
+    return _started(access, found, response)
+
+
+def _started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
+    around = access.service.control.around
+    record = around.store.cluster(operation.cluster_id)
+    response.headers["ETag"] = f'"{record.version}"'
+    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
+
+
+@operation(router, "GET", "/clusters")
+def list_clusters(
+    access: Allowed,
+    name: Annotated[str | None, Query(max_length=63)] = None,
+    with_ended: Annotated[bool, Query()] = False,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> doc.Page[doc.Cluster]:
+    """Clusters that the caller sees, newest first."""
+    reach = access.reach()
+    fleet = access.service.control.around.fleet
+    found = access.service.directory.cluster_page(
+        reach, number_place(cursor, NEWEST), limit + 1, with_ended=with_ended, name=name
+    )
+    return page_of(
+        found,
+        limit,
+        lambda row: row[0],
+        lambda row: cluster_document(fleet, row[1], is_whole=False),
+    )
+
+
+@operation(router, "POST", "/clusters", ACCEPTED)
+def create_cluster(body: doc.ClusterRequest, access: Allowed, response: Response) -> doc.Cluster:
+    """Plan and apply in one: all GPUs, fenced on five planes, or nothing."""
+    access.project(body.project_id)
+    control, request = access.service.control, request_of(access, body)
+    made = commit(access, lambda: control.plan_create(request, with_alternatives=False))
+    return _started(access, made, response)
+
+
+@operation(router, "GET", "/clusters/{cluster_id}")
+def get_cluster(cluster_id: str, access: Allowed, response: Response) -> doc.Cluster:
+    """One cluster."""
+    record = access.cluster(cluster_id)
+    directory = access.service.directory
+    newest = directory.operation_page(Reach(None), NEWEST, 1, record.cluster_id)
+    under_way = [line.operation_id for line in newest if line.finished_s is None]
+    response.headers["ETag"] = f'"{record.version}"'
+    fleet = access.service.control.around.fleet
+    return cluster_document(fleet, record, operation_id=under_way[0] if under_way else None)
+
+
+@operation(router, "POST", "/clusters/{cluster_id}:grow", ACCEPTED)
+def grow_cluster(
+    cluster_id: str,
+    body: doc.ChangeSize,
+    access: Allowed,
+    response: Response,
+    if_match: IfMatch = None,
+) -> doc.Cluster:
+    """Add GPUs, as near as there is room."""
+    record, control = _live(access, cluster_id), access.service.control
+    made = commit(
+        access,
+        lambda: control.plan_grow(record.cluster_id, body.gpu_count),
+        cluster_id=record.cluster_id,
+        version=expected_version(if_match),
+    )
+    return _started(access, made, response)
+
+
+@operation(router, "POST", "/clusters/{cluster_id}:shrink", ACCEPTED)
+def shrink_cluster(
+    cluster_id: str,
+    body: doc.ChangeSize,
+    access: Allowed,
+    response: Response,
+    if_match: IfMatch = None,
+) -> doc.Cluster:
+    """Give GPUs back."""
+    record, control = _live(access, cluster_id), access.service.control
+    made = commit(
+        access,
+        lambda: control.plan_shrink(record.cluster_id, body.gpu_count),
+        cluster_id=record.cluster_id,
+        version=expected_version(if_match),
+    )
+    return _started(access, made, response)
+
+
+@operation(router, "POST", "/clusters/{cluster_id}:replace", ACCEPTED)
+def replace_cluster_nodes(
+    cluster_id: str,
+    body: doc.ReplaceNodes,
+    access: Allowed,
+    response: Response,
+    if_match: IfMatch = None,
+) -> doc.Cluster:
+    """Put others in the place of failed nodes, which are quarantined."""
+    record, control = _live(access, cluster_id), access.service.control
+    failed = frozenset(NodeId(node_id) for node_id in body.node_ids)
+    made = commit(
+        access,
+        lambda: control.plan_replace(record.cluster_id, failed),
+        cluster_id=record.cluster_id,
+        version=expected_version(if_match),
+    )
+    return _started(access, made, response)
+
+
+@operation(router, "POST", "/clusters/{cluster_id}:release", ACCEPTED)
+def release_cluster(
+    cluster_id: str, access: Allowed, response: Response, if_match: IfMatch = None
+) -> doc.Cluster:
+    """Give everything back; its data is deleted."""
+    record, control = _live(access, cluster_id), access.service.control
+    made = commit(
+        access,
+        lambda: control.plan_release(record.cluster_id),
+        cluster_id=record.cluster_id,
+        version=expected_version(if_match),
+    )
+    return _started(access, made, response)
+
+
+def _live(access: Access, cluster_id: str) -> ClusterRecord:
+    """A cluster that the caller may change, and that is in a phase in which it can be.
+
+    Raises:
+        ConflictError: it is not active.
+    """
+    record = access.cluster(cluster_id)
+    if record.phase is not Phase.ACTIVE and committed_before(access) is None:
+        raise ConflictError(
+            f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
+            next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
+        )
+    return record
+
+
+@operation(router, "GET", "/clusters/{cluster_id}/evidence")
+def list_evidence(
+    cluster_id: str, access: Allowed, cursor: Cursor = None, limit: Limit = 100
+) -> doc.Page[doc.Evidence]:
+    """What was read back, proven and probed, oldest first."""
+    record = access.cluster(cluster_id)
+    start = number_place(cursor, 0)
+    kept = access.service.control.around.store.evidence(record.cluster_id)
+    found = list(enumerate(kept))[start : start + limit + 1]
+    return page_of(
+        found,
+        limit,
+        lambda row: row[0] + 1,
+        lambda row: doc.Evidence(
+            kind=row[1]["kind"],
+            at=at(row[1]["at_s"]),
+            document={k: v for k, v in row[1].items() if k not in {"kind", "at_s"}},
+        ),
+    )
+
+
+def _files(access: Access, cluster_id: str) -> dict[str, str]:
+    record = access.cluster(cluster_id)
+    if record.target is None:
+        raise ConflictError(f"cluster {cluster_id!r} is {record.phase.value}; it has no files")
+    return render_artefacts(access.service.control.around.fleet, record.target)
+
+
+@operation(router, "GET", "/clusters/{cluster_id}/files")
+def list_files(cluster_id: str, access: Allowed) -> doc.Page[doc.File]:
+    """Files that make a cluster usable."""
+    found = _files(access, cluster_id)
+    items = [doc.File(name=name, size_bytes=len(text.encode())) for name, text in found.items()]
+    return doc.Page(items=items)
+
+
+@operation(router, "GET", "/clusters/{cluster_id}/files/{file_name}")
+def get_file(cluster_id: str, file_name: str, access: Allowed) -> PlainTextResponse:
+    """The text of one file."""
+    found = _files(access, cluster_id)
+    if file_name not in found:
+        raise UnknownIdError(f"cluster {cluster_id!r} has no file {file_name[:80]!r}")
+    return PlainTextResponse(found[file_name])

@@ -1,0 +1,42 @@
+"""How a handler becomes an operation: its function's name is the operation's id."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+
+from gigawatt.api.problems import MEDIA_TYPE
+from gigawatt.api.route import GuardedRoute
+from gigawatt.sdk.calls import BASE
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem, after RFC 9457.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+
+
+def new_router(tag: str) -> APIRouter:
+    """A router whose routes are all guarded."""
+    return APIRouter(prefix=BASE, tags=[tag], route_class=GuardedRoute, responses=PROBLEMS)
+
+
+def operation(router: APIRouter, method: str, path: str, status: int = 200) -> Callable[[F], F]:
+    """A decorator that serves a function at a path below ``BASE``."""
+
+    def register(handler: F) -> F:
+        summary = (handler.__doc__ or "").partition("\n")[0].rstrip(".")
+        router.add_api_route(
+            path,
+            handler,
+            methods=[method],
+            status_code=status,
+            operation_id=handler.__name__,
+            summary=summary,
+        )
+        return handler
+
+    return register

@@ -1,0 +1,265 @@
+"""Records of the control plane as documents of the wire."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from gigawatt.boundary.plane import PLANES
+from gigawatt.boundary.target import ClusterTarget
+from gigawatt.fleet.model import Fleet
+from gigawatt.identity import accounts as who
+from gigawatt.identity.keys import ApiKey
+from gigawatt.interfaces import directory as records
+from gigawatt.interfaces.store import ClusterRecord, Event
+from gigawatt.placement import result
+from gigawatt.planner.phases import Phase
+from gigawatt.planner.plan import Plan
+from gigawatt.planner.target import price_of, spread_of
+from gigawatt.sdk import documents as doc
+from gigawatt.units import MINUTE_S
+
+STATE_SLA_S = {
+    Phase.LAUNCHING: 15.0 * MINUTE_S,
+    Phase.CHANGING: 15.0 * MINUTE_S,
+    Phase.UNWINDING: 15.0 * MINUTE_S,
+    Phase.RELEASING: 30.0 * MINUTE_S,
+}
+"""How long a cluster should be in a phase that passes; after it somebody should look. Ours: the
+longest wait for one driver call, twice that where disks are cleaned."""
+
+
+def at(seconds: float) -> datetime:
+    """A moment given in Unix seconds."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def maybe_at(seconds: float | None) -> datetime | None:
+    """A moment, or none."""
+    return None if seconds is None else at(seconds)
+
+
+def organisation_document(found: who.Organisation) -> doc.Organisation:
+    """An organisation."""
+    return doc.Organisation(
+        id=found.organisation_id, name=found.name, created_at=at(found.created_s)
+    )
+
+
+def project_document(found: who.Project) -> doc.Project:
+    """A project."""
+    return doc.Project(
+        id=found.project_id,
+        organisation_id=found.organisation_id,
+        name=found.name,
+        gpu_count_max=found.gpu_count_max,
+        created_at=at(found.created_s),
+    )
+
+
+def account_document(found: who.Account) -> doc.Account:
+    """An account."""
+    return doc.Account(
+        id=found.account_id,
+        organisation_id=found.organisation_id,
+        name=found.name,
+        kind=found.kind,
+        role=found.role.value,
+        created_at=at(found.created_s),
+    )
+
+
+def key_document(key: ApiKey, now_s: float, text: str | None = None) -> doc.ApiKey:
+    """An API key; ``text`` is the key itself, in the first answer only."""
+    is_expired = key.expires_s is not None and key.expires_s <= now_s
+    return doc.ApiKey(
+        id=key.key_id,
+        account_id=key.account_id,
+        project_id=key.project_id,
+        name=key.name,
+        state="revoked" if key.revoked_s is not None else "expired" if is_expired else "active",
+        created_at=at(key.created_s),
+        expires_at=maybe_at(key.expires_s),
+        last_used_at=maybe_at(key.last_used_s),
+        revoked_at=maybe_at(key.revoked_s),
+        key=text,
+    )
+
+
+def ssh_key_document(key: records.SshKey) -> doc.SshKey:
+    """An SSH key."""
+    return doc.SshKey(
+        id=key.ssh_key_id,
+        project_id=key.project_id,
+        name=key.name,
+        public_key=key.public_key,
+        created_at=at(key.created_s),
+    )
+
+
+def audit_document(entry: records.AuditEntry) -> doc.AuditEntry:
+    """One call."""
+    return doc.AuditEntry(
+        sequence=entry.sequence,
+        at=at(entry.at_s),
+        account_id=entry.account_id,
+        key_id=entry.key_id,
+        operation=entry.operation,
+        path=entry.path,
+        status=entry.status,
+        request_id=entry.request_id,
+    )
+
+
+def event_document(event: Event) -> doc.Event:
+    """One line of the trail."""
+    return doc.Event(
+        sequence=event.sequence,
+        at=at(event.at_s),
+        cluster_id=event.cluster_id,
+        operation_id=event.operation_id,
+        kind=event.kind,
+        message=event.message,
+        data=dict(event.data),
+    )
+
+
+def spread_document(spread: result.Spread) -> doc.Spread:
+    """A spread."""
+    return doc.Spread(
+        pod_count=spread.pod_count,
+        leaf_group_count=spread.leaf_group_count,
+        nvlink_domain_count=spread.nvlink_domain_count,
+        node_count=spread.node_count,
+        hop_count_max=spread.hop_count_max,
+    )
+
+
+def _config(target: ClusterTarget) -> doc.ClusterConfig:
+    spares = [member for member in target.members if member.role == "spare"]
+    return doc.ClusterConfig(
+        name=target.name,
+        gpu_count=sum(member.gpu_mask.bit_count() for member in target.active_members),
+        spare_node_count=len(spares),
+        storage_bytes=target.storage_bytes,
+        image=target.image,
+        ssh_public_keys=list(target.ssh_public_keys),
+        egress_cidrs=list(target.egress_cidrs),
+    )
+
+
+def _status(fleet: Fleet, target: ClusterTarget, *, is_whole: bool) -> doc.ClusterStatus:
+    keys = target.keys
+    first = fleet.node_index(target.members[0].node_id)
+    return doc.ClusterStatus(
+        site_id=target.site_id,
+        fabric_id=target.fabric_id,
+        gpu_type=fleet.node_type(first).gpu_type,
+        node_count=len(target.active_members),
+        price_micro_usd_per_hour=price_of(fleet, target.members),
+        spread=spread_document(spread_of(fleet, target.members)),
+        keys=doc.BoundaryKeys(
+            p_key=keys.p_key,
+            compute_vni=keys.compute_vni,
+            vni=keys.vni,
+            subnet=keys.subnet,
+            filesystem=keys.filesystem,
+        ),
+        members=[m.node_id for m in target.active_members] if is_whole else None,
+        spares=[m.node_id for m in target.members if m.role == "spare"] if is_whole else None,
+    )
+
+
+def cluster_document(
+    fleet: Fleet,
+    record: ClusterRecord,
+    *,
+    is_whole: bool = True,
+    operation_id: str | None = None,
+) -> doc.Cluster:
+    """A cluster; its members only when ``is_whole``."""
+    target = record.target
+    return doc.Cluster(
+        id=record.cluster_id,
+        project_id=record.tenant_id,
+        name=record.name,
+        config=None if target is None else _config(target),
+        status=None if target is None else _status(fleet, target, is_whole=is_whole),
+        state=record.phase.value,
+        state_reason=record.phase_reason,
+        state_since=at(record.phase_since_s),
+        state_sla_s=STATE_SLA_S.get(record.phase),
+        version=record.version,
+        created_at=at(record.created_s),
+        operation_id=operation_id,
+    )
+
+
+def _planes(plan: Plan) -> dict[str, doc.PlaneChange]:
+    changes = {}
+    for plane in PLANES:
+        steps = [step for step in plan.steps if step.plane is plane]
+        kinds = {
+            action: Counter(str(e.kind) for s in steps if s.action == action for e in s.entries)
+            for action in ("ensure", "remove")
+        }
+        changes[plane.value] = doc.PlaneChange(
+            device_count=len({step.device for step in steps}),
+            ensured=dict(kinds["ensure"]),
+            removed=dict(kinds["remove"]),
+        )
+    return changes
+
+
+def plan_document(plan: Plan) -> doc.Plan:
+    """A plan, without the content of its steps."""
+    report, target = plan.report, plan.after or plan.before
+    assert target is not None, "a plan has a target before or after"
+    return doc.Plan(
+        id=plan.plan_id,
+        kind=plan.kind.value,
+        project_id=plan.tenant_id,
+        cluster_id=plan.cluster_id,
+        name=target.name,
+        site_id=target.site_id,
+        fabric_id=target.fabric_id,
+        gpu_type=report.gpu_type,
+        gpu_count=report.gpu_count,
+        nodes=[member.node_id for member in target.active_members],
+        spares=[member.node_id for member in target.members if member.role == "spare"],
+        spread=spread_document(report.spread),
+        price_micro_usd_per_hour=report.price_micro_usd_per_hour,
+        expected_s=report.expected_s,
+        planes=_planes(plan),
+        reasons=list(report.reasons),
+        alternatives=[
+            doc.Alternative(
+                sentence=other.sentence,
+                gpu_type=other.gpu_type,
+                site_id=other.site_id,
+                spread=spread_document(other.spread),
+                price_micro_usd_per_hour=other.price_micro_usd_per_hour,
+            )
+            for other in report.alternatives
+        ],
+        stages=[doc.PlanStage(name=s.name, step_count=len(s.steps)) for s in plan.stages],
+        created_at=at(plan.created_s),
+        expires_at=at(plan.expires_s),
+    )
+
+
+def operation_document(
+    line: records.OperationLine, stages: list[doc.StageProgress] | None = None
+) -> doc.Operation:
+    """An operation."""
+    return doc.Operation(
+        id=line.operation_id,
+        project_id=line.project_id,
+        cluster_id=line.cluster_id,
+        kind=line.kind.value,
+        state=line.state,
+        state_reason=line.error,
+        is_cancellable=line.kind.is_reversible and line.state == "applying",
+        version=line.generation,
+        started_at=at(line.started_s),
+        finished_at=maybe_at(line.finished_s),
+        stages=stages,
+    )

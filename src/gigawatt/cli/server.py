@@ -1,0 +1,26 @@
+"""``gw server``: serve the API, with its worker."""
+
+from typing import Annotated
+
+import typer
+
+from gigawatt.cli import backend
+from gigawatt.cli.options import new_command
+
+app = new_command()
+
+Listen = Annotated[
+    str, typer.Option("--listen", help="HOST:PORT; put TLS in front of what is not local.")
+]
+Grace = Annotated[
+    float, typer.Option("--grace", help="Seconds to finish what is under way when told to stop.")
+]
+
+
+@app.command()
+def server(listen: Listen = "127.0.0.1:8080", grace: Grace = 20.0) -> None:
+    """Serve the API on HOST:PORT until Ctrl-C or SIGTERM.
+
+    Example: gw key create && gw server --listen 127.0.0.1:8080
+    """
+    backend.servers.serve_home(listen, grace)

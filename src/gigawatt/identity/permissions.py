@@ -1,0 +1,156 @@
+"""The table of permissions: which role may call which operation on what.
+
+Every operation of the API has one row. An object that a caller cannot see does not exist for
+them; an object they see, but may not touch, is forbidden.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from gigawatt.identity.accounts import Account, AccountId, AccountRole, OrganisationId
+from gigawatt.identity.keys import ApiKey
+from gigawatt.ids import TenantId
+
+Verdict = Literal["allowed", "hidden", "forbidden"]
+
+OWNER, OPERATOR = AccountRole.OWNER, AccountRole.OPERATOR
+MEMBER, BILLING, READ_ONLY = AccountRole.MEMBER, AccountRole.BILLING, AccountRole.READ_ONLY
+
+EVERYBODY = frozenset(AccountRole)
+VIEWERS = frozenset({OWNER, OPERATOR, MEMBER, READ_ONLY})
+BUILDERS = frozenset({OWNER, OPERATOR, MEMBER})
+MANAGERS = frozenset({OWNER, OPERATOR})
+OPERATORS = frozenset({OPERATOR})
+
+
+class Scope(StrEnum):
+    """What an operation is about."""
+
+    SELF = "self"
+    SITE = "site"
+    ORGANISATION = "organisation"
+    PROJECT = "project"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Who may call one operation; ``self_roles`` may if the object is their own account's."""
+
+    scope: Scope
+    roles: frozenset[AccountRole]
+    self_roles: frozenset[AccountRole] = frozenset()
+
+
+_SITE, _PROJECT, _ORGANISATION = Scope.SITE, Scope.PROJECT, Scope.ORGANISATION
+
+PERMISSIONS: Mapping[str, Permission] = {
+    "who_am_i": Permission(Scope.SELF, EVERYBODY),
+    "get_fleet": Permission(_SITE, EVERYBODY),
+    "get_fleet_map": Permission(_SITE, OPERATORS),
+    "list_nodes": Permission(_SITE, OPERATORS),
+    "get_node": Permission(_SITE, OPERATORS),
+    "drain_node": Permission(_SITE, OPERATORS),
+    "quarantine_node": Permission(_SITE, OPERATORS),
+    "return_node": Permission(_SITE, OPERATORS),
+    "list_organisations": Permission(Scope.SELF, EVERYBODY),
+    "create_organisation": Permission(_SITE, OPERATORS),
+    "list_projects": Permission(Scope.SELF, EVERYBODY),
+    "create_project": Permission(_ORGANISATION, MANAGERS),
+    "get_project": Permission(_PROJECT, EVERYBODY),
+    "get_quota": Permission(_PROJECT, EVERYBODY),
+    "set_quota": Permission(_PROJECT, OPERATORS),
+    "list_accounts": Permission(_ORGANISATION, MANAGERS),
+    "create_account": Permission(_ORGANISATION, MANAGERS),
+    "get_account": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "change_account": Permission(_ORGANISATION, MANAGERS),
+    "delete_account": Permission(_ORGANISATION, MANAGERS),
+    "list_api_keys": Permission(Scope.SELF, EVERYBODY),
+    "create_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "get_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "revoke_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "list_audit": Permission(_ORGANISATION, MANAGERS),
+    "list_ssh_keys": Permission(_PROJECT, VIEWERS),
+    "create_ssh_key": Permission(_PROJECT, BUILDERS),
+    "get_ssh_key": Permission(_PROJECT, VIEWERS),
+    "delete_ssh_key": Permission(_PROJECT, BUILDERS),
+    "create_plan": Permission(_PROJECT, BUILDERS),
+    "get_plan": Permission(_PROJECT, EVERYBODY),
+    "apply_plan": Permission(_PROJECT, BUILDERS),
+    "list_clusters": Permission(Scope.SELF, EVERYBODY),
+    "create_cluster": Permission(_PROJECT, BUILDERS),
+    "get_cluster": Permission(_PROJECT, EVERYBODY),
+    "grow_cluster": Permission(_PROJECT, BUILDERS),
+    "shrink_cluster": Permission(_PROJECT, BUILDERS),
+    "replace_cluster_nodes": Permission(_PROJECT, BUILDERS),
+    "release_cluster": Permission(_PROJECT, BUILDERS),
+    "list_evidence": Permission(_PROJECT, VIEWERS),
+    "list_files": Permission(_PROJECT, VIEWERS),
+    "get_file": Permission(_PROJECT, VIEWERS),
+    "list_operations": Permission(Scope.SELF, EVERYBODY),
+    "get_operation": Permission(_PROJECT, EVERYBODY),
+    "cancel_operation": Permission(_PROJECT, BUILDERS),
+    "list_events": Permission(Scope.SELF, VIEWERS),
+    "stream_events": Permission(Scope.SELF, VIEWERS),
+}
+"""Every operation of the API by its id. ``self``: answers only with what the caller reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Whose an object is; None where it belongs to no one of the kind."""
+
+    organisation_id: OrganisationId | None = None
+    project_id: TenantId | None = None
+    account_id: AccountId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: an account, through one of its keys."""
+
+    account: Account
+    key: ApiKey
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the caller reaches every organisation."""
+        return self.account.role is OPERATOR
+
+
+def sees(caller: Caller, belonging: Belonging) -> bool:
+    """Whether an object exists for a caller."""
+    narrowed = caller.key.project_id
+    if narrowed is not None and belonging.project_id not in {None, narrowed}:
+        return False
+    return caller.is_operator or belonging.organisation_id == caller.account.organisation_id
+
+
+def judge(caller: Caller, operation: str, belonging: Belonging | None = None) -> Verdict:
+    """Whether a caller may call an operation on an object.
+
+    Args:
+        caller: who.
+        operation: a key of ``PERMISSIONS``.
+        belonging: whose the object is; None for operations of the scopes self and site.
+    """
+    permission = PERMISSIONS[operation]
+    role, is_narrow = caller.account.role, caller.key.project_id is not None
+    if permission.scope in {Scope.SELF, Scope.SITE}:
+        is_open = permission.scope is Scope.SELF or permission.roles == EVERYBODY
+        return "allowed" if role in permission.roles and (is_open or not is_narrow) else "forbidden"
+    assert belonging is not None, f"{operation} is about an object"
+    if not sees(caller, belonging):
+        return "hidden"
+    is_own = belonging.account_id == caller.account.account_id
+    if is_narrow and permission.scope is Scope.ORGANISATION:
+        # A key for one project must not make itself a wider one.
+        return "allowed" if operation.startswith("get_") and is_own else "forbidden"
+    is_allowed = role in permission.roles or (is_own and role in permission.self_roles)
+    return "allowed" if is_allowed else "forbidden"
+
+
+def can_grant(caller: Caller, role: AccountRole) -> bool:
+    """Whether a caller who may manage accounts may give one this role."""
+    return caller.is_operator or role is not OPERATOR

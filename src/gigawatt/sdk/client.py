@@ -1,0 +1,365 @@
+"""Clients of the service: ``Client`` blocks, ``AsyncClient`` awaits; both are made of ``calls``.
+
+A POST gets an idempotency key, so that repeating it after a lost reply does nothing twice. A reply
+that is lost, and an answer 429 or 503, are tried again; everything else is an error of ours.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from gigawatt.errors import DataError
+from gigawatt.sdk import calls
+from gigawatt.sdk import documents as doc
+from gigawatt.sdk.calls import BASE, Call
+from gigawatt.sdk.failures import error_of, unreachable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+TRY_COUNT_MAX = 4
+"""Tries of one request in all. Ours."""
+
+_RETRIED = frozenset({429, 503})
+
+
+def _headers(call: Call[Any]) -> dict[str, str]:
+    headers = {"Accept": "application/json, application/problem+json, text/plain"}
+    if call.method == "POST":
+        headers["Idempotency-Key"] = secrets.token_hex(16)
+    if call.if_match is not None:
+        headers["If-Match"] = f'"{call.if_match}"'
+    return headers
+
+
+def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
+    body = None if call.body is None else call.body.model_dump(mode="json", exclude_unset=True)
+    return http.build_request(
+        call.method, call.path, params=dict(call.query), json=body, headers=_headers(call)
+    )
+
+
+def _read(call: Call[T], response: httpx.Response) -> T:
+    """The answer in a response.
+
+    Raises:
+        GigawattError: the service said no, in the class that it raised.
+        DataError: the answer is not what it should be.
+    """
+    if response.status_code >= 400:
+        raise error_of(response)
+    if call.answer is str:
+        return response.text  # type: ignore[return-value]
+    if call.answer is type(None):
+        return None
+    try:
+        return TypeAdapter(call.answer).validate_json(response.content)
+    except ValueError as error:
+        raise DataError(f"{call.method} {call.path}: the answer does not read: {error}") from error
+
+
+def _pause_s(attempt: int, response: httpx.Response | None) -> float:
+    """How long to wait before the next try: what the service says, else longer every time."""
+    said = response.headers.get("Retry-After", "") if response is not None else ""
+    return float(said) if said.isdecimal() else 0.2 * 2.0**attempt
+
+
+def _options(url: str, api_key: str, timeout_s: float) -> dict[str, Any]:
+    return {
+        "base_url": url,
+        "headers": {"Authorization": f"Bearer {api_key}"},
+        "timeout": timeout_s,
+    }
+
+
+def _streaming(cluster_id: str | None, after: int | None) -> dict[str, Any]:
+    return {
+        "params": {} if cluster_id is None else {"cluster_id": cluster_id},
+        "headers": {} if after is None else {"Last-Event-ID": str(after)},
+        "timeout": httpx.Timeout(60.0),
+    }
+
+
+def _gathered(lines: dict[str, str], line: str) -> dict[str, str]:
+    """Fields of a server-sent event so far; an empty line ends it.
+
+    Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
+    if not line:
+        return {}
+    name, _, value = line.partition(":")
+    return {**lines, name: value.removeprefix(" ")} if name else lines
+
+
+def _event(lines: Mapping[str, str]) -> doc.Event:
+    return doc.Event.model_validate(json.loads(lines["data"]))
+
+
+def _blocking(
+    make: Callable[P, Call[T]],
+) -> Callable[Concatenate["Client", P], T]:
+    def method(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return client.send(make(*args, **kwargs))
+
+    method.__name__, method.__doc__ = make.__name__, make.__doc__
+    return method
+
+
+def _awaiting(
+    make: Callable[P, Call[T]],
+) -> Callable[Concatenate["AsyncClient", P], Awaitable[T]]:
+    async def method(client: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await client.send(make(*args, **kwargs))
+
+    method.__name__, method.__doc__ = make.__name__, make.__doc__
+    return method
+
+
+class Client:
+    """The client that blocks; close it, or use it in a ``with``."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Talk to the service at ``url`` with a key ``gw_...``."""
+        self._http = httpx.Client(**_options(url, api_key, timeout_s), transport=transport)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, call: Call[T]) -> T:
+        """Send a call; its answer.
+
+        Raises:
+            GigawattError: the service said no, in the class that it raised.
+        """
+        request = _request(self._http, call)
+        for attempt in range(TRY_COUNT_MAX):
+            is_last = attempt == TRY_COUNT_MAX - 1
+            response = None
+            try:
+                response = self._http.send(request)
+            except httpx.TransportError as error:
+                if is_last:
+                    raise unreachable(request, error) from error
+            if response is not None and (response.status_code not in _RETRIED or is_last):
+                return _read(call, response)
+            time.sleep(_pause_s(attempt, response))
+        raise AssertionError("the last try answers or raises")
+
+    def pages(self, make: Callable[..., Call[doc.Page[Item]]], **query: object) -> Iterator[Item]:
+        """All items of a list, page after page, e.g. ``pages(calls.list_clusters)``."""
+        cursor = None
+        while True:
+            page = self.send(make(**query, cursor=cursor))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def stream_events(
+        self, *, cluster_id: str | None = None, after: int | None = None
+    ) -> Iterator[doc.Event]:
+        """Events as they happen, from sequence number ``after`` on; ends when the server does."""
+        with self._http.stream(
+            "GET", f"{BASE}/events:stream", **_streaming(cluster_id, after)
+        ) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise error_of(response)
+            lines: dict[str, str] = {}
+            for line in response.iter_lines():
+                if not line and "data" in lines:
+                    yield _event(lines)
+                lines = _gathered(lines, line)
+
+    who_am_i = _blocking(calls.who_am_i)
+    get_fleet = _blocking(calls.get_fleet)
+    get_fleet_map = _blocking(calls.get_fleet_map)
+    list_nodes = _blocking(calls.list_nodes)
+    get_node = _blocking(calls.get_node)
+    drain_node = _blocking(calls.drain_node)
+    quarantine_node = _blocking(calls.quarantine_node)
+    return_node = _blocking(calls.return_node)
+    list_organisations = _blocking(calls.list_organisations)
+    create_organisation = _blocking(calls.create_organisation)
+    list_projects = _blocking(calls.list_projects)
+    create_project = _blocking(calls.create_project)
+    get_project = _blocking(calls.get_project)
+    get_quota = _blocking(calls.get_quota)
+    set_quota = _blocking(calls.set_quota)
+    list_accounts = _blocking(calls.list_accounts)
+    create_account = _blocking(calls.create_account)
+    get_account = _blocking(calls.get_account)
+    change_account = _blocking(calls.change_account)
+    delete_account = _blocking(calls.delete_account)
+    list_api_keys = _blocking(calls.list_api_keys)
+    create_api_key = _blocking(calls.create_api_key)
+    get_api_key = _blocking(calls.get_api_key)
+    revoke_api_key = _blocking(calls.revoke_api_key)
+    list_audit = _blocking(calls.list_audit)
+    list_ssh_keys = _blocking(calls.list_ssh_keys)
+    create_ssh_key = _blocking(calls.create_ssh_key)
+    get_ssh_key = _blocking(calls.get_ssh_key)
+    delete_ssh_key = _blocking(calls.delete_ssh_key)
+    create_plan = _blocking(calls.create_plan)
+    get_plan = _blocking(calls.get_plan)
+    apply_plan = _blocking(calls.apply_plan)
+    list_clusters = _blocking(calls.list_clusters)
+    create_cluster = _blocking(calls.create_cluster)
+    get_cluster = _blocking(calls.get_cluster)
+    grow_cluster = _blocking(calls.grow_cluster)
+    shrink_cluster = _blocking(calls.shrink_cluster)
+    replace_cluster_nodes = _blocking(calls.replace_cluster_nodes)
+    release_cluster = _blocking(calls.release_cluster)
+    list_evidence = _blocking(calls.list_evidence)
+    list_files = _blocking(calls.list_files)
+    get_file = _blocking(calls.get_file)
+    list_operations = _blocking(calls.list_operations)
+    get_operation = _blocking(calls.get_operation)
+    cancel_operation = _blocking(calls.cancel_operation)
+    list_events = _blocking(calls.list_events)
+
+
+class AsyncClient:
+    """The client that awaits; close it, or use it in a ``async with``."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Talk to the service at ``url`` with a key ``gw_...``."""
+        self._http = httpx.AsyncClient(**_options(url, api_key, timeout_s), transport=transport)
+
+    async def __aenter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call; its answer.
+
+        Raises:
+            GigawattError: the service said no, in the class that it raised.
+        """
+        request = _request(self._http, call)
+        for attempt in range(TRY_COUNT_MAX):
+            is_last = attempt == TRY_COUNT_MAX - 1
+            response = None
+            try:
+                response = await self._http.send(request)
+            except httpx.TransportError as error:
+                if is_last:
+                    raise unreachable(request, error) from error
+            if response is not None and (response.status_code not in _RETRIED or is_last):
+                return _read(call, response)
+            await asyncio.sleep(_pause_s(attempt, response))
+        raise AssertionError("the last try answers or raises")
+
+    async def pages(
+        self, make: Callable[..., Call[doc.Page[Item]]], **query: object
+    ) -> AsyncIterator[Item]:
+        """All items of a list, page after page, e.g. ``pages(calls.list_clusters)``."""
+        cursor = None
+        while True:
+            page = await self.send(make(**query, cursor=cursor))
+            for item in page.items:
+                yield item
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def stream_events(
+        self, *, cluster_id: str | None = None, after: int | None = None
+    ) -> AsyncIterator[doc.Event]:
+        """Events as they happen, from sequence number ``after`` on; ends when the server does."""
+        async with self._http.stream(
+            "GET", f"{BASE}/events:stream", **_streaming(cluster_id, after)
+        ) as response:
+            if response.status_code >= 400:
+                await response.aread()
+                raise error_of(response)
+            lines: dict[str, str] = {}
+            async for line in response.aiter_lines():
+                if not line and "data" in lines:
+                    yield _event(lines)
+                lines = _gathered(lines, line)
+
+    who_am_i = _awaiting(calls.who_am_i)
+    get_fleet = _awaiting(calls.get_fleet)
+    get_fleet_map = _awaiting(calls.get_fleet_map)
+    list_nodes = _awaiting(calls.list_nodes)
+    get_node = _awaiting(calls.get_node)
+    drain_node = _awaiting(calls.drain_node)
+    quarantine_node = _awaiting(calls.quarantine_node)
+    return_node = _awaiting(calls.return_node)
+    list_organisations = _awaiting(calls.list_organisations)
+    create_organisation = _awaiting(calls.create_organisation)
+    list_projects = _awaiting(calls.list_projects)
+    create_project = _awaiting(calls.create_project)
+    get_project = _awaiting(calls.get_project)
+    get_quota = _awaiting(calls.get_quota)
+    set_quota = _awaiting(calls.set_quota)
+    list_accounts = _awaiting(calls.list_accounts)
+    create_account = _awaiting(calls.create_account)
+    get_account = _awaiting(calls.get_account)
+    change_account = _awaiting(calls.change_account)
+    delete_account = _awaiting(calls.delete_account)
+    list_api_keys = _awaiting(calls.list_api_keys)
+    create_api_key = _awaiting(calls.create_api_key)
+    get_api_key = _awaiting(calls.get_api_key)
+    revoke_api_key = _awaiting(calls.revoke_api_key)
+    list_audit = _awaiting(calls.list_audit)
+    list_ssh_keys = _awaiting(calls.list_ssh_keys)
+    create_ssh_key = _awaiting(calls.create_ssh_key)
+    get_ssh_key = _awaiting(calls.get_ssh_key)
+    delete_ssh_key = _awaiting(calls.delete_ssh_key)
+    create_plan = _awaiting(calls.create_plan)
+    get_plan = _awaiting(calls.get_plan)
+    apply_plan = _awaiting(calls.apply_plan)
+    list_clusters = _awaiting(calls.list_clusters)
+    create_cluster = _awaiting(calls.create_cluster)
+    get_cluster = _awaiting(calls.get_cluster)
+    grow_cluster = _awaiting(calls.grow_cluster)
+    shrink_cluster = _awaiting(calls.shrink_cluster)
+    replace_cluster_nodes = _awaiting(calls.replace_cluster_nodes)
+    release_cluster = _awaiting(calls.release_cluster)
+    list_evidence = _awaiting(calls.list_evidence)
+    list_files = _awaiting(calls.list_files)
+    get_file = _awaiting(calls.get_file)
+    list_operations = _awaiting(calls.list_operations)
+    get_operation = _awaiting(calls.get_operation)
+    cancel_operation = _awaiting(calls.cancel_operation)
+    list_events = _awaiting(calls.list_events)

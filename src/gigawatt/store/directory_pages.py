@@ -1,0 +1,165 @@
+"""Pages of clusters, operations and events: what a caller reaches, without reading all there is."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true, update
+
+from gigawatt.errors import UnknownIdError
+from gigawatt.identity.accounts import AccountId
+from gigawatt.ids import ClusterId, OperationId, TenantId
+from gigawatt.interfaces.directory import OperationLine, Reach
+from gigawatt.interfaces.store import ClusterRecord, Event
+from gigawatt.planner.plan import OperationKind
+from gigawatt.store.clusters import record_of
+from gigawatt.store.directory_schema import cancellations
+from gigawatt.store.schema import allocations, clusters, events, operations
+
+Place = tuple[int, int]
+"""(place in the order to go on from, most rows wanted)."""
+
+
+def _reached(reach: Reach) -> ColumnElement[bool]:
+    if reach.project_ids is None:
+        return true()
+    return clusters.c.tenant_id.in_(sorted(reach.project_ids))
+
+
+def cluster_page(
+    connection: Connection, reach: Reach, place: Place, *, with_ended: bool, name: str | None
+) -> tuple[tuple[int, ClusterRecord], ...]:
+    """Clusters before a place, newest first."""
+    query = select(clusters).where(_reached(reach), clusters.c.created_generation < place[0])
+    if not with_ended:
+        query = query.where(~clusters.c.is_ended)
+    if name is not None:
+        query = query.where(clusters.c.name == name)
+    query = query.order_by(clusters.c.created_generation.desc()).limit(place[1])
+    return tuple((row.created_generation, record_of(row)) for row in connection.execute(query))
+
+
+_LINE = [
+    *(column for column in operations.c if column.name != "plan"),
+    clusters.c.tenant_id,
+]
+_FROM = operations.join(clusters, clusters.c.cluster_id == operations.c.cluster_id)
+
+
+def _line(row: Row[Any]) -> OperationLine:
+    return OperationLine(
+        operation_id=OperationId(row.operation_id),
+        cluster_id=ClusterId(row.cluster_id),
+        project_id=TenantId(row.tenant_id),
+        kind=OperationKind(row.kind),
+        state=row.state,
+        generation=row.generation,
+        opened_generation=row.opened_generation,
+        started_s=row.started_s,
+        finished_s=row.finished_s,
+        error=row.error,
+    )
+
+
+def operation_page(
+    connection: Connection, reach: Reach, place: Place, cluster_id: ClusterId | None
+) -> tuple[OperationLine, ...]:
+    """Operations opened before a generation, newest first."""
+    query = select(*_LINE).select_from(_FROM)
+    query = query.where(_reached(reach), operations.c.opened_generation < place[0])
+    if cluster_id is not None:
+        query = query.where(operations.c.cluster_id == cluster_id)
+    query = query.order_by(operations.c.opened_generation.desc()).limit(place[1])
+    return tuple(_line(row) for row in connection.execute(query))
+
+
+def operation_line(connection: Connection, operation_id: OperationId) -> OperationLine:
+    """One operation without its plan.
+
+    Raises:
+        UnknownIdError: there is none.
+    """
+    query = select(*_LINE).select_from(_FROM).where(operations.c.operation_id == operation_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownIdError(f"no operation {operation_id!r}")
+    return _line(row)
+
+
+def event_page(
+    connection: Connection, reach: Reach, place: Place, cluster_id: ClusterId | None
+) -> tuple[Event, ...]:
+    """Events after a sequence number, oldest first; those of no cluster only to who reaches all."""
+    query = select(events).where(events.c.sequence > place[0])
+    if reach.project_ids is not None:
+        query = query.join(clusters, clusters.c.cluster_id == events.c.cluster_id)
+        query = query.where(_reached(reach))
+    if cluster_id is not None:
+        query = query.where(events.c.cluster_id == cluster_id)
+    rows = connection.execute(query.order_by(events.c.sequence).limit(place[1]))
+    return tuple(
+        Event(
+            sequence=row.sequence,
+            at_s=row.at_s,
+            cluster_id=None if row.cluster_id is None else ClusterId(row.cluster_id),
+            operation_id=None if row.operation_id is None else OperationId(row.operation_id),
+            kind=row.kind,
+            message=row.message,
+            data=json.loads(row.data),
+        )
+        for row in rows
+    )
+
+
+def newest_event(connection: Connection) -> int:
+    """Sequence number of the newest event, 0 if there is none."""
+    return int(connection.execute(select(func.max(events.c.sequence))).scalar_one() or 0)
+
+
+def held_gpus(connection: Connection, project_id: TenantId) -> int:
+    """GPUs that clusters of a project hold."""
+    query = (
+        select(func.count())
+        .select_from(allocations.join(clusters, clusters.c.cluster_id == allocations.c.cluster_id))
+        .where(clusters.c.tenant_id == project_id, allocations.c.state == "held")
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def waiting_operations(connection: Connection, now_s: float) -> tuple[OperationId, ...]:
+    """Operations that nobody living carries on, oldest first."""
+    query = (
+        select(operations.c.operation_id)
+        .where(operations.c.is_open, operations.c.state != "stuck")
+        .where(operations.c.lease_worker.is_(None) | (operations.c.lease_expires_s <= now_s))
+        .order_by(operations.c.opened_generation)
+    )
+    return tuple(OperationId(found) for found in connection.execute(query).scalars())
+
+
+def let_go(connection: Connection, worker: str, now_s: float) -> int:
+    """End the leases of a worker; how many there were."""
+    statement = update(operations).where(operations.c.lease_worker == worker, operations.c.is_open)
+    return int(connection.execute(statement.values(lease_expires_s=now_s)).rowcount)
+
+
+def ask_cancel(
+    connection: Connection, operation_id: OperationId, account_id: AccountId, now_s: float
+) -> None:
+    """Note a wish to unwind; the first one stays."""
+    known = select(cancellations).where(cancellations.c.operation_id == operation_id)
+    if connection.execute(known).first() is None:
+        row = {"operation_id": operation_id, "account_id": account_id, "at_s": now_s}
+        connection.execute(insert(cancellations), row)
+
+
+def read_cancellations(
+    connection: Connection, among: Collection[OperationId]
+) -> Mapping[OperationId, str]:
+    """Who wants to unwind, by operation."""
+    if not among:
+        return {}
+    query = select(cancellations.c.operation_id, cancellations.c.account_id).where(
+        cancellations.c.operation_id.in_(sorted(among))
+    )
+    return {OperationId(row.operation_id): row.account_id for row in connection.execute(query)}

@@ -1,0 +1,131 @@
+"""Tables of the directory, in the same database as the store's."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from gigawatt.store.schema import metadata
+
+__all__ = ["metadata"]
+
+_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ids and words; pages go on after one, so they sort byte by byte on both engines."""
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column declared INTEGER."""
+
+organisations = Table(
+    "organisation",
+    metadata,
+    Column("organisation_id", _NAME, primary_key=True),
+    Column("name", _NAME, nullable=False, unique=True),
+    Column("created_s", Double, nullable=False),
+)
+
+projects = Table(
+    "project",
+    metadata,
+    Column("project_id", _NAME, primary_key=True),
+    Column("organisation_id", _NAME, ForeignKey("organisation.organisation_id"), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("gpu_count_max", Integer, nullable=False),
+    Column("created_s", Double, nullable=False),
+    UniqueConstraint("organisation_id", "name", name="project_name"),
+)
+"""Projects; clusters name them in ``tenant_id``, which may also be a tenant of no project."""
+
+accounts = Table(
+    "account",
+    metadata,
+    Column("account_id", _NAME, primary_key=True),
+    Column("organisation_id", _NAME, ForeignKey("organisation.organisation_id"), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("role", _NAME, nullable=False),
+    Column("created_s", Double, nullable=False),
+    UniqueConstraint("organisation_id", "name", name="account_name"),
+)
+
+api_keys = Table(
+    "api_key",
+    metadata,
+    Column("key_id", _NAME, primary_key=True),
+    Column("account_id", _NAME, nullable=False, index=True),
+    Column("organisation_id", _NAME, nullable=False, index=True),
+    Column("project_id", _NAME, nullable=True),
+    Column("name", _NAME, nullable=False),
+    Column("digest", _NAME, nullable=False),
+    Column("created_s", Double, nullable=False),
+    Column("expires_s", Double, nullable=True),
+    Column("last_used_s", Double, nullable=True),
+    Column("revoked_s", Double, nullable=True),
+)
+"""API keys, those that are over too. They outlive their account, which may be removed."""
+
+ssh_keys = Table(
+    "ssh_key",
+    metadata,
+    Column("ssh_key_id", _NAME, primary_key=True),
+    Column("project_id", _NAME, ForeignKey("project.project_id"), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("created_s", Double, nullable=False),
+    UniqueConstraint("project_id", "name", name="ssh_key_name"),
+)
+
+shown_plans = Table(
+    "shown_plan",
+    metadata,
+    Column("plan_id", _NAME, primary_key=True),
+    Column("expires_s", Double, nullable=False, index=True),
+    Column("plan", Text, nullable=False),
+)
+"""Plans that were shown and may be applied. Plan is JSON."""
+
+requests = Table(
+    "idempotent_request",
+    metadata,
+    Column("account_id", _NAME, primary_key=True),
+    Column("idempotency_key", _NAME, primary_key=True),
+    Column("digest", _NAME, nullable=False),
+    Column("operation_id", _NAME, nullable=False),
+    Column("started_s", Double, nullable=False, index=True),
+    Column("status", Integer, nullable=True),
+    Column("headers", Text, nullable=True),
+    Column("body", Text, nullable=True),
+)
+"""Requests under an idempotency key; status is null while one is being carried out."""
+
+audit_entries = Table(
+    "audit_entry",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("at_s", Double, nullable=False),
+    Column("organisation_id", _NAME, nullable=True),
+    Column("account_id", _NAME, nullable=True),
+    Column("key_id", _NAME, nullable=True),
+    Column("operation", _NAME, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("request_id", _NAME, nullable=False),
+)
+"""Calls that changed something or were refused. It only grows."""
+
+Index("audit_entry_organisation", audit_entries.c.organisation_id, audit_entries.c.sequence)
+
+cancellations = Table(
+    "cancellation",
+    metadata,
+    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), primary_key=True),
+    Column("account_id", _NAME, nullable=False),
+    Column("at_s", Double, nullable=False),
+)
+"""Operations that somebody asked to unwind."""

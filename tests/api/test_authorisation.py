@@ -1,0 +1,357 @@
+"""Who may do what, over the whole API.
+
+Goal: every operation of our OpenAPI document is refused to everybody who may not call it: without
+a key 401, on an object of one's own without the right 403, on a foreign or absent object 404.
+Method: the table below says in letters who may; it is written apart from the product's own. Every
+operation is called by every role on an own, a foreign and an absent object, over real HTTP. An
+operation without a row fails. Operations are committed and never carried out, so nothing moves.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from gigawatt.api.problems import STATUS
+from gigawatt.errors import GigawattError
+from gigawatt.identity.permissions import PERMISSIONS
+
+ROLES = {"O": "owner", "P": "operator", "M": "member", "B": "billing", "R": "read_only"}
+ALL = "OPMBR"
+
+ROWS = {
+    "who_am_i": ALL,
+    "get_fleet": ALL,
+    "get_fleet_map": "P",
+    "list_nodes": "P",
+    "get_node": "P",
+    "drain_node": "P",
+    "quarantine_node": "P",
+    "return_node": "P",
+    "list_organisations": ALL,
+    "create_organisation": "P",
+    "list_projects": ALL,
+    "create_project": "OP",
+    "get_project": ALL,
+    "get_quota": ALL,
+    "set_quota": "P",
+    "list_accounts": "OP",
+    "create_account": "OP",
+    "get_account": "OP",
+    "change_account": "OP",
+    "delete_account": "OP",
+    "list_api_keys": ALL,
+    "create_api_key": "OP",
+    "get_api_key": "OP",
+    "revoke_api_key": "OP",
+    "list_audit": "OP",
+    "list_ssh_keys": "OPMR",
+    "create_ssh_key": "OPM",
+    "get_ssh_key": "OPMR",
+    "delete_ssh_key": "OPM",
+    "create_plan": "OPM",
+    "get_plan": ALL,
+    "apply_plan": "OPM",
+    "list_clusters": ALL,
+    "create_cluster": "OPM",
+    "get_cluster": ALL,
+    "grow_cluster": "OPM",
+    "shrink_cluster": "OPM",
+    "replace_cluster_nodes": "OPM",
+    "release_cluster": "OPM",
+    "list_evidence": "OPMR",
+    "list_files": "OPMR",
+    "get_file": "OPMR",
+    "list_operations": ALL,
+    "get_operation": ALL,
+    "cancel_operation": "OPM",
+    "list_events": "OPMR",
+}
+STREAMS = {"stream_events": "OPMR"}
+"""Answered without an end; ``test_stream.py`` reads them."""
+
+ABSENT = "nothing_of_this_name"
+REFUSED = {401, 403, 404}
+_number = count()
+
+
+def wish(project_id: str, name: str) -> dict[str, Any]:
+    return {"project_id": project_id, "name": name, "gpu_count": 8}
+
+
+@pytest.fixture(scope="module")
+def stage(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    """A world with a plan, a cluster, an operation and an SSH key in both organisations."""
+    from_conftest = request.getfixturevalue("new_world_of")
+    with from_conftest(tmp_path_factory.mktemp("home"), with_worker=False) as world:
+        for name, ids in world.ids.items():
+            project = ids["project"]
+            plan = world.ok("operator", "POST", "/plans", wish(project, "planned"))
+            made = world.ok("operator", "POST", "/clusters", wish(project, f"c-{name}"))
+            key = {"name": "k", "public_key": "ssh-ed25519 AAAA"}
+            ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
+            ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
+            ids["operation"] = made["operation_id"]
+        yield world
+
+
+def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
+    """Ids of objects that a call may destroy, made for this call alone."""
+    if operation in {"change_account", "delete_account"}:
+        body = {"name": f"n{next(_number)}", "role": "member"}
+        path = f"/organisations/{ids['organisation']}/accounts"
+        return {"account_id": world.ok("operator", "POST", path, body)["id"]}
+    if operation == "revoke_api_key":
+        path = f"/accounts/{ids['account.service']}/api-keys"
+        return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
+    if operation == "delete_ssh_key":
+        body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
+        path = f"/projects/{ids['project']}/ssh-keys"
+        return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
+    return {}
+
+
+def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
+    """Path parameters that name an object of an organisation, or nothing at all."""
+    names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation")
+    if whose == "absent":
+        return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
+    ids = world.ids[whose]
+    found = {
+        "organisation_id": ids["organisation"],
+        "project_id": ids["project"],
+        # Nobody's own account: what accounts may do to themselves has tests of its own.
+        "account_id": ids.get("account.service", ""),
+        "key_id": ids.get("key.service", ""),
+        "ssh_key_id": ids["ssh"],
+        "plan_id": ids["plan"],
+        "cluster_id": ids["cluster"],
+        "operation_id": ids["operation"],
+        "node_id": world.service.control.around.fleet.nodes.ids[-1],
+        "file_name": "hostfile",
+    }
+    return {**found, **fresh(world, operation, ids)}
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "drain_node": {"reason": "test"},
+    "quarantine_node": {"reason": "test"},
+    "return_node": {"reason": "test"},
+    "create_organisation": {"name": "again"},
+    "create_project": {"name": "again"},
+    "set_quota": {"granted_gpu_count": 256},
+    "create_account": {"name": "again", "role": "member"},
+    "change_account": {"role": "read_only"},
+    "create_api_key": {"name": "k"},
+    "create_ssh_key": {"name": "again", "public_key": "ssh-ed25519 AAAA"},
+    "grow_cluster": {"gpu_count": 8},
+    "shrink_cluster": {"gpu_count": 8},
+    "replace_cluster_nodes": {"node_ids": ["n"]},
+}
+
+
+def operations(world: Any) -> dict[str, tuple[str, str]]:
+    """Method and path of every operation in the document that the server shows."""
+    if world.described:
+        return dict(world.described)
+    schema = world.http.get(f"{world.url}/gw/v1/openapi.json").json()
+    world.described = {
+        described["operationId"]: (method.upper(), path.removeprefix("/gw/v1"))
+        for path, methods in schema["paths"].items()
+        for method, described in methods.items()
+    }
+    return dict(world.described)
+
+
+def send(world: Any, who: str | None, operation: str, whose: str) -> int:
+    method, path = operations(world)[operation]
+    found = parameters(world, operation, whose)
+    body = BODIES.get(operation)
+    if operation in {"create_plan", "create_cluster"}:
+        body = wish(found["project_id"], "again")
+    path = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path)
+    status: int = world.call(who, method, path, body).status_code
+    return status
+
+
+def names_an_object(world: Any, operation: str) -> bool:
+    path = operations(world)[operation][1]
+    return ("{" in path and "{node_id}" not in path) or operation in {
+        "create_plan",
+        "create_cluster",
+    }
+
+
+@pytest.fixture(scope="module")
+def populated(stage: Any) -> Any:
+    """The stage with a service account in both organisations, which no test calls as."""
+    for ids in stage.ids.values():
+        path = f"/organisations/{ids['organisation']}/accounts"
+        body = {"name": "service", "kind": "service_account", "role": "member"}
+        ids["account.service"] = stage.ok("operator", "POST", path, body)["id"]
+        path = f"/accounts/{ids['account.service']}/api-keys"
+        ids["key.service"] = stage.ok("operator", "POST", path, {"name": "k"})["id"]
+    return stage
+
+
+def test_every_operation_has_a_row_and_a_permission(populated: Any):
+    described = set(operations(populated))
+    assert described == set(ROWS) | set(STREAMS)
+    assert described == set(PERMISSIONS)
+
+
+@pytest.mark.parametrize("operation", ROWS)
+def test_who_may_and_who_may_not(populated: Any, operation: str):
+    world, may = populated, ROWS[operation]
+    for whose in ("acme", "other", "absent"):
+        assert send(world, None, operation, whose) == 401, (operation, whose)
+    for letter, role in ROLES.items():
+        # An operator reaches every organisation, so no object is foreign to one.
+        status = send(world, f"acme.{role}", operation, "acme")
+        if letter in may:
+            assert status not in REFUSED, (operation, role, status)
+            assert status < 500 or status == 507, (operation, role, status)
+        else:
+            assert status == 403, (operation, role, status)
+        if letter == "P" or not names_an_object(world, operation):
+            continue
+        for whose in ("other", "absent"):
+            status = send(world, f"acme.{role}", operation, whose)
+            assert status == 404, (operation, role, whose, status)
+
+
+@pytest.mark.parametrize("operation", [name for name, may in ROWS.items() if may != ALL])
+def test_operators_find_absent_objects_absent(populated: Any, operation: str):
+    if "{" in operations(populated)[operation][1]:
+        assert send(populated, "operator", operation, "absent") == 404
+
+
+def test_a_foreign_object_reads_as_an_absent_one(populated: Any):
+    """The two answers differ in nothing but the id that was asked for."""
+    world = populated
+    places = {
+        "cluster": "/clusters/{}",
+        "plan": "/plans/{}",
+        "ssh": "/ssh-keys/{}",
+        "operation": "/operations/{}",
+        "project": "/projects/{}",
+        "organisation": "/organisations/{}/audit",
+        "account.owner": "/accounts/{}",
+        "key.owner": "/api-keys/{}",
+    }
+    for noun, path in places.items():
+        found = []
+        for name in (world.ids["other"][noun], ABSENT):
+            answer = world.call("acme.owner", "GET", path.format(name))
+            problem = answer.json()
+            assert problem.pop("request_id") == answer.headers["X-Request-Id"]
+            found.append(str(problem).replace(name, "ID"))
+        assert found[0] == found[1]
+    keys = f"/accounts/{world.ids['acme']['account.owner']}/api-keys"
+    for name in (world.ids["other"]["project"], ABSENT):
+        body = {"name": "k", "project_id": name}
+        assert world.call("acme.owner", "POST", keys, body).status_code == 404
+
+
+def test_every_error_class_has_a_status():
+    def tree(kind: type[GigawattError]) -> set[type[GigawattError]]:
+        return {kind}.union(*(tree(sub) for sub in kind.__subclasses__()))
+
+    ours = {kind for kind in tree(GigawattError) if kind.__module__ == "gigawatt.errors"}
+    assert ours == set(STATUS)
+
+
+def test_an_account_manages_its_own_keys_and_no_others(populated: Any):
+    world, ids = populated, populated.ids["acme"]
+    mine = f"/accounts/{ids['account.billing']}/api-keys"
+    key = world.ok("acme.billing", "POST", mine, {"name": "mine"})
+    assert world.call("acme.billing", "POST", f"/api-keys/{key['id']}:revoke").status_code == 200
+    other = f"/api-keys/{ids['key.service']}:revoke"
+    assert world.call("acme.billing", "POST", other).status_code == 403
+    shown = world.ok("acme.billing", "GET", "/api-keys")["items"]
+    assert {item["account_id"] for item in shown} == {ids["account.billing"]}
+
+
+def test_nobody_but_an_operator_makes_an_operator(populated: Any):
+    world, ids = populated, populated.ids["acme"]
+    path = f"/organisations/{ids['organisation']}/accounts"
+    body = {"name": "climber", "role": "operator"}
+    assert world.call("acme.owner", "POST", path, body).status_code == 403
+    body = {"role": "operator"}
+    account = f"/accounts/{ids['account.service']}"
+    assert world.call("acme.owner", "PATCH", account, body).status_code == 403
+    operators = f"/accounts/{ids['account.operator']}"
+    assert world.call("acme.owner", "DELETE", operators).status_code == 403
+    assert (
+        world.call("acme.owner", "POST", operators + "/api-keys", {"name": "k"}).status_code == 403
+    )
+    assert (
+        world.call("acme.owner", "POST", f"/api-keys/{ids['key.operator']}:revoke").status_code
+        == 403
+    )
+
+
+def test_a_key_for_one_project_reaches_no_other(populated: Any):
+    world, ids = populated, populated.ids["acme"]
+    org = ids["organisation"]
+    second = world.ok("operator", "POST", f"/organisations/{org}/projects", {"name": "second"})
+    key = {"name": "narrow", "project_id": second["id"]}
+    path = f"/accounts/{ids['account.owner']}/api-keys"
+    narrow = world.ok("operator", "POST", path, key)["key"]
+    assert world.call(narrow, "GET", f"/projects/{second['id']}").status_code == 200
+    assert world.call(narrow, "GET", f"/projects/{ids['project']}").status_code == 404
+    assert world.call(narrow, "GET", f"/clusters/{ids['cluster']}").status_code == 404
+    assert world.ok(narrow, "GET", "/clusters")["items"] == []
+    assert world.ok(narrow, "GET", "/operations")["items"] == []
+    assert [p["id"] for p in world.ok(narrow, "GET", "/projects")["items"]] == [second["id"]]
+    for method, place in (("POST", "accounts"), ("GET", "audit"), ("POST", "projects")):
+        body = {"name": "x"} if method == "POST" else None
+        assert world.call(narrow, method, f"/organisations/{org}/{place}", body).status_code == 403
+    assert world.call(narrow, "POST", path, {"name": "wider"}).status_code == 403
+
+
+def test_an_operators_key_for_one_project_does_not_run_the_site(populated: Any):
+    world, ids = populated, populated.ids["acme"]
+    path = f"/accounts/{ids['account.operator']}/api-keys"
+    body = {"name": "narrow", "project_id": ids["project"]}
+    narrow = world.ok("operator", "POST", path, body)["key"]
+    assert world.call(narrow, "GET", "/nodes").status_code == 403
+    assert world.call(narrow, "GET", "/fleet").status_code == 200
+    assert (
+        world.call(narrow, "GET", f"/clusters/{world.ids['other']['cluster']}").status_code == 404
+    )
+
+
+def test_lists_show_only_what_is_ones_own(populated: Any):
+    world = populated
+    for who, ids in (("acme.owner", world.ids["acme"]), ("other.owner", world.ids["other"])):
+        for path in ("/clusters", "/operations"):
+            found = world.ok(who, "GET", path)["items"]
+            assert found
+            assert {item["project_id"] for item in found} == {ids["project"]}
+        events = world.ok(who, "GET", "/events")["items"]
+        clusters = {item["id"] for item in world.ok(who, "GET", "/clusters")["items"]}
+        assert {event["cluster_id"] for event in events} <= clusters
+        orgs = world.ok(who, "GET", "/organisations")["items"]
+        assert [item["id"] for item in orgs] == [ids["organisation"]]
+
+
+def test_a_foreign_cluster_or_ssh_key_cannot_be_named_in_a_wish(populated: Any):
+    world = populated
+    body = wish(world.ids["acme"]["project"], "nosy")
+    for more in (
+        {"near_cluster_id": world.ids["other"]["cluster"]},
+        {"ssh_key_ids": [world.ids["other"]["ssh"]]},
+    ):
+        assert world.call("acme.owner", "POST", "/plans", {**body, **more}).status_code == 404
+
+
+def test_nobody_sets_what_is_not_theirs_to_set(populated: Any):
+    world = populated
+    body = wish(world.ids["acme"]["project"], "sly")
+    for more in ({"state": "active"}, {"price_micro_usd_per_hour": 1}, {"tenant_id": "ten_x"}):
+        assert world.call("acme.owner", "POST", "/clusters", {**body, **more}).status_code == 400
