@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "gigawatt"
 
 CORE = {
-    "fleet", "intent", "placement", "boundary", "planner", "artefacts",
+    "fleet", "intent", "placement", "boundary", "planner", "artefacts", "economics",
     "units.py", "ids.py", "errors.py", "money.py",
 }  # fmt: skip
 """Rooms without I/O, time or chance (ADR-0001)."""
-PACKAGE_DATA_READERS = {"fleet/catalogue.py"}
+PACKAGE_DATA_READERS = {"fleet/catalogue.py", "economics/models/tables.py"}
 """The only core files that may read, and only package data through importlib.resources."""
 
 FUNCTION_LINES_MAX = 60
