@@ -27,6 +27,10 @@ COMMANDS = {
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
+    "economics": (
+        "gigawatt.cli.economics",
+        "Follow joules to tokens; cost of a GPU-hour, its life.",
+    ),
     "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a replay."),
 }
 """Command, its module, and the line that help shows for it."""

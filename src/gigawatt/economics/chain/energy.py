@@ -4,7 +4,7 @@ The balance is a tree: what goes into a stage is what comes out of it, useful or
 left over, whatever the inputs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isclose
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from gigawatt.economics.quantities import check_positive, check_range, check_share
 from gigawatt.errors import InputError
-from gigawatt.fleet.catalogue import accelerators, node_types
+from gigawatt.fleet.catalogue import Accelerator, accelerator, node_types
 from gigawatt.fleet.model import Fleet, NodeType
 
 PLANT_EFFICIENCY_SHARE = {
@@ -173,49 +173,80 @@ def energy_balance(path: PowerPath, load: ItLoad) -> EnergyBalance:
     return EnergyBalance(stages)
 
 
+def chip_of_node(node_type: NodeType) -> Accelerator:
+    """The accelerator in nodes of a type.
+
+    Raises:
+        InputError: the catalogue does not know the node type.
+    """
+    for row in node_types():
+        if row.node_type.name == node_type.name:
+            return accelerator(row.accelerator)
+    raise InputError(f"the catalogue has no node type {node_type.name!r}")
+
+
 def gpu_share_of_node(node_type: NodeType) -> float:
     """Share of a node's power that its accelerators draw: TDP over the maker's maximum.
 
     Raises:
         InputError: the catalogue has no TDP for the node type.
     """
-    tdp_w = {chip.name: chip.tdp_w for chip in accelerators()}
-    for row in node_types():
-        if row.node_type.name == node_type.name and tdp_w.get(row.accelerator):
-            chip_w = tdp_w[row.accelerator] or 0.0
-            return min(1.0, chip_w * node_type.gpu_count / node_type.power_w_max)
-    raise InputError(f"the catalogue has no power of the accelerators of {node_type.name!r}")
+    tdp_w = chip_of_node(node_type).tdp_w
+    if tdp_w is None:
+        raise InputError(f"the catalogue has no TDP of the accelerators of {node_type.name!r}")
+    return min(1.0, tdp_w * node_type.gpu_count / node_type.power_w_max)
 
 
-def fleet_load(
-    fleet: Fleet,
-    *,
-    load_share: float,
-    network_w_per_gpu: float,
-    storage_w_per_gpu: float,
-) -> ItLoad:
-    """Power of a fleet's parts.
+@dataclass(frozen=True, slots=True)
+class LoadAssumption:
+    """How a node's maximum becomes power in service, and what stands beside the nodes.
 
-    Args:
-        fleet: the fleet; every node type must be in the catalogue.
+    Fields:
         load_share: power of a node over its maximum, 0 to 1.
         network_w_per_gpu: W of switches and optics for each GPU.
         storage_w_per_gpu: W of file systems for each GPU.
+    """
+
+    load_share: float = 0.645
+    network_w_per_gpu: float = 70.0
+    storage_w_per_gpu: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, naming the field."""
+        check_share("load_share", self.load_share)
+        check_range("network_w_per_gpu", self.network_w_per_gpu, 0.0)
+        check_range("storage_w_per_gpu", self.storage_w_per_gpu, 0.0)
+
+
+def fleet_loads(fleet: Fleet, assumption: LoadAssumption) -> dict[str, ItLoad]:
+    """Power of a fleet's parts by name of the node type, in the order of its node types.
 
     Raises:
-        InputError: an argument is out of range, or a node type is unknown.
+        InputError: a node type is not in the catalogue.
     """
-    check_share("load_share", load_share)
-    check_range("network_w_per_gpu", network_w_per_gpu, 0.0)
-    check_range("storage_w_per_gpu", storage_w_per_gpu, 0.0)
     counts = np.bincount(fleet.nodes.type, minlength=len(fleet.node_types))
-    gpu_w = host_w = 0.0
+    loads = {}
     for node_type, count in zip(fleet.node_types, counts.tolist(), strict=True):
         if not count:
             continue
-        node_w = node_type.power_w_max * load_share * count
+        node_w = node_type.power_w_max * assumption.load_share * count
         share = gpu_share_of_node(node_type)
-        gpu_w += node_w * share
-        host_w += node_w * (1.0 - share)
-    gpus = float(fleet.gpu_count)
-    return ItLoad(gpu_w, host_w, gpus * network_w_per_gpu, gpus * storage_w_per_gpu)
+        gpus = float(node_type.gpu_count * count)
+        loads[node_type.name] = ItLoad(
+            node_w * share,
+            node_w * (1.0 - share),
+            gpus * assumption.network_w_per_gpu,
+            gpus * assumption.storage_w_per_gpu,
+        )
+    return loads
+
+
+def total_load(loads: Iterable[ItLoad]) -> ItLoad:
+    """Power of all loads together."""
+    parts = list(loads)
+    return ItLoad(
+        sum(load.gpu_w for load in parts),
+        sum(load.host_w for load in parts),
+        sum(load.network_w for load in parts),
+        sum(load.storage_w for load in parts),
+    )

@@ -93,6 +93,11 @@ class TrainingRun:
                 f"gpu_count {self.gpu_count} is no multiple of tensor_ways x pipeline_ways x "
                 f"context_ways = {cut}"
             )
+        if self.passes_per_step < 1:
+            raise InputError(
+                f"sequences_per_step is {self.sequences_per_step}, wanted at least one pass for "
+                f"each of {self.data_ways} data-parallel copies"
+            )
         if self.recompute not in {"none", "selective", "full"}:
             raise InputError(f"recompute is {self.recompute!r}, wanted none, selective or full")
 

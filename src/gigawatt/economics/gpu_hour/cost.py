@@ -5,7 +5,7 @@ charges the annuity that pays the purchase back with interest. They are two answ
 """
 
 from dataclasses import dataclass, replace
-from math import exp, log1p
+from math import exp, expm1, log1p
 
 from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.economics.quantities import check_positive, check_share
@@ -84,7 +84,7 @@ def capital_recovery_share(rate_share: float, life_years: float) -> float:
     check_positive("life_years", life_years)
     if rate_share == 0:
         return 1.0 / life_years
-    return rate_share / (1.0 - exp(-life_years * log1p(rate_share)))
+    return rate_share / -expm1(-life_years * log1p(rate_share))
 
 
 def _yearly_share(inputs: CostInputs, *, is_economic: bool) -> float:

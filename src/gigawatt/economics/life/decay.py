@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from math import exp, log
 
 import numpy as np
@@ -75,11 +76,10 @@ def parse_prices(text: str, table: str, gpu: str) -> tuple[PricePoint, ...]:
     for row in parse_rows(text, table):
         if row.text("gpu") == gpu:
             try:
-                day = np.datetime64(row.text("date"), "D")
+                day = date.fromisoformat(row.text("date"))
             except ValueError:
                 raise DataError(f"{row.place}: date {row.text('date')!r} is no date") from None
-            start = np.datetime64(str(day.astype("datetime64[Y]")), "D")
-            year = float(str(day.astype("datetime64[Y]"))) + float(day - start) / DAYS_PER_YEAR
+            year = day.year + (day - date(day.year, 1, 1)).days / DAYS_PER_YEAR
             price = row.number("usd")
             check_positive("usd", price)
             found.append(PricePoint(gpu, year, price))

@@ -170,8 +170,8 @@ def best_plan(inputs: LifeInputs) -> tuple[YearPlan, ...]:
         options = {
             "train": (inputs.rent_usd(middle) - cash) * hours * half + keep,
             "infer": (inputs.inference_rent_usd(middle) - cash) * hours * half + keep,
-            "sell": inputs.liquidation_usd(float(year)),
             "retire": 0.0,
+            "sell": inputs.liquidation_usd(float(year)),
         }
         action = max(options, key=lambda name: options[name])
         after = options[action]
