@@ -132,9 +132,11 @@ class DriftError(GigawattError):
     kind: Kind = "operator"
     next_step = "Run 'gw reconcile'; if the drift returns, quarantine the device."
 
-    def __init__(self, message: str, *, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, notes: Sequence[str] = (), next_step: str | None = None
+    ) -> None:
         """Carry the differences beside the sentence."""
-        super().__init__(message)
+        super().__init__(message, next_step=next_step)
         self.notes = tuple(notes)
 
 

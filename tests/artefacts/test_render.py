@@ -230,9 +230,10 @@ def test_nccl_env_of_roce_has_a_gid_index_and_no_key() -> None:
 
 
 def test_nccl_env_without_nics_turns_rdma_off() -> None:
-    lone = NodeType("pcie", "l40s", 4, 0, 1, 2_000.0, 1 << 38, 32, 1, 1)
-    fleet = build_fleet("f", [BlockSpec("s", "US", "h", lone, 2, "n", "ib")])
-    target = make_target(fleet, whole(fleet, 0, 1))
+    pairs_share = NodeType("pcie", "l40s", 4, 2, 1, 2_000.0, 1 << 38, 32, 1, 1)
+    fleet = build_fleet("f", [BlockSpec("s", "US", "h", pairs_share, 2, "n", "ib")])
+    second_of_a_pair = Member(fleet.node_id(0), 0b10, "member", 0)
+    target = make_target(fleet, (second_of_a_pair,))
     files = render_artefacts(fleet, target)
     assert env_of(files["nccl.env"])["NCCL_IB_DISABLE"] == "1"
     assert "Links" not in files["gres.conf"]

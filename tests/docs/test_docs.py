@@ -101,7 +101,7 @@ def run_block(language: str, content: str, folder: Path) -> None:
     """Run one block in an empty folder; every command must end well."""
     commands: Collection[list[str]] = [["-c", content]]
     if language == "console":
-        commands = [["-m", "gigawatt.cli.main", *words] for words in gw_commands(content)]
+        commands = [["-m", "gigawatt.cli", *words] for words in gw_commands(content)]
     place = {"HOME": str(folder), "GIGAWATT_HOME": str(folder / "home")}
     for words in commands:
         done = subprocess.run(

@@ -53,7 +53,7 @@ def test_gpu_hour_gives_both_views_and_pictures(tmp_path: Path):
     assert [row["view"] for row in document["costs"]] == ["accounting", "economic"]
     assert all(Path(name).read_bytes().startswith(PNG) for name in names[:3])
     assert json.loads(Path(names[3]).read_text(encoding="utf-8")) == document["costs"]
-    assert "break-even" in ask("gpu-hour", "--utilisation", "0.5")
+    assert "hours to sell at $2.5" in ask("gpu-hour", "--utilisation", "0.5")
 
 
 def test_life_fits_a_file(tmp_path: Path):
@@ -73,7 +73,7 @@ def test_life_fits_a_file(tmp_path: Path):
 
 def test_check_prints_errors_and_misses(tmp_path: Path):
     text = ask("check", "--quick", "--plot", str(tmp_path / "p.png"))
-    for word in ("median error", "90th percentile", "misses:", "not computed:", "training"):
+    for word in ("median error", "90th percentile", "misses: ", "not computed:", "training"):
         assert word in text
     assert (tmp_path / "p.png").read_bytes().startswith(PNG)
     document = json.loads(ask("check", "--quick", "-o", "json"))

@@ -1,6 +1,6 @@
 """Goal: whatever step fails, however it fails, the operation ends well or is wholly undone.
 
-Method: every kind of operation runs once for every (step, kind of fault), on real files, through
+Method: every kind of operation runs once for every (step, kind of fault), on a real store, through
 the real planner, checker, store, executor and the shipped device model. Afterwards an auditor that
 shares no code with them looks at every device and every table. After Omicron's
 ``action_failure_can_unwind`` and its siblings: refused alone would bless a leak, so replies are
@@ -9,10 +9,10 @@ a second worker goes on.
 """
 
 import os
-import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,21 +27,21 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.render import render
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
-from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.states import MemoryStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.reconcile import devices_of
-from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.demo import hgx_fleet, nvl72_fleet
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import DeviceId, TenantId
+from gigawatt.ids import DeviceId, OperationId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
 from gigawatt.planner.plan import Plan
 from gigawatt.store.audit import audit_database
 from gigawatt.store.raw import read_facts
 from gigawatt.store.sqlite import open_store
+from gigawatt.store.store import SqlStore
 from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop, run_virtual
 
 LEASE_OVER_S = 60.0
@@ -61,6 +61,12 @@ class Fault:
     then: tuple[int, str] | None = None
     count: int = 0
     struck: tuple[str, DeviceId, frozenset[str]] | None = None
+    dead: str | None = None
+    at: tuple[int, str] | None = None
+
+    def is_dead(self, device: DeviceId) -> bool:
+        """Whether the device is the dead one, or another of the dead node."""
+        return self.dead is not None and device.endswith(self.dead)
 
 
 @dataclass
@@ -81,14 +87,19 @@ class FaultyDriver:
         await self._write("remove", self.inner.remove, device, entries, fence)
 
     async def observe(self, devices: Collection[DeviceId]) -> Observation:
-        return await self.inner.observe(devices)
+        alive = [device for device in devices if not self.fault.is_dead(device)]
+        return await self.inner.observe(alive)
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         return await self.inner.probe(pairs)
 
     async def _write(self, name, call, device, entries, fence) -> None:
         fault = self.fault
+        if fault.is_dead(device):
+            raise DriverPermanentError("dead")
         fault.count += 1
+        if fault.at is not None and fault.count == fault.at[0]:
+            fault.dead = fault.at[1]
         if fault.then is not None and fault.count == fault.then[0]:
             fault.ordinal, fault.kind, fault.struck = fault.count, fault.then[1], None
         identity = (name, device, frozenset(repr(entry) for entry in entries))
@@ -128,6 +139,14 @@ class FaultyDriver:
         await call()
         await call()
 
+    async def _dies(self, call, fault):
+        """The device answers once more; then it is dead, and with it all of its node."""
+        await call()
+        device = fault.struck[1]
+        owner, _, name = device.partition("/")
+        fault.dead = f"/{name}" if owner in {"port", "bmc", "host"} else device
+        raise DriverRetryableError("dying")
+
     async def _crash_before(self, _call, fault):
         fault.struck, fault.ordinal = None, -1
         raise Crash
@@ -146,6 +165,7 @@ FAULTS = (
     "busy",
     "timeout",
     "twice",
+    "dies",
     "crash_before",
     "crash_after",
 )
@@ -153,40 +173,38 @@ FAULTS = (
 
 @dataclass
 class Place:
-    """One data centre on files: a store, a device world, virtual time."""
+    """One site: a store on a file, a device world that outlives every worker, virtual time."""
 
-    folder: Path
+    store_path: Path
+    store: SqlStore
     fleet: Fleet
-    world: DeviceWorld
-    states: FileStates
-    loop: VirtualLoop
-    clock: VirtualClock
+    states: MemoryStates
+    start_s: float = 1_000_000.0
+
+    def __post_init__(self) -> None:
+        self.loop = VirtualLoop()
+        self.clock = VirtualClock(self.loop, self.start_s)
+        self.world = DeviceWorld(self.fleet, self.states)
 
     def close(self) -> None:
-        self.states.close()
         self.loop.close()
 
     def control(self, fault: Fault | None = None) -> Control:
         drivers = fake_drivers(self.world, Faults(), self.clock)
         if fault is not None:
             drivers = {plane: FaultyDriver(driver, fault) for plane, driver in drivers.items()}
-        around = Surroundings(self.fleet, self.store(), drivers, self.clock)
+        around = Surroundings(self.fleet, self.store, drivers, self.clock)
         ids = RandomIds()
         policy = ExecutorPolicy(attempt_count_max=3, lease_renewal_s=None)
         return Control(around, ids, policy)
 
-    def store(self):
-        return open_store(self.folder / "store.sqlite")
-
     def entries(self) -> list[Entry]:
-        devices = [device for _, device in devices_of(self.fleet)]
-        states = self.world.states(devices)
-        return [held.entry for state in states.values() for held in state.held.values()]
+        return [entry for held in self.world.everything().values() for entry in held]
 
     def audit(self) -> tuple[str, ...]:
-        facts = read_facts(self.folder / "store.sqlite")
+        facts = read_facts(self.store_path)
         return (
-            *audit_database(self.folder / "store.sqlite"),
+            *audit_database(self.store_path),
             *Auditor(self.fleet, facts).leaks(self.entries()),
         )
 
@@ -203,7 +221,6 @@ def request(name: str, gpu_count: int, **more) -> ClusterRequest:
 def launch(place: Place, name: str, gpu_count: int, **more) -> None:
     control = place.control()
     assert run(place, lambda c: c.plan_create(request(name, gpu_count, **more)), control) == "done"
-    control.around.store.close()
 
 
 def cluster_id(control: Control, name: str):
@@ -220,51 +237,80 @@ SAGAS: dict[str, Callable[[Control], Plan]] = {
         cluster_id(c, "old"), [c.snapshot().targets[cluster_id(c, "old")].members[0].node_id]
     ),
     "release": lambda c: c.plan_release(cluster_id(c, "old")),
+    "launch_roce": lambda c: c.plan_create(request("new", 8, storage_bytes=1 << 40)),
+    "grow_roce": lambda c: c.plan_grow(cluster_id(c, "old"), 4),
+    "release_roce": lambda c: c.plan_release(cluster_id(c, "old")),
 }
 
 
-def new_place(folder: Path, fleet: Fleet) -> Place:
-    loop = VirtualLoop()
-    folder.mkdir(exist_ok=True)
-    states = FileStates(folder / "devices.sqlite")
-    world = DeviceWorld(fleet, states)
-    return Place(folder, fleet, world, states, loop, VirtualClock(loop, 1_000_000.0))
+def copy_states(states: MemoryStates) -> MemoryStates:
+    """The same devices; what happens to the one does not happen to the other."""
+    copied = MemoryStates()
+    copied._states.update({device: state.copy() for device, state in states._states.items()})
+    copied._history.update({device: history.copy() for device, history in states._history.items()})
+    return copied
 
 
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place in which two tenants and a guest already live; closed, to be copied."""
-    folder = tmp_path_factory.mktemp("origin")
-    place = new_place(folder, hgx_fleet(128))
-    launch(place, "old", 32, storage_bytes=1 << 40, spare_count=1)
-    launch(place, "bystander", 8, storage_bytes=1 << 40)
-    launch(place, "guest", 1)
-    place.close()
-    return place
+@dataclass
+class Origin:
+    """A place in which two tenants and a guest already live, to be copied again and again.
 
+    One store serves all copies: opening one costs more than a whole case. Its file is set back
+    with SQLite's own backup, so every worker finds the same books, and nothing but the books.
+    """
 
-@contextmanager
-def copy_of(origin: Place) -> Iterator[Place]:
-    """A fresh copy, in memory-backed storage where there is some: every case syncs to disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
-    where = memory if os.access(memory, os.W_OK) else None
-    with TemporaryDirectory(dir=where) as name:
-        folder = Path(name) / "place"
-        shutil.copytree(origin.folder, folder)
-        place = new_place(folder, origin.fleet)
-        place.clock.start_s = origin.clock.start_s + origin.loop.time()
+    place: Place
+    books: sqlite3.Connection
+
+    @contextmanager
+    def copy(self) -> Iterator[Place]:
+        old = self.place
+        with closing(sqlite3.connect(old.store_path)) as file:
+            self.books.backup(file)
+        start_s = old.start_s + old.loop.time()
+        place = Place(old.store_path, old.store, old.fleet, copy_states(old.states), start_s)
         try:
             yield place
         finally:
             place.close()
 
 
-def carry_on(place: Place) -> None:
-    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
-    place.clock.start_s += LEASE_OVER_S
-    control = place.control()
-    run_virtual(place.loop, control.reconcile("worker-2"))
-    control.around.store.close()
+OLD_NODE_COUNT = {"demo": 4, "nvl72": 2}
+"""Nodes of the cluster that is there before, by fleet."""
+
+
+@pytest.fixture(scope="module")
+def origins() -> Iterator[dict[str, Origin]]:
+    """An InfiniBand and a RoCE site, by name of the fleet."""
+    with an_origin(hgx_fleet(96)) as infiniband, an_origin(nvl72_fleet(1)) as roce:
+        yield {"demo": infiniband, "nvl72": roce}
+
+
+@pytest.fixture
+def origin(origins: dict[str, Origin], request: pytest.FixtureRequest) -> Origin:
+    """The site that the saga of a test belongs to."""
+    saga = getattr(request.node, "callspec", None) and request.node.callspec.params.get("saga", "")
+    return origins["nvl72" if saga and saga.endswith("_roce") else "demo"]
+
+
+@contextmanager
+def an_origin(fleet: Fleet) -> Iterator[Origin]:
+    """In memory-backed storage where there is some: every transaction syncs to disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a scratch folder with an unpredictable name
+    where = memory if os.access(memory, os.W_OK) else None
+    with TemporaryDirectory(dir=where) as name, closing(sqlite3.connect(":memory:")) as books:
+        path = Path(name) / "store.sqlite"
+        place = Place(path, open_store(path), fleet, MemoryStates())
+        gpus_per_node = fleet.node_type(0).gpu_count
+        old_count = OLD_NODE_COUNT[fleet.name]
+        launch(place, "old", old_count * gpus_per_node, storage_bytes=1 << 40, spare_count=1)
+        launch(place, "bystander", gpus_per_node, storage_bytes=1 << 40)
+        launch(place, "guest", 1)
+        with closing(sqlite3.connect(path)) as file:
+            file.backup(books)
+        yield Origin(place, books)
+        place.store.close()
+        place.close()
 
 
 def strike(place: Place, saga: str, fault: Fault) -> str:
@@ -273,49 +319,44 @@ def strike(place: Place, saga: str, fault: Fault) -> str:
     operation = control.commit(SAGAS[saga](control))
     with suppress(BaseExceptionGroup, Crash):
         run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
-    control.around.store.close()
-    carry_on(place)
-    store = place.store()
-    state = store.operation(operation.operation_id).state
-    store.close()
-    return state
+    return carry_on(place, operation.operation_id)
 
 
-def count_writes(origin: Place, saga: str) -> int:
+def carry_on(place: Place, operation_id: OperationId) -> str:
+    """A second worker, after the first one's lease: the reconciler resumes what was left open."""
+    place.clock.start_s += LEASE_OVER_S
+    control = place.control()
+    run_virtual(place.loop, control.reconcile("worker-2"))
+    return place.store.operation(operation_id).state
+
+
+def count_writes(origin: Origin, saga: str) -> int:
     fault = Fault(ordinal=-1, kind="none")
-    with copy_of(origin) as place:
+    with origin.copy() as place:
         assert strike(place, saga, fault) == "done"
         judge(place, f"{saga} without a fault")
     return fault.count
 
 
-def bystanders_unharmed(place: Place) -> None:
-    store = place.store()
+def clusters_complete(place: Place) -> None:
+    """Everybody active has all entries, and the bystanders are active."""
+    records = place.store.clusters()
     held = {(entry.device, entry.key): entry for entry in place.entries()}
-    for name in ("bystander", "guest"):
-        record = store.find_cluster(None, name)
-        assert record.phase == "active"
-        assert record.target is not None
-        for entry in render(place.fleet, record.target):
-            assert held[entry.device, entry.key] == entry
-    store.close()
-
-
-def active_clusters_complete(place: Place) -> None:
-    store = place.store()
-    held = {(entry.device, entry.key): entry for entry in place.entries()}
-    for record in store.clusters():
+    active = {record.name for record in records if record.phase == "active"}
+    assert {"bystander", "guest"} <= active
+    for record in records:
         if record.phase == "active" and record.target is not None:
             for entry in render(place.fleet, record.target):
                 assert held.get((entry.device, entry.key)) == entry
-    store.close()
 
 
 def judge(place: Place, case: str) -> None:
     """Nothing leaked, nobody else was touched, and who is active is whole."""
     assert place.audit() == (), case
-    bystanders_unharmed(place)
-    active_clusters_complete(place)
+    left = place.store.snapshot(place.clock.now_s())
+    assert left.tombstones == (), case
+    assert place.store.open_operations() == (), case
+    clusters_complete(place)
 
 
 @pytest.mark.timeout(600)
@@ -324,20 +365,23 @@ def judge(place: Place, case: str) -> None:
 def test_every_step_with_every_fault(origin, saga, kind, record_property):
     ends: Counter[str] = Counter()
     for ordinal in range(1, count_writes(origin, saga) + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             case = f"{saga}: {kind} at write {ordinal}"
             end = strike(place, saga, Fault(ordinal, kind))
             assert end in {"done", "unwound"}, case
             judge(place, case)
             ends[end] += 1
+    record_property("cases", sum(ends.values()))
     record_property("ends", dict(ends))
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("saga", ["launch", "launch_guest", "grow"])
-def test_every_undo_runs_twice(origin, saga):
-    for ordinal in range(1, count_writes(origin, saga) + 1):
-        with copy_of(origin) as place:
+def test_every_undo_runs_twice(origin, saga, record_property):
+    writes = count_writes(origin, saga)
+    record_property("cases", writes)
+    for ordinal in range(1, writes + 1):
+        with origin.copy() as place:
             fault = Fault(ordinal, "done_then_refused", is_doubling_removals=True)
             assert strike(place, saga, fault) in {"done", "unwound"}
             judge(place, f"{saga}: undone twice after write {ordinal}")
@@ -345,14 +389,62 @@ def test_every_undo_runs_twice(origin, saga):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["crash_before", "crash_after", "lost_reply"])
-def test_every_undo_step_with_a_second_fault(origin, kind):
+def test_every_undo_step_with_a_second_fault(origin, kind, record_property):
     """The last step of a launch fails for good; then each write of its undo goes wrong too."""
     last = count_writes(origin, "launch")
-    with copy_of(origin) as place:
+    with origin.copy() as place:
         first = Fault(last, "done_then_refused")
         assert strike(place, "launch", first) == "unwound"
+    record_property("cases", first.count - last)
     for ordinal in range(last + 1, first.count + 1):
-        with copy_of(origin) as place:
+        with origin.copy() as place:
             fault = Fault(last, "done_then_refused", then=(ordinal, kind))
             assert strike(place, "launch", fault) == "unwound"
             judge(place, f"launch: {kind} at undo write {ordinal}")
+
+
+def test_the_death_of_a_bmc_leaves_a_tombstone_until_it_is_seen_without(origin, record_property):
+    """At every moment of a release: it ends, the node is out of service, nothing is forgotten."""
+    with origin.copy() as place:
+        node_id = place.store.find_cluster(None, "old").target.members[0].node_id
+    cases = 0
+    for ordinal in range(1, count_writes(origin, "release") + 1):
+        with origin.copy() as place:
+            fault = Fault(-1, "none", dead=f"bmc/{node_id}" if ordinal == 1 else None)
+            if ordinal > 1:
+                fault.at = (ordinal, f"bmc/{node_id}")
+            control = place.control(fault)
+            operation = control.commit(SAGAS["release"](control))
+            run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
+            snapshot = place.store.snapshot(place.clock.now_s())
+            assert place.audit() == ()
+            if snapshot.tombstones:
+                cases += 1
+                assert {t.entry.device for t in snapshot.tombstones} == {f"bmc/{node_id}"}
+                assert snapshot.node_states[node_id][0] == "quarantined"
+            assert carry_on(place, operation.operation_id) == "done"
+            judge(place, f"release: the BMC dies at write {ordinal}")
+    assert cases > 0
+    record_property("cases", cases)
+
+
+def test_a_node_that_dies_for_good_is_replaced_by_the_spare(origin, record_property):
+    """At every write of a launch to a device of its own; the launch ends at once and well."""
+    writes = count_writes(origin, "launch_with_spare")
+    replaced = 0
+    for ordinal in range(1, writes + 1):
+        with origin.copy() as place:
+            fault = Fault(ordinal, "dies")
+            control = place.control(fault)
+            operation = control.commit(SAGAS["launch_with_spare"](control))
+            ended = run_virtual(place.loop, control.run(operation.operation_id, "worker-1"))
+            assert place.audit() == ()
+            if fault.dead is not None and fault.dead.startswith("/"):
+                replaced += 1
+                assert ended.state == "done"
+                target = place.store.cluster(operation.cluster_id).target
+                assert fault.dead[1:] not in {m.node_id for m in target.members}
+            carry_on(place, operation.operation_id)
+            judge(place, f"launch_with_spare: node dies at write {ordinal}")
+    assert replaced > writes // 2
+    record_property("cases", writes)

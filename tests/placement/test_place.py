@@ -306,9 +306,11 @@ def test_a_wrong_request_says_what_would_be_right(request_: ClusterRequest, word
         place(HGX, all_free(HGX), request_)
 
 
-def test_a_wrong_mask_or_node_is_named() -> None:
+def test_a_wrong_mask_site_or_node_is_named() -> None:
     with pytest.raises(InputError, match=r"wanted \(512,\)"):
         place(HGX, all_free(HGX)[:5], ask(8))
+    with pytest.raises(UnknownIdError, match="no site 'moon'"):
+        place(HGX, all_free(HGX), ask(8, site_ids=(SiteId("moon"),)))
     with pytest.raises(UnknownIdError, match="nowhere"):
         place(HGX, all_free(HGX), ask(8, excluded_node_ids=frozenset({NodeId("nowhere")})))
 

@@ -3,7 +3,7 @@
 Command line, worker, twin and, later, the API are all clients of this one class.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from statistics import median
 
@@ -16,7 +16,8 @@ from gigawatt.errors import ConflictError, InputError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, ignore
-from gigawatt.executor.reconcile import Reconciler, Reconciliation
+from gigawatt.executor.readback import ReadBack, read_back
+from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
 from gigawatt.ids import ClusterId, KeyPoolId, NodeId, OperationId, PlanId, TenantId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
@@ -24,12 +25,22 @@ from gigawatt.placement.place import place_with_alternatives
 from gigawatt.placement.result import Placement
 from gigawatt.planner.check import check_plan
 from gigawatt.planner.launch import PlanIds, nodes_of, plan_launch
+from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
 from gigawatt.planner.snapshot import Snapshot
 
 REPLAN_COUNT_MAX = 5
 """Times a plan is made again when another was committed first, before the caller is told."""
+
+_WHEN_NOT_ACTIVE: Mapping[Phase, str] = {
+    Phase.LAUNCHING: "Wait until it is active; 'gw cluster show' tells how far it is.",
+    Phase.CHANGING: "Wait until the change has ended; if it does not, run 'gw reconcile'.",
+    Phase.UNWINDING: "Nothing to do: the launch failed and gives everything back by itself.",
+    Phase.RELEASING: "Nothing to do: it is being given back already.",
+    Phase.STUCK: "Mend the device that its events name; then 'gw reconcile' gives all back.",
+}
+"""What to do about a cluster that cannot be changed now, by its phase."""
 
 
 class Control:
@@ -74,6 +85,17 @@ class Control:
             },
         )
 
+    def _view_of(self, cluster_id: ClusterId) -> Snapshot:
+        """What the planner sees now, if the cluster can be changed now or is not live at all."""
+        stored = self.around.store.snapshot(self.around.clock.now_s())
+        record = stored.clusters.get(cluster_id)
+        if record is not None and record.phase in _WHEN_NOT_ACTIVE:
+            raise ConflictError(
+                f"cluster {record.name!r} is {record.phase.value} ({record.phase_reason})",
+                next_step=_WHEN_NOT_ACTIVE[record.phase],
+            )
+        return self._planner_view(stored)
+
     def _plan_ids(self, kind: OperationKind, cluster_id: ClusterId | None = None) -> PlanIds:
         took = self.around.store.durations_s(kind)
         return PlanIds(
@@ -106,23 +128,40 @@ class Control:
         )
 
     def plan_grow(self, cluster_id: ClusterId, gpu_count_more: int) -> Plan:
-        """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``."""
+        """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
-        return plan_grow(self.snapshot(), gpu_count_more, ids)
+        return plan_grow(self._view_of(cluster_id), gpu_count_more, ids)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
-        """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``."""
+        """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
         ids = self._plan_ids(OperationKind.SHRINK, cluster_id)
-        return plan_shrink(self.snapshot(), gpu_count_fewer, ids)
+        return plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids)
 
     def plan_release(self, cluster_id: ClusterId) -> Plan:
-        """The plan that gives everything back. Errors as ``planner.resize.plan_release``."""
-        return plan_release(self.snapshot(), self._plan_ids(OperationKind.RELEASE, cluster_id))
+        """The plan that gives everything back. Errors as ``planner.resize.plan_release``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
+        ids = self._plan_ids(OperationKind.RELEASE, cluster_id)
+        return plan_release(self._view_of(cluster_id), ids)
 
     def plan_replace(self, cluster_id: ClusterId, failed: Collection[NodeId]) -> Plan:
-        """The plan that replaces failed nodes. Errors as ``planner.resize.plan_replace``."""
+        """The plan that replaces failed nodes. Errors as ``planner.resize.plan_replace``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
-        return plan_replace(self.snapshot(), failed, ids)
+        return plan_replace(self._view_of(cluster_id), failed, ids)
 
     def commit(self, plan: Plan) -> OperationRecord:
         """Check a plan independently and reserve what it needs, or change nothing.
@@ -168,6 +207,22 @@ class Control:
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
         return prove(self.around.fleet, targets, entries, scope="targets")
+
+    async def prove_devices(self) -> tuple[Proof, ReadBack]:
+        """The same proof from what every device holds now, and what was read."""
+        fleet, store, clock = self.around.fleet, self.around.store, self.around.clock
+        seen = await read_back(self.around.drivers, devices_of(fleet))
+        stored = store.snapshot(clock.now_s())
+        targets = tuple(record.target for record in stored.clusters.values() if record.target)
+        proof = prove(
+            fleet,
+            targets,
+            seen.entries(),
+            port_locations=seen.port_locations,
+            buried=[(t.entry.device, t.entry.key) for t in stored.tombstones],
+            scope="read_back",
+        )
+        return proof, seen
 
     def cluster_id_of(self, name_or_id: str, tenant: str | None = None) -> ClusterId:
         """Id of a cluster given by id or by name.

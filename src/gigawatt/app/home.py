@@ -73,16 +73,25 @@ class Home:
         return read_fleet(self.fleet_path)
 
 
+def read_text(path: Path) -> str:
+    """The text of a file that a person named.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(
+            f"{path} cannot be read: {why}", next_step="Give a text file that you may read."
+        ) from error
+
+
 def read_fleet(path: Path) -> Fleet:
     """The fleet in a YAML file.
 
     Raises:
         InputError: the file cannot be read, or is not a fleet.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read: {error}", next_step="Give a YAML file of a fleet."
-        ) from error
-    return load_fleet(text, path.name)
+    return load_fleet(read_text(path), path.name)

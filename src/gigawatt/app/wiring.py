@@ -15,6 +15,7 @@ from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
+from gigawatt.fleet.model import Fleet
 from gigawatt.store.sqlite import open_store
 
 
@@ -32,6 +33,20 @@ def _refuse_lost_store(home: Home) -> None:
             f"{home.store_path} is gone or empty, but the devices remember clusters",
             next_step="Put the store back from a copy, or start over in an empty GIGAWATT_HOME.",
         )
+
+
+@contextmanager
+def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
+    """The fake devices of a home from their own side, to tamper with; closed at the end.
+
+    Raises:
+        DataError: the devices' file is damaged.
+    """
+    states = FileStates(home.devices_path)
+    try:
+        yield DeviceWorld(fleet, states)
+    finally:
+        states.close()
 
 
 @contextmanager

@@ -15,18 +15,17 @@ from gigawatt.errors import ConflictError, GigawattError, StaleGenerationError
 from gigawatt.ids import OperationId
 
 
-def start_worker(home: Home, operation_id: OperationId) -> int:
-    """Start a worker that outlives this process; its process id."""
+def start_worker(home: Home, operation_id: OperationId) -> subprocess.Popen[bytes]:
+    """Start a worker that outlives this process, in a session of its own; its process."""
     home.make()
     with home.log_path.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "gigawatt.app.worker", str(home.path), operation_id],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    return process.pid
 
 
 def main(arguments: list[str] | None = None) -> int:

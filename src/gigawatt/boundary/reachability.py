@@ -29,11 +29,12 @@ from gigawatt.boundary.names import BMC_SOURCE
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.boundary.rules.case import Case, is_full, make_case
 from gigawatt.boundary.rules.host import clusters_under
-from gigawatt.boundary.rules.in_band import INSIDE_NETWORKS, network_of
+from gigawatt.boundary.rules.in_band import network_of
 from gigawatt.boundary.rules.out_of_band import cluster_by_source
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, FabricId, NodeId, SiteId, StoragePoolId
+from gigawatt.intent.request import INSIDE_NETWORKS
 
 Matrix = NDArray[np.bool_]
 

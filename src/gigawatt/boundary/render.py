@@ -120,8 +120,11 @@ def render_shared(fleet: Fleet, target: ClusterTarget) -> tuple[Entry, ...]:
     )
 
 
+@lru_cache(maxsize=16)
 def render(fleet: Fleet, target: ClusterTarget, *, power: Power = "on") -> tuple[Entry, ...]:
     """Every entry of one cluster on all five planes: member by member, then what it shares.
+
+    The last answers are kept: one operation asks a handful of times for the same targets.
 
     Args:
         fleet: what exists.

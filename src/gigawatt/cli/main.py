@@ -1,108 +1,150 @@
 """The command ``gw``: finds the module of a command, runs it, and tells errors to people.
 
-Modules of commands are imported when they are called, so that ``gw --help`` starts at once.
+Modules of commands are imported when they are called, and what they work with when they work
+(``cli.backend``), so that ``gw --help`` starts at once.
 """
 
 import importlib
 import os
+import shutil
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
 from typing_extensions import override
 
 from gigawatt import __version__
-from gigawatt.errors import GigawattError, NoCapacityError
+from gigawatt.cli.lazy import LazyGroup, Maker, command_of
+from gigawatt.cli.options import CONTEXT
+from gigawatt.errors import DriftError, GigawattError, NoCapacityError
 
 COMMANDS = {
     "cluster": ("gigawatt.cli.cluster", "Create, list, show, grow, shrink and release clusters."),
     "fleet": ("gigawatt.cli.fleet", "Show, draw, check and import the fleet."),
     "node": ("gigawatt.cli.node", "Drain nodes, quarantine them, return them."),
     "plan": ("gigawatt.cli.plan", "Show what a create would do, and change nothing."),
-    "explain": ("gigawatt.cli.explain", "Explain a cluster, a phase, a plane or an error."),
+    "explain": ("gigawatt.cli.explain", "Explain a cluster, a node, a phase, a plane, an error."),
     "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
-    "economics": (
-        "gigawatt.cli.economics",
-        "Follow joules to tokens; cost of a GPU-hour, its life.",
-    ),
-    "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a replay."),
+    "economics": ("gigawatt.cli.economics", "Follow joules to tokens; cost and life of a GPU."),
+    "index": ("gigawatt.cli.index", "Measure rental prices: matched indices per GPU and term."),
+    "completion": ("gigawatt.cli.completion", "Print the script that completes commands."),
+    "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a fault."),
 }
 """Command, its module, and the line that help shows for it."""
 
-
-class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are needed."""
-
-    @override
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Names, in the order people use them."""
-        del ctx
-        return list(COMMANDS)
-
-    @override
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command; while help lists commands, a stand-in with the short help."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, short_help = COMMANDS[cmd_name]
-        if cmd_name not in sys.argv[1:2]:
-            return TyperCommand(cmd_name, short_help=short_help, help=short_help)
-        return get_command(importlib.import_module(module).app)
+NOTES_SHOWN_MAX = 10
+COMPLETE_VARIABLE = "_GW_COMPLETE"
+"""Set by the shell when it asks for completions; the name is what typer's scripts set."""
 
 
-app = typer.Typer(
-    name="gw",
-    cls=LazyGroup,
-    help="Gigawatt: carve GPU clusters out of a fleet, fenced on five planes.\n\n"
-    "Start with 'gw demo', then 'gw fleet map' and 'gw cluster create --help'.",
-    epilog="Exit status: 0 done, 2 wrong request, 3 no capacity, 4 conflict, 5 device, "
-    "6 drift, 7 undo failed, 8 data.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+PURPOSE = """Gigawatt carves GPU clusters out of a fleet and fences them on five planes.
+
+Start with 'gw demo'. Or: gw plan train --gpus 512, gw cluster create train --gpus 512,
+gw fleet map. Every command has --help with an example.
+"""
+EPILOG = (
+    "State lives in $GIGAWATT_HOME, else ~/.local/share/gigawatt. Exit status: 0 done, "
+    "2 wrong request, 3 no capacity, 4 conflict, 5 device, 6 drift, 7 undo failed, 8 data; "
+    "see 'gw explain errors'."
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"gigawatt {__version__}")
-        raise typer.Exit
+class RootGroup(LazyGroup):
+    """``gw`` itself."""
+
+    options = (("--version", "Say which."), *LazyGroup.options)
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Answer ``--version``; leave the rest to the group."""
+        if args[:1] == ["--version"]:
+            typer.echo(f"gigawatt {__version__}")
+            raise typer.Exit
+        return super().parse_args(ctx, args)
 
 
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
-    ] = False,
-) -> None:
-    """Options before the command."""
-    del version
+def _make(name: str) -> Callable[[], Any]:
+    return lambda: command_of(importlib.import_module(COMMANDS[name][0]).app, name)
+
+
+app = RootGroup(
+    name="gw",
+    help=PURPOSE,
+    epilog=EPILOG,
+    context_settings=CONTEXT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+).fill({name: Maker(line, _make(name)) for name, (_, line) in COMMANDS.items()})
+
+
+def _hanging(start: str, text: str) -> str:
+    """A line for standard error; at a terminal it is broken between words and hangs."""
+    if not sys.stderr.isatty():
+        return start + text
+    width = max(40, min(120, shutil.get_terminal_size().columns))
+    gap = " " * len(start)
+    filled = textwrap.wrap(
+        text, width, initial_indent=start, subsequent_indent=gap, break_on_hyphens=False
+    )
+    return "\n".join(filled) or start
+
+
+def _some(label: str, lines: Sequence[str]) -> None:
+    for line in lines[:NOTES_SHOWN_MAX]:
+        typer.echo(_hanging(f"  {label}: ", line), err=True)
+    if len(lines) > NOTES_SHOWN_MAX:
+        typer.echo(f"  {label}: and {len(lines) - NOTES_SHOWN_MAX:,} more", err=True)
 
 
 def tell(error: GigawattError) -> None:
     """Write an error to standard error: what, why level by level, and what to do next."""
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    typer.secho(f"error: {error}", err=True, fg="red" if colour else None)
+    # Reasons that stand below are not repeated in the sentence above them.
+    reasons = error.reasons if isinstance(error, NoCapacityError) else ()
+    sentence = str(error).removesuffix(": " + "; ".join(reasons))
+    typer.secho(_hanging("error: ", sentence), err=True, fg="red" if colour else None)
     if isinstance(error, NoCapacityError):
-        for reason in error.reasons:
-            typer.echo(f"  why not: {reason}", err=True)
-        for sentence in error.would_fit:
-            typer.echo(f"  would fit: {sentence}", err=True)
-    typer.echo(f"  next: {error.next_step}", err=True)
+        _some("why not", error.reasons)
+        _some("would fit", error.would_fit)
+    if isinstance(error, DriftError):
+        _some("found", error.notes)
+    typer.echo(_hanging("  next: ", error.next_step), err=True)
+
+
+def _tell_surprise(error: Exception) -> None:
+    """Write an error that nobody foresaw: one line here, the rest into the log."""
+    if os.environ.get("GIGAWATT_DEBUG"):
+        raise error
+    where = log_surprise(error)
+    typer.echo(f"error: this should not happen: {type(error).__name__}: {error}", err=True)
+    typer.echo(f"  next: report it with {where}; GIGAWATT_DEBUG=1 shows it here", err=True)
+
+
+def log_surprise(error: Exception) -> str:
+    """Write the traceback into the log of the home, if it can be written; where it is."""
+    surprise = importlib.import_module("gigawatt.cli.work.surprise")
+    where: str = surprise.log_traceback(error)
+    return where
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``gw`` with ``arguments``, the process's own if None, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a sign shows "?" instead of ending the command.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     try:
+        if COMPLETE_VARIABLE in os.environ:
+            importlib.import_module("typer.completion").completion_init()
         app(args=list(arguments) if arguments is not None else None, prog_name="gw")
     except GigawattError as error:
         tell(error)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last line of defence before the person
+        _tell_surprise(error)
+        sys.exit(1)

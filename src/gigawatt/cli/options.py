@@ -1,8 +1,12 @@
-"""The options that describe a wish for a cluster, shared by ``create`` and ``plan``."""
+"""The options of commands, each declared once; light, so that ``--help`` starts at once."""
 
+import inspect
 import re
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,50 +17,58 @@ from gigawatt.units import GIB, KIB, MIB, PIB, TIB
 
 _UNITS = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "PiB": PIB}
 
-NameOption = Annotated[str, typer.Argument(help="Name of the cluster, an RFC 1123 label.")]
-GpusOption = Annotated[int, typer.Option("--gpus", "-g", help="GPUs wanted: 1, 2, 4, 8, 16, ...")]
-TypeOption = Annotated[
-    str | None, typer.Option("--type", help="GPU type, e.g. h100; cheapest that fits if left out.")
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+"""What every command is made with."""
+
+
+class Format(StrEnum):
+    """Formats of ``-o``."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+OutputOption = Annotated[
+    Format, typer.Option("--output", "-o", help="table for people; json or yaml for programs.")
 ]
-StorageOption = Annotated[
-    str, typer.Option("--storage", help="Quota of the file system, e.g. 50TiB.")
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
+WhoseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        "-t",
+        envvar="GIGAWATT_TENANT",
+        help="Whose cluster, when several tenants have one of this name.",
+        metavar="TENANT",
+    ),
 ]
-SparesOption = Annotated[
-    int, typer.Option("--spares", help="Extra nodes that replace failed ones.")
+NameArgument = Annotated[str, typer.Argument(help="Name or id (clu_...) of a cluster.")]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Start the work and return; see 'gw cluster watch'.")
 ]
-SegmentOption = Annotated[
-    int | None,
-    typer.Option("--segment", help="Nodes per segment; each inside one NVLink domain."),
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-s", help="Stop watching after this many seconds; the work goes on.", min=0
+    ),
 ]
-WholeOption = Annotated[
-    bool, typer.Option("--whole-domains", help="Take whole NVLink domains only.")
-]
-TogetherOption = Annotated[
-    Level, typer.Option("--keep-together", help="Widest level the nodes may span.")
-]
-SpreadOption = Annotated[
-    list[str] | None,
-    typer.Option("--spread", help="At most N nodes per group, e.g. rack=2 (repeatable)."),
-]
-SiteOption = Annotated[
-    list[str] | None, typer.Option("--site", help="Site allowed (repeatable); all if left out.")
-]
-CountryOption = Annotated[
-    list[str] | None, typer.Option("--country", help="Country allowed, e.g. NO (repeatable).")
-]
-ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", help="Node never to use (repeatable).")
-]
-NearOption = Annotated[str | None, typer.Option("--near", help="Id of a cluster to be close to.")]
-ImageOption = Annotated[str, typer.Option("--image", help="Host image.")]
-KeyOption = Annotated[
-    list[Path] | None,
-    typer.Option("--ssh-key", help="File with an OpenSSH public key (repeatable)."),
-]
-EgressOption = Annotated[
-    list[str] | None,
-    typer.Option("--egress", help="IPv4 network the cluster may reach (repeatable)."),
-]
+
+
+def new_group(purpose: str) -> typer.Typer:
+    """A command with subcommands; without one it shows its help."""
+    return typer.Typer(
+        help=purpose,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        add_completion=False,
+        context_settings=CONTEXT,
+    )
+
+
+def new_command() -> typer.Typer:
+    """A command without subcommands."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
 
 
 def bytes_of(text: str) -> int:
@@ -69,7 +81,7 @@ def bytes_of(text: str) -> int:
         >>> bytes_of("2GiB")
         2147483648
     """
-    match = re.fullmatch(r"\s*(\d{1,15})\s*([KMGTP]iB|B)?\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,15})\s*([KMGTP]iB|B)?\s*", text, re.ASCII)
     if match is None:
         raise InputError(f"{text!r} is not a size", next_step="Write a size such as 50TiB.")
     return int(match[1]) * _UNITS[match[2] or ""]
@@ -80,9 +92,13 @@ def spread_of(text: str) -> SpreadRule:
 
     Raises:
         InputError: not a rule.
+
+    Example:
+        >>> spread_of("rack=2").nodes_max
+        2
     """
     per, _, count = text.partition("=")
-    if not count.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,9}", count):
         raise InputError(f"{text!r} is not a spread rule", next_step="Write e.g. rack=2.")
     return SpreadRule(per, int(count))
 
@@ -96,7 +112,10 @@ def key_of(path: Path) -> str:
     try:
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"ssh key {path} cannot be read: {error}") from error
+        raise InputError(
+            f"ssh key {path} cannot be read: {getattr(error, 'strerror', None) or 'not text'}",
+            next_step="Give the public half of a key, a file such as id_ed25519.pub.",
+        ) from error
     if "PRIVATE KEY" in text:
         raise InputError(
             f"{path} is a private key and was not sent", next_step=f"Give {path}.pub instead."
@@ -104,25 +123,60 @@ def key_of(path: Path) -> str:
     return text
 
 
+Many = list[str] | None
+
+
+def _option(flag: str, metavar: str, text: str, *others: str) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option(flag, *others, metavar=metavar, help=text)
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name: lower-case letters, digits, hyphens.")
+]
+Gpus = Annotated[int, _option("--gpus", "N", "GPUs: whole nodes, or a slice: 1, 2, 4.", "-g")]
+Tenant = Annotated[
+    str,
+    typer.Option("--tenant", "-t", envvar="GIGAWATT_TENANT", help="Who asks.", metavar="TENANT"),
+]
+GpuType = Annotated[str | None, _option("--type", "GPU", "GPU type, e.g. h100; else the cheapest.")]
+Storage = Annotated[str, _option("--storage", "SIZE", "A file system of its own, e.g. 50TiB.")]
+Spares = Annotated[int, _option("--spares", "N", "Nodes held ready to replace failed ones.")]
+Segment = Annotated[int | None, _option("--segment", "N", "Nodes that share one NVLink domain.")]
+Whole = Annotated[bool, typer.Option("--whole-domains", help="Take whole NVLink domains only.")]
+Together = Annotated[
+    Level,
+    _option("--keep-together", "LEVEL", f"Widest level it may span: {', '.join(Level)}."),
+]
+Spread = Annotated[Many, _option("--spread", "PER=N", "At most N nodes each, e.g. rack=2. *")]
+Site = Annotated[Many, _option("--site", "SITE", "Site allowed; all if left out. *")]
+Country = Annotated[Many, _option("--country", "CC", "Country allowed, e.g. NO. *")]
+Exclude = Annotated[Many, _option("--exclude", "NODE", "Node never to use. *")]
+Near = Annotated[str | None, _option("--near", "CLUSTER", "Cluster to be close to.")]
+HostImage = Annotated[str, _option("--image", "IMAGE", "Image that the hosts boot.")]
+SshKey = Annotated[list[Path] | None, _option("--ssh-key", "FILE", "Public key to let in. *")]
+Egress = Annotated[
+    Many, _option("--egress", "CIDR", "Outside network it may reach. (* may be repeated)")
+]
+
+
 def build_request(
-    tenant: str,
-    name: str,
-    gpus: int,
-    *,
-    gpu_type: str | None = None,
-    storage: str = "0",
-    spares: int = 0,
-    segment: int | None = None,
-    whole_domains: bool = False,
-    keep_together: Level = Level.FABRIC,
-    spread: list[str] | None = None,
-    site: list[str] | None = None,
-    country: list[str] | None = None,
-    exclude: list[str] | None = None,
-    near: str | None = None,
-    image: str = "debian-12-gpu",
-    ssh_key: list[Path] | None = None,
-    egress: list[str] | None = None,
+    name: Name,
+    gpus: Gpus,
+    tenant: Tenant = "ten_default",
+    gpu_type: GpuType = None,
+    storage: Storage = "0",
+    spares: Spares = 0,
+    segment: Segment = None,
+    whole_domains: Whole = False,
+    keep_together: Together = Level.FABRIC,
+    spread: Spread = None,
+    site: Site = None,
+    country: Country = None,
+    exclude: Exclude = None,
+    near: Near = None,
+    image: HostImage = "debian-12-gpu",
+    ssh_key: SshKey = None,
+    egress: Egress = None,
 ) -> ClusterRequest:
     """The request that the options describe; each argument is the option of its name.
 
@@ -148,3 +202,17 @@ def build_request(
         ssh_public_keys=tuple(key_of(path) for path in ssh_key or ()),
         egress_cidrs=tuple(egress or ()),
     )
+
+
+def with_request(run: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes the options of a request, then its own, from ``run(request, ...)``."""
+    wished = inspect.signature(build_request).parameters
+    own = list(inspect.signature(run).parameters.values())[1:]
+
+    @wraps(run)
+    def command(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
+        request = build_request(**{name: given.pop(name) for name in wished})
+        run(request, **given)
+
+    command.__signature__ = inspect.Signature([*wished.values(), *own])  # type: ignore[attr-defined]
+    return command

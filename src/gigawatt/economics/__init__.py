@@ -1,1 +1,1 @@
-"""What a factory costs, earns and is worth: joules to tokens, GPU-hours, economic life."""
+"""What compute costs, earns and is worth: joules to tokens, GPU-hours, prices, loans; all pure."""

@@ -38,13 +38,14 @@ class Caller:
         """Keep what calls need; ``drivers`` has one driver per plane."""
         self._drivers = drivers
         self._policy = policy
+        self._clock = clock
         self._gate = asyncio.Semaphore(policy.concurrent_call_count_max)
         self._retrying = AsyncRetrying(
             sleep=clock.sleep,
             retry=retry_if_exception_type(DriverRetryableError),
-            stop=stop_after_attempt(policy.attempt_count_max),
+            stop=stop_after_attempt(policy.attempt_count_max - 1),
             wait=wait_exponential(
-                multiplier=policy.backoff_s_first, max=policy.backoff_s_max, exp_base=2
+                multiplier=2 * policy.backoff_s_first, max=policy.backoff_s_max, exp_base=2
             ),
             reraise=True,
         )
@@ -60,7 +61,9 @@ class Caller:
                 await self._try_once(step, fence)
             except StaleGenerationError:
                 raise
-            except DriverRetryableError:
+            except DriverRetryableError as error:
+                if self._policy.attempt_count_max == 1:
+                    return Outcome(step, "failed", str(error))
                 return await self._retry(step, fence)
             except DriverError as error:
                 return Outcome(step, "failed", str(error))
@@ -80,8 +83,9 @@ class Caller:
             ) from error
 
     async def _retry(self, step: Step, fence: Fence) -> Outcome:
+        await self._clock.sleep(self._policy.backoff_s_first)
         try:
-            await self._retrying(self._try_once, step, fence)
+            await self._retrying.copy()(self._try_once, step, fence)
         except StaleGenerationError:
             raise
         except DriverError as error:

@@ -4,23 +4,25 @@ A fresh read-back of every device that the cluster touches must equal its target
 proof must hold on what was read; probes must pass inside and fail outside.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.probing import ProbeReport, probe_all
-from gigawatt.executor.readback import ReadBack, drift_of_steps, read_back
+from gigawatt.executor.readback import ReadBack, read_back, wrong_entry
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import ClusterId, NodeId
+from gigawatt.ids import ClusterId, DeviceId, NodeId
+from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.interfaces.store import OperationRecord, Store, StoreSnapshot
-from gigawatt.planner.change import stages_between
+from gigawatt.planner.change import node_of
 
 
 @dataclass(slots=True)
@@ -39,30 +41,30 @@ class Confirmation:
             self.lost.setdefault(node_id, sentence)
 
 
-def _digest(seen: ReadBack) -> str:
+def _digest(wanted: Sequence[Entry], seen: ReadBack) -> str:
+    """Hash of the cluster's own entries as they were read; what others hold is not its business."""
     digest = blake2b(digest_size=16)
-    for device in sorted(seen.held):
-        digest.update(f"{device}\n".encode())
-        for key in sorted(seen.held[device]):
-            digest.update(f"{seen.held[device][key]!r}\n".encode())
+    for entry in sorted(wanted, key=lambda entry: (entry.device, entry.key)):
+        held = seen.held.get(entry.device)
+        found = entry if held and entry in held.entries else held and held.get(entry.key)
+        digest.update(f"{entry.device} {entry.key} {found!r}\n".encode())
     return digest.hexdigest()
 
 
-def _judge_entries(fleet: Fleet, target: ClusterTarget, seen: ReadBack, found: Confirmation) -> int:
-    """Compare the target with what was read; returns the count of entries compared."""
-    wanted = render(fleet, target)
-    # Against nothing before, the stages name every entry once, with its final value.
-    final = {(e.device, e.key): e for e in wanted}
-    steps = [
-        step
-        for stage in stages_between((), wanted)
-        for step in stage.steps
-        if all(final[e.device, e.key] == e for e in step.entries)
-    ]
-    for drifts in drift_of_steps(steps, seen).values():
-        for drift in drifts:
-            found.blame([drift.node_id] if drift.node_id else [], drift.sentence)
-    return len(wanted)
+def _judge_entries(wanted: Sequence[Entry], seen: ReadBack, found: Confirmation) -> None:
+    """Compare what the target wants with what was read."""
+    silent: set[DeviceId] = set()
+    for entry in wanted:
+        node_id = node_of(entry)
+        if entry.device in seen.silent:
+            sentence = f"{entry.device} did not answer the read-back"
+            is_told = entry.device in silent
+            silent.add(entry.device)
+        else:
+            sentence = wrong_entry(entry.device, entry, seen.held[entry.device])
+            is_told = not sentence
+        if not is_told:
+            found.blame([node_id] if node_id else [], sentence)
 
 
 def _judge_proof(
@@ -99,13 +101,35 @@ def _others(snapshot: StoreSnapshot, cluster_id: ClusterId) -> list[ClusterTarge
     ]
 
 
+async def _patient_read_back(
+    drivers: Mapping[Plane, Driver],
+    places: Collection[tuple[Plane, DeviceId]],
+    policy: ExecutorPolicy,
+    clock: Clock,
+) -> ReadBack:
+    """Read places back; devices that do not answer are asked again, a bounded number of times."""
+    seen = await read_back(drivers, places)
+    for _ in range(policy.verify_round_count_max):
+        if not seen.silent:
+            break
+        await clock.sleep(policy.backoff_s_first)
+        silent = [place for place in places if place[1] in seen.silent]
+        again = await read_back(drivers, silent)
+        seen = ReadBack(
+            held={**seen.held, **again.held},
+            silent=again.silent,
+            port_locations=seen.port_locations + again.port_locations,
+        )
+    return seen
+
+
 async def confirm(
     fleet: Fleet,
     store: Store,
     drivers: Mapping[Plane, Driver],
     operation: OperationRecord,
     policy: ExecutorPolicy,
-    now_s: float,
+    clock: Clock,
 ) -> Confirmation:
     """Look once more at everything a launched or changed cluster is made of.
 
@@ -114,8 +138,8 @@ async def confirm(
         store: for the targets of the other clusters.
         drivers: one per plane.
         operation: the operation whose plan was applied; a release has nothing left to look at.
-        policy: whether to prove isolation here, and how many pairs to probe.
-        now_s: Unix seconds, put on the evidence.
+        policy: whether to prove isolation here, how many pairs to probe, how patient to be.
+        clock: for the moment of the look, and for waiting before a second one.
     """
     found = Confirmation()
     target = operation.plan.after
@@ -123,10 +147,11 @@ async def confirm(
         removed = sum(len(step.entries) for step in operation.plan.steps if step.action == "remove")
         found.document = {"removed_entries": removed, "generation": operation.generation}
         return found
-    places = {(entry.plane, entry.device) for entry in render(fleet, target)}
-    seen = await read_back(drivers, places)
-    entry_count = _judge_entries(fleet, target, seen, found)
-    snapshot = store.snapshot(now_s)
+    wanted = render(fleet, target)
+    places = {(entry.plane, entry.device) for entry in wanted}
+    seen = await _patient_read_back(drivers, places, policy, clock)
+    _judge_entries(wanted, seen, found)
+    snapshot = store.snapshot(clock.now_s())
     others = _others(snapshot, operation.cluster_id)
     proof_lines: dict[str, Any] = {"ran": False}
     if policy.is_proving:
@@ -145,14 +170,14 @@ async def confirm(
             "cluster_pairs_decided": {p.value: n for p, n in proof.cluster_pair_count.items()},
             "wrong": wrong[:20],
         }
-    reports = await probe_all(drivers, target, others, policy.negative_probe_count_max)
+    reports = await probe_all(drivers, target, others, policy, clock)
     found.document = {
         "generation": operation.generation,
         "read_back": {
             "devices": len(seen.held),
             "silent": sorted(seen.silent)[:20],
-            "entries_compared": entry_count,
-            "digest": _digest(seen),
+            "entries_compared": len(wanted),
+            "digest": _digest(wanted, seen),
         },
         "proof": proof_lines,
         "probes": _judge_probes(reports, found),

@@ -1,7 +1,7 @@
 """The executor: carries an operation to its end, whatever happens on the way.
 
 Forward: stages in order, each journaled before and after. A node that fails is replaced by a
-spare inside the same operation; when spares are used up, a launch or a grow unwinds and a change
+spare inside the same operation; when spares are used up, what adds nodes unwinds and a change
 that only gives back goes on and leaves the node quarantined. A worker that dies is followed by
 another, which takes the operation over with a newer fence and goes on from the journal.
 """
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from gigawatt.boundary.plane import Plane
@@ -19,13 +20,13 @@ from gigawatt.executor.confirm import Confirmation, confirm
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, ignore
 from gigawatt.executor.stages import Result, StageRunner
-from gigawatt.executor.unwinding import unwind_stages
+from gigawatt.executor.unwinding import UNDO, unwind_stages
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId, NodeId, OperationId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.interfaces.store import OperationRecord, Store
-from gigawatt.planner.plan import Plan
+from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import substitute
 
 
@@ -61,7 +62,7 @@ class Executor:
         """Take an operation over and carry it to its end; the record of how it ended.
 
         Raises:
-            ConflictError: another worker holds it, or it has ended.
+            ConflictError: another worker holds it, or it has ended, or the store is busy.
             StaleGenerationError: another worker took over meanwhile; it carries on.
         """
         store = self._around.store
@@ -70,6 +71,8 @@ class Executor:
             try:
                 await self._drive(operation)
             except ConflictError as error:
+                if store.operation(operation_id).generation == operation.generation:
+                    raise
                 raise StaleGenerationError(
                     f"operation {operation_id} was taken over by another worker"
                 ) from error
@@ -77,7 +80,7 @@ class Executor:
 
     async def _drive(self, operation: OperationRecord) -> None:
         journal = self._around.store.journal(operation.operation_id)
-        was_unwinding = any(key.startswith("undo ") for key in journal)
+        was_unwinding = any(key.startswith(UNDO) for key in journal)
         if operation.state == "unwinding" or was_unwinding:
             await self._unwind(operation)
         else:
@@ -92,9 +95,10 @@ class Executor:
             return
 
         async def renew() -> None:
-            with suppress(ConflictError):
-                while True:
-                    await self._around.clock.sleep(pause_s)
+            while True:
+                await self._around.clock.sleep(pause_s)
+                # A busy store is asked again; one that was taken over says no for ever.
+                with suppress(ConflictError):
                     self._around.store.renew(operation, self._worker, self._around.clock.now_s())
 
         task = asyncio.create_task(renew())
@@ -109,13 +113,17 @@ class Executor:
         left_behind: dict[NodeId, str] = {}
         while True:
             plan = operation.plan
-            result = await self._runner.run(operation, plan.stages, self._known(plan))
+            result = await self._runner.run(operation, plan.stages, partial(self._known, plan))
             left_behind |= result.left_behind
             confirmation = Confirmation()
             if not (result.lost or result.broken):
                 confirmation = await self._confirm(operation, left_behind)
             lost = result.lost | confirmation.lost
             broken = result.broken or confirmation.broken
+            if plan.kind is OperationKind.SHRINK and not result.broken:
+                self._tell_drift(operation, lost, broken)
+                self._finish(operation, "done", left_behind | lost)
+                return
             if not lost and not broken:
                 self._finish(operation, "done", left_behind)
                 return
@@ -124,6 +132,18 @@ class Executor:
                 await self._give_up(operation, lost, broken, left_behind)
                 return
             operation = self._replace(operation, revised, lost)
+
+    def _tell_drift(
+        self, operation: OperationRecord, lost: Mapping[NodeId, str], broken: str
+    ) -> None:
+        """Say what is wrong with the rest of a cluster that shrank.
+
+        The rest was verified when it came. What is wrong with it now does not undo the giving
+        back, and waiting for it would bar the way to replace it.
+        """
+        now_s = self._around.clock.now_s()
+        for sentence in filter(None, (broken, *(f"{n}: {why}" for n, why in sorted(lost.items())))):
+            self._around.store.add_event("drift", sentence, now_s, operation=operation)
 
     async def _confirm(
         self, operation: OperationRecord, left_behind: Collection[NodeId]
@@ -134,7 +154,7 @@ class Executor:
             self._around.drivers,
             operation,
             self._policy,
-            self._around.clock.now_s(),
+            self._around.clock,
         )
         if confirmation.document and not confirmation.broken:
             document = {**confirmation.document, "left_behind": sorted(left_behind)}
@@ -177,13 +197,28 @@ class Executor:
         self, operation: OperationRecord, lost: dict[NodeId, str] | None = None
     ) -> None:
         store, plan = self._around.store, operation.plan
+        self._lift_tombstones(plan)
         stages = unwind_stages(self._around.fleet, plan, store.journal(operation.operation_id))
-        result = await self._runner.run(operation, stages, {})
+        result = await self._runner.run(operation, stages, dict, presses_on=True)
         broken_nodes = {**(lost or {}), **result.lost, **result.left_behind}
-        quarantined = dict.fromkeys(plan.quarantined, "failed during a launch") | broken_nodes
+        reason = f"failed during a {operation.kind.value}"
+        quarantined = dict.fromkeys(plan.quarantined, reason) | broken_nodes
         if result.broken:
             store.add_event("stuck", result.broken, self._around.clock.now_s(), operation=operation)
         self._finish(operation, "stuck" if result.broken else "unwound", quarantined)
+
+    def _lift_tombstones(self, plan: Plan) -> None:
+        """Take back the wish that something be gone which was there before, and shall be again."""
+        now_s = self._around.clock.now_s()
+        places = {
+            (entry.device, entry.key)
+            for entry in (render(self._around.fleet, plan.before) if plan.before else ())
+        }
+        buried = {
+            (t.entry.device, t.entry.key) for t in self._around.store.snapshot(now_s).tombstones
+        }
+        if places & buried:
+            self._around.store.observe_absent(sorted(places & buried), now_s)
 
     def _finish(
         self,
@@ -197,14 +232,21 @@ class Executor:
         )
 
     def _known(self, plan: Plan) -> dict[DeviceId, set[str]]:
-        """Keys that may be on each node's own devices: this cluster's, and of guests beside it."""
+        """Keys that may be on each node's own devices: this cluster's, and of guests beside it.
+
+        What is under a tombstone is on its way out and no stranger.
+        """
         fleet = self._around.fleet
         known: dict[DeviceId, set[str]] = {}
         targets = [target for target in (plan.before, plan.after) if target is not None]
         for target in targets:
             for entry in render(fleet, target):
                 known.setdefault(entry.device, set()).add(entry.key)
-        nodes = {m.node_id for target in targets for m in target.members}
+        members = [m for target in targets for m in target.members]
+        nodes = {m.node_id for m in members}
+        full = fleet.full_gpu_mask_of_node
+        if all(m.gpu_mask == full[fleet.node_index(m.node_id)] for m in members):
+            return _on_own_devices(known)
         snapshot = self._around.store.snapshot(self._around.clock.now_s())
         beside = {
             cluster_id
@@ -217,8 +259,15 @@ class Executor:
                 if other is not None and member.node_id in nodes:
                     for entry in render_member(fleet, other, member, "on"):
                         known.setdefault(entry.device, set()).add(entry.key)
-        own = ("port/", "bmc/", "host/")
-        return {device: keys for device, keys in known.items() if device.startswith(own)}
+        for tombstone in snapshot.tombstones:
+            if tombstone.entry.device in known:
+                known[tombstone.entry.device].add(tombstone.entry.key)
+        return _on_own_devices(known)
+
+
+def _on_own_devices(known: dict[DeviceId, set[str]]) -> dict[DeviceId, set[str]]:
+    own = ("port/", "bmc/", "host/")
+    return {device: keys for device, keys in known.items() if device.startswith(own)}
 
 
 __all__ = ["Executor", "Result", "Surroundings"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.target import ClusterTarget, Member
-from gigawatt.errors import DriverError
+from gigawatt.errors import DriverError, DriverRetryableError
+from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.ids import NodeId
+from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver, Endpoint
 
 Pair = tuple[Endpoint, Endpoint]
@@ -59,23 +61,43 @@ class ProbeReport:
 
 
 def _suspects(failed: Sequence[Pair]) -> tuple[NodeId, ...]:
-    """Nodes at both ends' failures: those with most failures first explain the others."""
+    """Nodes at both ends' failures: those with most failures first explain the others.
+
+    Of two ends of one failure it is the one that was not reached.
+    """
     suspects: list[NodeId] = []
     left = list(failed)
     while left:
         counts = Counter(end.node_id for pair in left for end in pair)
-        worst = min(counts, key=lambda node: (-counts[node], node))
+        aimed_at = Counter(pair[1].node_id for pair in left)
+        worst = min(counts, key=lambda node: (-counts[node], -aimed_at[node], node))
         suspects.append(worst)
         left = [pair for pair in left if worst not in {pair[0].node_id, pair[1].node_id}]
     return tuple(suspects)
 
 
+async def _ask(
+    driver: Driver, pairs: Sequence[Pair], policy: ExecutorPolicy, clock: Clock
+) -> tuple[bool, ...]:
+    """The driver's answers; a probe that could not be run is tried again."""
+    for number in range(policy.attempt_count_max - 1):
+        try:
+            return await driver.probe(pairs)
+        except DriverRetryableError:
+            await clock.sleep(min(policy.backoff_s_first * 2**number, policy.backoff_s_max))
+    return await driver.probe(pairs)
+
+
 async def _probe(
-    plane: Plane, driver: Driver, positive: Sequence[Pair], negative: Sequence[Pair]
+    driver: Driver,
+    positive: Sequence[Pair],
+    negative: Sequence[Pair],
+    policy: ExecutorPolicy,
+    clock: Clock,
 ) -> ProbeReport:
-    pairs = (*positive, *negative)
+    plane = driver.plane
     try:
-        answers = await driver.probe(pairs)
+        answers = await _ask(driver, (*positive, *negative), policy, clock)
     except DriverError as error:
         return ProbeReport(plane, 0, 0, (f"{plane.value}: probe did not run: {error}",), ())
     cut = len(positive)
@@ -90,14 +112,15 @@ async def probe_all(
     drivers: Mapping[Plane, Driver],
     target: ClusterTarget,
     others: Sequence[ClusterTarget],
-    negative_count_max: int,
+    policy: ExecutorPolicy,
+    clock: Clock,
 ) -> tuple[ProbeReport, ...]:
     """Probe every plane: the ring inside the cluster, and pairs with every other cluster.
 
     Storage is probed inside the cluster only when it has a file system; the out-of-band plane
     only when the cluster holds whole nodes (guests have no way to a BMC).
     """
-    negative = negative_pairs(target, others, negative_count_max)
+    negative = negative_pairs(target, others, policy.negative_probe_count_max)
     ring = positive_pairs(target)
     alone = [endpoint_of(member) for member in target.active_members]
     host = ring or tuple((end, end) for end in alone)
@@ -111,6 +134,9 @@ async def probe_all(
 
     return tuple(
         await asyncio.gather(
-            *(_probe(plane, driver, inside(plane), negative) for plane, driver in drivers.items())
+            *(
+                _probe(driver, inside(plane), negative, policy, clock)
+                for plane, driver in drivers.items()
+            )
         )
     )

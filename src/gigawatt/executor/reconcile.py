@@ -7,31 +7,37 @@ operator's own hand, after nodes that nobody holds were quarantined so that nobo
 meanwhile. What belongs to an operation under way is left to it.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gigawatt.boundary.entries import Entry
+from gigawatt.boundary.entries import Entry, HostSlice
 from gigawatt.boundary.plane import Plane
-from gigawatt.boundary.render import render
-from gigawatt.errors import ConflictError, DriverError
+from gigawatt.errors import ConflictError, DriverError, StaleGenerationError
 from gigawatt.executor.call import Caller
+from gigawatt.executor.drift import (
+    FleetDrift,
+    Place,
+    drift_of_fleet,
+    is_unchanged,
+    nodes_named,
+)
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.readback import ReadBack, read_back
+from gigawatt.executor.readback import read_back
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import ClusterId, DeviceId, NodeId, OperationId
+from gigawatt.ids import ClusterId, DeviceId, OperationId
 from gigawatt.interfaces.driver import OPERATOR, Fence
 from gigawatt.interfaces.store import StoreSnapshot
 from gigawatt.planner.plan import Action, make_step
-
-Place = tuple[DeviceId, str]
 
 
 @dataclass(slots=True)
 class Reconciliation:
     """What one pass found and did, as sentences.
 
-    Fields: resumed operations; drift found; repaired of it; remaining; silent devices.
+    Fields: resumed operations; drift found; repaired of it; remaining, with what is stuck or
+    under a tombstone; silent devices.
     """
 
     resumed: list[OperationId] = field(default_factory=list)
@@ -85,40 +91,45 @@ class Reconciler:
         await self._resume(report)
         await self._chase_tombstones()
         snapshot = self._snapshot()
-        seen = await read_back(self._around.drivers, devices_of(self._around.fleet))
-        report.silent.extend(sorted(seen.silent))
-        missing, strange = self._drift(snapshot, seen)
-        for (device, key), _ in sorted(missing.items()):
-            report.drift.append(f"{device} lacks {key}, or holds it with another value")
-        for device, key in sorted(strange):
-            report.drift.append(f"{device} holds {key}, which no target names")
-        if missing or strange:
-            await self._repair(snapshot, missing, strange)
-            await self._look_again(report)
+        drift, silent = await self._look(snapshot)
+        report.silent.extend(silent)
+        report.drift.extend(drift.sentences.values())
+        if report.drift:
+            await self._repair(snapshot, drift)
+            await self._chase_tombstones()
+            left, _ = await self._look(self._snapshot())
+            self._tell(report, drift, left)
+        self._tell_unfinished(report)
         return report
 
     def _snapshot(self) -> StoreSnapshot:
         return self._around.store.snapshot(self._around.clock.now_s())
+
+    async def _look(self, snapshot: StoreSnapshot) -> tuple[FleetDrift, list[DeviceId]]:
+        """Drift against a snapshot taken before, and the devices that did not answer."""
+        fleet, store = self._around.fleet, self._around.store
+        seen = await read_back(self._around.drivers, devices_of(fleet))
+        return drift_of_fleet(fleet, snapshot, store.open_operations(), seen), sorted(seen.silent)
 
     async def _resume(self, report: Reconciliation) -> None:
         executor = Executor(self._around, self._worker, self._policy)
         for operation in self._around.store.open_operations():
             try:
                 await executor.run(operation.operation_id)
-            except ConflictError:
-                continue
-            except DriverError:
+            except (ConflictError, DriverError):
                 continue
             report.resumed.append(operation.operation_id)
 
     async def _chase_tombstones(self) -> None:
         """Remove what should be gone since operations that have ended, and say what is."""
         store = self._around.store
+        snapshot = self._snapshot()
         busy = {operation.cluster_id for operation in store.open_operations()}
-        buried = [t for t in self._snapshot().tombstones if t.cluster_id not in busy]
-        for tombstone in buried:
-            fence = Fence(tombstone.cluster_id, tombstone.generation)
-            await self._act("remove", tombstone.entry, fence)
+        buried = [t for t in snapshot.tombstones if t.cluster_id not in busy]
+        # Together: a host takes a quarter of an hour to clean, and a hundred may wait.
+        await asyncio.gather(
+            *(self._act("remove", [t.entry], Fence(t.cluster_id, t.generation)) for t in buried)
+        )
         seen = await read_back(
             self._around.drivers, {(t.entry.plane, t.entry.device) for t in buried}
         )
@@ -130,88 +141,99 @@ class Reconciler:
         if gone:
             store.observe_absent(gone, self._around.clock.now_s())
 
-    async def _act(self, action: Action, entry: Entry, fence: Fence) -> bool:
-        step = make_step(action, entry.plane, entry.device, [entry], None)
-        outcome = await self._caller.call(step, fence)
+    async def _act(self, action: Action, entries: Sequence[Entry], fence: Fence) -> bool:
+        """Call the driver for entries of one device; whether it was done."""
+        step = make_step(action, entries[0].plane, entries[0].device, entries, None)
+        try:
+            outcome = await self._caller.call(step, fence)
+        except StaleGenerationError:
+            return False
         return outcome.state == "done"
 
-    def _drift(
-        self, snapshot: StoreSnapshot, seen: ReadBack
-    ) -> tuple[dict[Place, tuple[ClusterId, Entry]], dict[Place, Entry]]:
-        """Entries to set again, with their cluster; entries that nobody's target names."""
-        open_operations = self._around.store.open_operations()
-        busy = {operation.cluster_id for operation in open_operations}
-        wanted: dict[Place, tuple[ClusterId, Entry]] = {}
-        for record in snapshot.clusters.values():
-            if record.target is not None:
-                for entry in render(self._around.fleet, record.target):
-                    wanted[entry.device, entry.key] = (record.cluster_id, entry)
-        moving = {
-            (entry.device, entry.key)
-            for operation in open_operations
-            for step in operation.plan.steps
-            for entry in step.entries
-        }
-        buried = {(t.entry.device, t.entry.key) for t in snapshot.tombstones}
-        missing = {
-            place: (cluster_id, entry)
-            for place, (cluster_id, entry) in wanted.items()
-            if cluster_id not in busy
-            and place[0] in seen.held
-            and seen.held[place[0]].get(place[1]) != entry
-        }
-        strange = {
-            (device, key): entry
-            for device, held in seen.held.items()
-            for key, entry in held.items()
-            if (device, key) not in wanted
-            and (device, key) not in moving
-            and (device, key) not in buried
-        }
-        return missing, strange
+    async def _repair(self, snapshot: StoreSnapshot, drift: FleetDrift) -> None:
+        await self._remove_strange(snapshot, drift.strange)
+        fences = {owner: self._fence(snapshot, owner) for owner in drift.missing}
+        await asyncio.gather(
+            *(
+                self._restore(entries, fence)
+                for owner, entries in drift.missing.items()
+                if (fence := fences[owner]) is not None
+            )
+        )
 
-    async def _repair(
-        self,
-        snapshot: StoreSnapshot,
-        missing: Mapping[Place, tuple[ClusterId, Entry]],
-        strange: Mapping[Place, Entry],
+    async def _remove_strange(
+        self, snapshot: StoreSnapshot, strange: Mapping[Place, Entry]
     ) -> None:
-        self._quarantine_free(snapshot, strange)
+        """Remove what no target names, its nodes out of service first if nobody holds them."""
         # A commit since the first look may have named what looked strange: look once more.
-        if self._around.store.snapshot(self._around.clock.now_s()).clusters == snapshot.clusters:
-            fence = Fence(OPERATOR, snapshot.generation)
-            for entry in strange.values():
-                await self._act("remove", entry, fence)
-        for cluster_id, entry in missing.values():
-            last = self._around.store.operations_of(cluster_id)[-1]
-            await self._act("ensure", entry, Fence(cluster_id, last.generation))
+        if not strange or self._snapshot().clusters != snapshot.clusters:
+            return
+        self._quarantine_free(snapshot, list(strange.values()))
+        fence = Fence(OPERATOR, snapshot.generation)
+        await asyncio.gather(
+            *(self._act("remove", group, fence) for group in _by_device(strange.values()))
+        )
 
-    def _quarantine_free(self, snapshot: StoreSnapshot, strange: Iterable[Place]) -> None:
-        """Take nodes that nobody holds and that hold strange entries out of service first."""
+    def _quarantine_free(self, snapshot: StoreSnapshot, strange: Sequence[Entry]) -> None:
         held = {node_id for node_id, _ in snapshot.allocations}
-        for device, key in sorted(strange):
-            owner, _, name = device.partition("/")
-            node_id = NodeId(name)
-            is_own = owner in {"port", "bmc", "host"}
-            if is_own and node_id not in held and node_id not in snapshot.node_states:
+        for node_id, entry in sorted(nodes_named(self._around.fleet, strange).items()):
+            if node_id not in held and node_id not in snapshot.node_states:
                 self._around.store.set_node_state(
                     node_id,
                     "quarantined",
-                    f"{device} held {key}, which no target names",
+                    f"{entry.device} held {entry.key}, which no target names",
                     self._around.clock.now_s(),
                 )
 
-    async def _look_again(self, report: Reconciliation) -> None:
-        seen = await read_back(self._around.drivers, devices_of(self._around.fleet))
-        missing, strange = self._drift(self._snapshot(), seen)
-        left = {f"{device}:{key}" for device, key in (*missing, *strange)}
-        report.remaining.extend(sorted(left))
+    def _fence(self, snapshot: StoreSnapshot, cluster_id: ClusterId) -> Fence | None:
+        """The fence of a cluster's last operation; None if another one began since the look.
+
+        A repair under the fence of a later operation could put back what that one removed.
+        """
+        last = self._around.store.operations_of(cluster_id)[-1]
+        is_same = is_unchanged(snapshot, self._snapshot(), cluster_id)
+        has_ended = last.state in {"done", "unwound"}
+        return Fence(cluster_id, last.generation) if is_same and has_ended else None
+
+    async def _restore(self, entries: Sequence[Entry], fence: Fence) -> None:
+        """Set entries of one cluster again; a host runs only when its planes are closed again."""
+        hosts = [entry for entry in entries if isinstance(entry, HostSlice)]
+        others = [entry for entry in entries if not isinstance(entry, HostSlice)]
+        groups = tuple(_by_device(others))
+        done = await asyncio.gather(*(self._act("ensure", group, fence) for group in groups))
+        unsafe = {
+            node_id
+            for group, is_done in zip(groups, done, strict=True)
+            if not is_done
+            for node_id in nodes_named(self._around.fleet, group)
+        }
+        await asyncio.gather(
+            *(self._act("ensure", [host], fence) for host in hosts if host.node_id not in unsafe)
+        )
+
+    def _tell(self, report: Reconciliation, found: FleetDrift, left: FleetDrift) -> None:
         now_s = self._around.clock.now_s()
-        for sentence in report.drift:
-            device, _, rest = sentence.partition(" ")
-            is_left = any(
-                place.startswith(f"{device}:") and place.split(":", 1)[1] in rest for place in left
-            )
-            if not is_left:
+        still = left.sentences
+        report.remaining.extend(sorted(f"{device}:{key}" for device, key in still))
+        for place, sentence in found.sentences.items():
+            is_repaired = place not in still
+            if is_repaired:
                 report.repaired.append(sentence)
-            self._around.store.add_event("drift", sentence, now_s, data={"repaired": not is_left})
+            self._around.store.add_event("drift", sentence, now_s, data={"repaired": is_repaired})
+
+    def _tell_unfinished(self, report: Reconciliation) -> None:
+        """What is stuck or under a tombstone still is not as the targets say."""
+        for operation in self._around.store.open_operations():
+            if operation.state == "stuck":
+                report.remaining.append(f"{operation.operation_id} is stuck: {operation.error}")
+        report.remaining.extend(
+            f"{t.entry.device}:{t.entry.key} is under a tombstone"
+            for t in self._snapshot().tombstones
+        )
+
+
+def _by_device(entries: Iterable[Entry]) -> list[list[Entry]]:
+    groups: dict[DeviceId, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.device, []).append(entry)
+    return list(groups.values())

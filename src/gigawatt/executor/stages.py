@@ -1,20 +1,23 @@
 """Runs stages: journal, call, read back, put right, and say which nodes were lost."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.executor.call import Caller, Outcome
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, Progress
-from gigawatt.executor.readback import drift_of_steps, read_back, strangers
+from gigawatt.executor.readback import Drift, ReadBack, drift_of_steps, read_back, strangers
 from gigawatt.ids import DeviceId, NodeId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver, Fence
 from gigawatt.interfaces.store import OperationRecord, StepState, Store
 from gigawatt.planner.change import STOP
 from gigawatt.planner.plan import Stage, Step
+
+AskKnown = Callable[[], Mapping[DeviceId, Collection[str]]]
+"""Tells the keys that may be on the devices of nodes at the moment of asking."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,17 @@ class Result:
     lost: dict[NodeId, str] = field(default_factory=dict)
     left_behind: dict[NodeId, str] = field(default_factory=dict)
     broken: str = ""
+
+
+@dataclass(slots=True)
+class _Course:
+    """One run through stages: for whom, steps done, keys known by now, and what became of it."""
+
+    operation: OperationRecord
+    done: set[str]
+    ask_known: AskKnown
+    known: Mapping[DeviceId, Collection[str]]
+    result: Result = field(default_factory=Result)
 
 
 class StageRunner:
@@ -55,39 +69,39 @@ class StageRunner:
         self,
         operation: OperationRecord,
         stages: Sequence[Stage],
-        known: Mapping[DeviceId, Collection[str]],
+        ask_known: AskKnown,
+        *,
+        presses_on: bool = False,
     ) -> Result:
         """Run stages in order until all are done, a node is lost, or a shared device fails.
 
         Args:
             operation: whose journal and fence are used.
             stages: what to do; steps that the journal calls done are not repeated, but their
-                effect is read back all the same.
-            known: keys that may be on each node's own devices; another key there is a stranger.
+                effect is read back all the same, unless a later stage has begun to change it.
+            ask_known: tells the keys that may be on each node's own devices by now; another key
+                there is a stranger.
+            presses_on: leave lost nodes as they are and go on with the others.
         """
-        result = Result()
         journal = self._store.journal(operation.operation_id)
         done = {key for key, (state, _) in journal.items() if state == "done"}
-        for stage in stages:
-            await self._run_stage(operation, stage, done, known, result)
-            if result.lost or result.broken:
+        course = _Course(operation, done, ask_known, ask_known())
+        for stage in _without_overtaken(stages, journal):
+            await self._run_stage(course, stage)
+            if course.result.broken or (course.result.lost and not presses_on):
                 break
-        return result
+        return course.result
 
-    async def _run_stage(
-        self,
-        operation: OperationRecord,
-        stage: Stage,
-        done: set[str],
-        known: Mapping[DeviceId, Collection[str]],
-        result: Result,
-    ) -> None:
-        pending = [step for step in stage.steps if step.key not in done]
-        failed = await self._call(operation, stage, pending)
+    async def _run_stage(self, course: _Course, stage: Stage) -> None:
+        lost = course.result.lost.keys()
+        steps = tuple(s for s in stage.steps if s.action == "remove" or s.node_id not in lost)
+        stage = replace(stage, steps=steps)
+        pending = [step for step in steps if step.key not in course.done]
+        failed = await self._call(course.operation, stage, pending)
         if stage.verify:
-            failed |= await self._put_right(operation, stage, known, failed)
-        done.update(step.key for step in stage.steps if step not in failed)
-        _classify(stage, failed, result)
+            failed |= await self._put_right(course, stage, failed)
+        course.done.update(step.key for step in steps if step not in failed)
+        _classify(stage, failed, course.result)
 
     async def _call(
         self, operation: OperationRecord, stage: Stage, steps: Sequence[Step]
@@ -100,6 +114,16 @@ class StageRunner:
         if leaving:
             self._store.bury(operation, leaving, now_s)
         self._store.start_steps(operation, [step.key for step in steps], now_s)
+        try:
+            outcomes = await self._call_at_once(operation, stage, steps)
+        except BaseExceptionGroup as errors:
+            # Callers know our errors, not the group that a task group makes of them.
+            raise _first(errors) from None
+        return {o.step: o.detail for o in outcomes if o.state == "failed"}
+
+    async def _call_at_once(
+        self, operation: OperationRecord, stage: Stage, steps: Sequence[Step]
+    ) -> list[Outcome]:
         totals = _count(stage.steps)
         behind = _count(steps)
         fence = Fence(operation.cluster_id, operation.generation)
@@ -117,7 +141,7 @@ class StageRunner:
                 outcomes.append(outcome)
         self._flush(operation, unwritten)
         self._tell(operation, stage, totals, behind)
-        return {o.step: o.detail for o in outcomes if o.state == "failed"}
+        return outcomes
 
     def _flush(self, operation: OperationRecord, outcomes: list[Outcome]) -> None:
         rows: list[tuple[str, StepState, str]] = [(o.step.key, o.state, o.detail) for o in outcomes]
@@ -137,33 +161,24 @@ class StageRunner:
         self._listener(Progress(operation.operation_id, stage.name, planes))
 
     async def _put_right(
-        self,
-        operation: OperationRecord,
-        stage: Stage,
-        known: Mapping[DeviceId, Collection[str]],
-        failed: Mapping[Step, str],
+        self, course: _Course, stage: Stage, failed: Mapping[Step, str]
     ) -> dict[Step, str]:
         """Read the stage back; repeat what did not take; return what is still wrong."""
         steps = [step for step in stage.steps if step not in failed]
         wrong: dict[Step, str] = {}
         for round_number in range(self._policy.verify_round_count_max + 1):
-            wrong = await self._read(operation, steps, known)
+            wrong = await self._read(course, steps)
             if not wrong or round_number == self._policy.verify_round_count_max:
                 break
-            await self._call(operation, stage, list(wrong))
+            await self._call(course.operation, stage, list(wrong))
         if wrong:
             rows: list[tuple[str, StepState, str]] = [
                 (step.key, "failed", detail) for step, detail in wrong.items()
             ]
-            self._store.finish_steps(operation, rows, self._clock.now_s())
+            self._store.finish_steps(course.operation, rows, self._clock.now_s())
         return wrong
 
-    async def _read(
-        self,
-        operation: OperationRecord,
-        steps: Sequence[Step],
-        known: Mapping[DeviceId, Collection[str]],
-    ) -> dict[Step, str]:
+    async def _read(self, course: _Course, steps: Sequence[Step]) -> dict[Step, str]:
         seen = await read_back(self._drivers, {(step.plane, step.device) for step in steps})
         drifts = drift_of_steps(steps, seen)
         gone = [
@@ -176,11 +191,57 @@ class StageRunner:
             self._store.observe_absent(gone, self._clock.now_s())
         wrong = {step: "; ".join(d.sentence for d in found[:3]) for step, found in drifts.items()}
         ensured = {step.device: step for step in steps if step.action == "ensure"}
-        expected = {device: known[device] for device in ensured if device in known}
-        planes = {device: step.plane for device, step in ensured.items()}
-        for drift in strangers(seen, expected, planes):
+        for drift in self._strangers(course, ensured, seen):
             wrong.setdefault(ensured[drift.device], drift.sentence)
         return wrong
+
+    def _strangers(
+        self, course: _Course, ensured: Mapping[DeviceId, Step], seen: ReadBack
+    ) -> list[Drift]:
+        """Strangers on the devices of ``ensured``; what came beside meanwhile is none."""
+        planes = {device: step.plane for device, step in ensured.items()}
+
+        def look() -> list[Drift]:
+            known = {device: course.known[device] for device in ensured if device in course.known}
+            return strangers(seen, known, planes)
+
+        found = look()
+        if found:
+            course.known = course.ask_known()
+            found = look()
+        return found
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group that is no group itself."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _without_overtaken(stages: Sequence[Stage], journal: Collection[str]) -> list[Stage]:
+    """The stages without steps whose entries a later stage has begun to change already.
+
+    A worker that takes over when hosts run would find that they are not held, off and clean any
+    more, and switch them off.
+    """
+    overtaken: set[tuple[DeviceId, str]] = set()
+    kept: list[Stage] = []
+    for stage in reversed(stages):
+        steps = tuple(
+            step
+            for step in stage.steps
+            if not any((entry.device, entry.key) in overtaken for entry in step.entries)
+        )
+        overtaken |= {
+            (entry.device, entry.key)
+            for step in stage.steps
+            if step.key in journal
+            for entry in step.entries
+        }
+        kept.append(replace(stage, steps=steps))
+    return [stage for stage in reversed(kept) if stage.steps]
 
 
 def _count(steps: Iterable[Step]) -> dict[Plane, int]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, ip_network
 
 from gigawatt.errors import InputError
 from gigawatt.ids import ClusterId, NodeId, SiteId, TenantId
@@ -78,6 +79,26 @@ class ClusterRequest:
     egress_cidrs: tuple[str, ...] = ()
 
 
+INSIDE_NETWORKS = (IPv4Network("10.0.0.0/8"), IPv4Network("100.64.0.0/10"))
+"""Networks of clusters and of BMCs. A gateway forwards to none of them, whatever egress says.
+
+So ``0.0.0.0/0`` means the world less these; an egress network *inside* them could only aim at
+another tenant or at a BMC, and is refused.
+"""
+
+
+def _egress_complaint(cidr: str) -> str | None:
+    try:
+        network = ip_network(cidr)
+    except ValueError:
+        return f"egress {cidr!r} is not an IPv4 network such as 192.0.2.0/24"
+    if not isinstance(network, IPv4Network):
+        return f"egress {cidr!r} is not IPv4"
+    if any(network.subnet_of(inside) for inside in INSIDE_NETWORKS):
+        return f"egress {cidr!r} is an inside network, which no cluster may reach"
+    return None
+
+
 def _is_label(name: str) -> bool:
     body = name.replace("-", "a")
     return (
@@ -113,6 +134,11 @@ def _complaints(request: ClusterRequest) -> list[str]:
         f"ssh key {key[:20]!r}... is not one line of an OpenSSH public key"
         for key in request.ssh_public_keys
         if "\n" in key or not key.startswith(("ssh-", "ecdsa-", "sk-")) or len(key) > 16_384
+    )
+    bad.extend(
+        complaint
+        for cidr in request.egress_cidrs
+        if (complaint := _egress_complaint(cidr)) is not None
     )
     return bad
 

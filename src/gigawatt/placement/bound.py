@@ -33,7 +33,7 @@ class _Options:
     """
 
     item: I64
-    cost: I64
+    group_counts: I64
     units: I64
     first: I64
     is_new: Mask
@@ -46,7 +46,7 @@ class _Options:
         first = np.concatenate(([0], np.cumsum(counts)[:-1]))
         return cls(
             item=np.repeat(np.arange(len(items)), counts),
-            cost=cost,
+            group_counts=cost,
             units=np.array([option.units for option in flat], np.int64),
             first=first,
             is_new=cost[first, 0] > 0,
@@ -72,7 +72,7 @@ class _Priced:
 
 
 def _price(options: _Options, prices: F64, limit: Cost) -> _Priced:
-    worth = options.units - options.cost[:, 1:] @ prices
+    worth = options.units - options.group_counts[:, 1:] @ prices
     best = np.maximum(np.maximum.reduceat(worth, options.first), 0.0)
     is_best = worth >= best[options.item]
     at = np.full(len(best), -1, np.int64)
@@ -95,7 +95,7 @@ def _best_prices(options: _Options, limit: Cost, unit_count: int) -> _Priced:
     lowest = _price(options, prices, limit)
     now = lowest
     for _ in range(STEPS_MAX):
-        used = options.cost[now.at[now.is_taken], 1:].sum(axis=0)
+        used = options.group_counts[now.at[now.is_taken], 1:].sum(axis=0)
         slope = np.array(limit[1:], np.float64) - used
         length = float(slope @ slope)
         if not length or lowest.bound < unit_count - ROUNDING:
@@ -157,10 +157,12 @@ def reduce(items: Sequence[Sequence[Option]], limit: Cost, unit_count: int) -> R
         mine = np.flatnonzero(is_kept & (options.item == number))
         if not len(mine):
             continue
-        least = options.cost[mine].min(axis=0) if is_forced[number] else np.zeros(3, np.int64)
+        least = (
+            options.group_counts[mine].min(axis=0) if is_forced[number] else np.zeros(3, np.int64)
+        )
         left = [
             Option((int(p), int(g), int(d)), int(options.units[at]))
-            for at, (p, g, d) in zip(mine.tolist(), options.cost[mine] - least, strict=True)
+            for at, (p, g, d) in zip(mine.tolist(), options.group_counts[mine] - least, strict=True)
         ]
         kept.append((row, tuple(left)))
         base.append((int(least[0]), int(least[1]), int(least[2])))

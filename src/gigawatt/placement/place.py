@@ -33,7 +33,7 @@ def place(
 
     Raises:
         InputError: the request is wrong whatever is free.
-        UnknownIdError: an excluded node is not in the fleet.
+        UnknownIdError: a site or an excluded node is not in the fleet.
     """
     ask = make_ask(fleet, free_gpu_mask, request, near)
     return solve(ask) or refuse(ask)
@@ -52,7 +52,7 @@ def place_with_alternatives(
 
     Raises:
         InputError: the request is wrong whatever is free.
-        UnknownIdError: an excluded node is not in the fleet.
+        UnknownIdError: a site or an excluded node is not in the fleet.
     """
     ask = make_ask(fleet, free_gpu_mask, request, near)
     placed = solve(ask)

@@ -210,7 +210,8 @@ def fewest_leaves(table: Profiles, unit_count: int, pod_count: int) -> tuple[lis
             option = options[number]
             pods, leaves = base[0] + option.cost[0], base[1] + option.cost[1]
             uses.append(PodUse(rows[item], (pods, leaves, 0), option.units))
-    return uses, unit_count - 1
+    leaf_count = sum(use.cost[1] for use in uses)
+    return uses, min(_most_anywhere(table, leaf_count - 1), unit_count - 1)
 
 
 def leaves_of_use(table: Profiles, use: PodUse) -> list[int]:

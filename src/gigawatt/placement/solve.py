@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gigawatt.errors import InputError
+from gigawatt.errors import InputError, UnknownIdError
 from gigawatt.fleet.model import U16, Fleet
 from gigawatt.intent.request import ClusterRequest, check_request
 from gigawatt.placement.explain import why_here, why_type
@@ -33,17 +33,22 @@ def make_ask(fleet: Fleet, free_gpu_mask: U16, request: ClusterRequest, near: Se
     """The question in the form that the search works on.
 
     Raises:
-        InputError: the request is wrong whatever is free, names a site or a country that the
-            fleet does not have, or the mask is not one per node.
-        UnknownIdError: an excluded node is not in the fleet.
+        InputError: the request is wrong whatever is free, or the mask is not one per node.
+        UnknownIdError: a site or an excluded node is not in the fleet.
     """
     check_request(request)
     if free_gpu_mask.shape != (len(fleet.nodes),):
         raise InputError(
             f"free_gpu_mask has shape {free_gpu_mask.shape}, wanted ({len(fleet.nodes)},)"
         )
-    for node_id in request.excluded_node_ids:
+    for node_id in sorted(request.excluded_node_ids):
         fleet.node_index(node_id)
+    for site_id in request.site_ids:
+        if site_id not in fleet.sites.index_of:
+            raise UnknownIdError(
+                f"fleet {fleet.name!r} has no site {site_id!r}",
+                next_step=f"Name one of {', '.join(fleet.sites.ids)}.",
+            )
     return Ask(
         fleet=fleet,
         index=index_fleet(fleet),

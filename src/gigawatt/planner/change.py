@@ -22,7 +22,7 @@ ISOLATE = "isolate on the planes"
 CLEAN = "clean the hosts"
 
 
-def _node_of(entry: Entry) -> NodeId | None:
+def node_of(entry: Entry) -> NodeId | None:
     """The node that is lost with the entry's device; None when the device is shared."""
     owner, _, name = entry.device.partition("/")
     return NodeId(name) if owner in {"port", "bmc", "host"} else None
@@ -33,7 +33,7 @@ def _steps(action: Action, entries: Iterable[Entry]) -> tuple[Step, ...]:
     for entry in entries:
         by_device.setdefault(entry.device, []).append(entry)
     return tuple(
-        make_step(action, group[0].plane, device, group, _node_of(group[0]))
+        make_step(action, group[0].plane, device, group, node_of(group[0]))
         for device, group in sorted(by_device.items())
     )
 

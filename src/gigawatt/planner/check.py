@@ -142,6 +142,17 @@ def _half_closed(fleet: Fleet, held: Held) -> Iterator[str]:
             yield f"{host.node_id} runs without its in-band port"
 
 
+def _unknown(fleet: Fleet, target: ClusterTarget | None) -> Iterator[str]:
+    """What a target names and the fleet does not have."""
+    if target is None:
+        return
+    yield from (m.node_id for m in target.members if m.node_id not in fleet.nodes.index_of)
+    if target.site_id not in fleet.sites.index_of:
+        yield target.site_id
+    if target.storage_bytes and target.pool_id not in fleet.storage_pools.index_of:
+        yield f"storage pool {target.pool_id}"
+
+
 def _entries_of(fleet: Fleet, target: ClusterTarget | None) -> Held:
     return {(e.device, e.key): e for e in (render(fleet, target) if target else ())}
 
@@ -159,12 +170,7 @@ def _play(step: Step, held: Held) -> Iterator[str]:
 def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     """Play the steps: every stage keeps running hosts closed, and the end is the target after."""
     fleet = snapshot.fleet
-    missing = [
-        m.node_id
-        for target in (plan.before, plan.after)
-        for m in (target.members if target else ())
-        if m.node_id not in fleet.nodes.index_of
-    ]
+    missing = [name for target in (plan.before, plan.after) for name in _unknown(fleet, target)]
     if missing:
         yield f"steps cannot be played: {missing[0]} is not in the fleet"
         return

@@ -23,7 +23,7 @@ Action = Literal["ensure", "remove"]
 
 
 class OperationKind(StrEnum):
-    """What a plan does to its cluster. Launch and grow can be unwound; the rest goes forward."""
+    """What a plan does to its cluster. What adds nodes can be unwound; the rest goes forward."""
 
     LAUNCH = "launch"
     GROW = "grow"
@@ -34,7 +34,7 @@ class OperationKind(StrEnum):
     @property
     def is_reversible(self) -> bool:
         """Whether a permanent failure restores the target before."""
-        return self in {OperationKind.LAUNCH, OperationKind.GROW}
+        return self in {OperationKind.LAUNCH, OperationKind.GROW, OperationKind.REPLACE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ def plan_replace(snapshot: Snapshot, failed: Collection[NodeId], ids: PlanIds) -
         newcomers = members_of(snapshot.fleet, placement.members, "member", next_host_index(before))
         after = swap_in_spares(before, failed, newcomers)
         assert after is not None
-    reason = f"{len(failed)} failed nodes are replaced and quarantined"
+    reason = f"replaced and quarantined: {', '.join(sorted(failed))}"
     plan = change_plan(snapshot, OperationKind.REPLACE, ids, (before, after), reason)
     return replace(plan, quarantined=tuple(sorted(failed)))
 
@@ -247,6 +247,8 @@ def substitute(fleet: Fleet, plan: Plan, failed: Collection[NodeId]) -> Plan | N
         return None
     lost = [m for m in plan.after.members if m.node_id in failed]
     held = {(e.device, e.key): e for e in (render(fleet, plan.before) if plan.before else ())}
+    # Nodes that failed earlier in this operation have left the target, not their devices.
+    held |= {(e.device, e.key): e for s in plan.steps if s.action == "remove" for e in s.entries}
     for member in lost:
         held |= {(e.device, e.key): e for e in render_member(fleet, plan.after, member, "on")}
     return replace(

@@ -18,6 +18,7 @@ _decoded = lru_cache(maxsize=1 << 10)(target_from_json)
 """Targets are immutable, so equal text may share one value."""
 
 
+@lru_cache(maxsize=1 << 12)
 def _record(row: Row) -> ClusterRecord:  # type: ignore[type-arg]
     return ClusterRecord(
         cluster_id=ClusterId(row.cluster_id),
@@ -52,7 +53,7 @@ def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
         .scalar_subquery()
     )
     query = _newest_first().where(~clusters.c.is_ended | clusters.c.cluster_id.in_(bound))
-    return tuple(_record(row) for row in connection.execute(query))
+    return tuple(_record(row) for row in connection.execute(query).all())
 
 
 def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:
@@ -86,7 +87,7 @@ def find(connection: Connection, tenant_id: TenantId | None, name: str) -> Clust
     if len(tenants) > 1:
         raise UnknownIdError(
             f"{len(tenants)} tenants have a cluster {name!r}: {', '.join(tenants)}",
-            next_step="Name the tenant.",
+            next_step=f"Name the tenant: --tenant {tenants[0]}.",
         )
     return candidates[0]
 

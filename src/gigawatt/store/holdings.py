@@ -6,6 +6,8 @@ until that tombstone is observed gone.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Literal
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,6 +22,7 @@ from gigawatt.store import tombstones
 from gigawatt.store.nodes import unavailable_nodes
 from gigawatt.store.schema import allocations, held_keys
 
+KeyState = Literal["held", "tombstone", "cooling"]
 Gpu = tuple[str, int]
 Key = tuple[str, int]
 
@@ -154,7 +157,7 @@ def masks(connection: Connection) -> Mapping[tuple[NodeId, ClusterId], int]:
     )
     return {
         (NodeId(node_id), ClusterId(cluster_id)): int(bits)
-        for node_id, cluster_id, bits in connection.execute(query)
+        for node_id, cluster_id, bits in connection.execute(query).all()
     }
 
 
@@ -166,7 +169,12 @@ def keys_not_free(connection: Connection, now_s: float) -> tuple[HeldKey, ...]:
         .where((columns.state != "cooling") | (columns.free_at_s > now_s))
         .order_by(columns.pool_id, columns.value)
     )
-    return tuple(
-        HeldKey(KeyPoolId(row.pool_id), row.value, ClusterId(row.cluster_id), row.state, row[4])
-        for row in connection.execute(query)
-    )
+    return tuple(_held_key(*row) for row in connection.execute(query).all())
+
+
+@lru_cache(maxsize=1 << 14)
+def _held_key(
+    pool_id: str, value: int, cluster_id: str, state: KeyState, free_at_s: float | None
+) -> HeldKey:
+    """Values that never change may be shared: most keys are the same in the next snapshot."""
+    return HeldKey(KeyPoolId(pool_id), value, ClusterId(cluster_id), state, free_at_s)

@@ -1,6 +1,6 @@
 """Rows of operations, their fences and their leases."""
 
-from functools import lru_cache
+from collections import OrderedDict
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,8 +20,38 @@ Ours: Kubernetes gives a leader 15 s and renews every 2 s; here the fence, not t
 late worker out, so a lease only has to outlast a pause of the process, not to end soon.
 """
 
-_decoded = lru_cache(maxsize=8)(plan_from_json)
-"""Plans are immutable, so equal text may share one value; one of 500 nodes takes 5 MB."""
+PLANS_KEPT_MAX = 64
+
+
+class _Plans:
+    """Plans by their JSON, the newest used: they are immutable, so equal text may share one value.
+
+    A process that wrote a plan need not read it back. One of 500 nodes takes 5 MB.
+    """
+
+    def __init__(self) -> None:
+        self._by_text: OrderedDict[str, Plan] = OrderedDict()
+
+    def text_of(self, plan: Plan) -> str:
+        text = plan_to_json(plan)
+        self._keep(text, plan)
+        return text
+
+    def plan_of(self, text: str) -> Plan:
+        plan = self._by_text.get(text)
+        if plan is None:
+            plan = plan_from_json(text)
+        self._keep(text, plan)
+        return plan
+
+    def _keep(self, text: str, plan: Plan) -> None:
+        self._by_text[text] = plan
+        self._by_text.move_to_end(text)
+        if len(self._by_text) > PLANS_KEPT_MAX:
+            self._by_text.popitem(last=False)
+
+
+_plans = _Plans()
 
 
 def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
@@ -30,7 +60,7 @@ def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
         cluster_id=ClusterId(row.cluster_id),
         kind=OperationKind(row.kind),
         state=row.state,
-        plan=_decoded(row.plan),
+        plan=_plans.plan_of(row.plan),
         generation=row.generation,
         started_s=row.started_s,
         finished_s=row.finished_s,
@@ -111,7 +141,7 @@ def open_for(
         "kind": plan.kind.value,
         "state": "applying",
         "is_open": True,
-        "plan": plan_to_json(plan),
+        "plan": _plans.text_of(plan),
         "opened_generation": generation,
         "generation": generation,
         "started_s": now_s,
@@ -159,7 +189,11 @@ def fence(connection: Connection, operation: OperationRecord) -> None:
 
 
 def take_over(
-    connection: Connection, operation_id: OperationId, worker: str, now_s: float
+    connection: Connection,
+    operation_id: OperationId,
+    worker: str,
+    now_s: float,
+    lease_s: float = LEASE_S,
 ) -> OperationRecord:
     """Give an open operation to a worker, with a fence newer than any before.
 
@@ -182,13 +216,19 @@ def take_over(
         operation_id,
         generation=generation,
         lease_worker=worker,
-        lease_expires_s=now_s + LEASE_S,
+        lease_expires_s=now_s + lease_s,
     )
     return get(connection, operation_id)
 
 
-def renew(connection: Connection, operation: OperationRecord, worker: str, now_s: float) -> None:
-    """Keep a worker's lease alive for another ``LEASE_S``.
+def renew(
+    connection: Connection,
+    operation: OperationRecord,
+    worker: str,
+    now_s: float,
+    lease_s: float = LEASE_S,
+) -> None:
+    """Keep a worker's lease alive for another ``lease_s``.
 
     Raises:
         ConflictError: another worker took over, or the operation has ended.
@@ -203,13 +243,13 @@ def renew(connection: Connection, operation: OperationRecord, worker: str, now_s
             f"worker {holder!r} holds operation {operation.operation_id!r}, not {worker!r}"
         )
     _change(
-        connection, operation.operation_id, lease_worker=worker, lease_expires_s=now_s + LEASE_S
+        connection, operation.operation_id, lease_worker=worker, lease_expires_s=now_s + lease_s
     )
 
 
 def replace_plan(connection: Connection, operation: OperationRecord, plan: Plan) -> OperationRecord:
     """Write another plan in force."""
-    _change(connection, operation.operation_id, plan=plan_to_json(plan))
+    _change(connection, operation.operation_id, plan=_plans.text_of(plan))
     return get(connection, operation.operation_id)
 
 

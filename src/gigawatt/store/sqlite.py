@@ -25,16 +25,20 @@ from sqlalchemy import (
 from gigawatt.errors import ConflictError, DataError, GigawattError, StorageFullError
 from gigawatt.store import schema
 from gigawatt.store.database import WRITES, Database
+from gigawatt.store.operations import LEASE_S
 from gigawatt.store.store import SqlStore
 
 BUSY_TIMEOUT_S = 10.0
 """How long a writer waits for another one. Ours: a commit of 500 nodes takes about 0.1 s."""
 
 
-def open_store(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> SqlStore:
+def open_store(
+    path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S, lease_s: float = LEASE_S
+) -> SqlStore:
     """The store in the file ``path``, made if it is not there; in memory if ``path`` is None.
 
-    Any number of threads and processes of one machine may have the same file open.
+    Any number of threads and processes of one machine may have the same file open. A worker owns
+    an operation for ``lease_s`` (> 0) without a word; all that open one file name the same.
 
     Raises:
         ConflictError: another process held the file longer than ``busy_timeout_s`` (> 0).
@@ -52,7 +56,7 @@ def open_store(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> 
     except GigawattError:
         database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, lease_s)
 
 
 def _engine(path: Path | None, busy_timeout_s: float) -> Engine:

@@ -22,9 +22,10 @@ from gigawatt.store.database import Database, current_generation, lock_generatio
 class SqlStore:
     """Durable state of the control plane; every method is what ``Store`` says of it."""
 
-    def __init__(self, database: Database) -> None:
-        """Serve from a database that is ready."""
+    def __init__(self, database: Database, lease_s: float = operations.LEASE_S) -> None:
+        """Serve from a database that is ready; a worker owns an operation for ``lease_s``."""
         self._database = database
+        self._lease_s = lease_s
 
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
@@ -51,7 +52,7 @@ class SqlStore:
             return changes.commit(connection, plan, operation_id, now_s)
 
     def take_over(self, operation_id: OperationId, worker: str, now_s: float) -> OperationRecord:
-        """Raise the operation's fence for a new worker and record its lease of ``LEASE_S``.
+        """Raise the operation's fence for a new worker and record its lease.
 
         The fence is the next generation, so a plan made before is refused at commit.
 
@@ -59,7 +60,7 @@ class SqlStore:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.
         """
         with self._database.write() as connection:
-            operation = operations.take_over(connection, operation_id, worker, now_s)
+            operation = operations.take_over(connection, operation_id, worker, now_s, self._lease_s)
             message = f"worker {worker} carries on at generation {operation.generation}"
             data = {"worker": worker, "generation": operation.generation}
             journal.add_event(
@@ -74,7 +75,7 @@ class SqlStore:
             ConflictError: another worker took over, or the operation has ended.
         """
         with self._database.write() as connection:
-            operations.renew(connection, operation, worker, now_s)
+            operations.renew(connection, operation, worker, now_s, self._lease_s)
 
     def revise(self, operation: OperationRecord, plan: Plan, now_s: float) -> OperationRecord:
         """Replace the plan in force; what it adds is reserved, nothing is let go before the end.

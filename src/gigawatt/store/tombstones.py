@@ -101,5 +101,5 @@ def all_tombstones(connection: Connection) -> tuple[Tombstone, ...]:
     )
     return tuple(
         Tombstone(ClusterId(row.cluster_id), _decoded(row.entry), row.generation)
-        for row in connection.execute(query)
+        for row in connection.execute(query).all()
     )

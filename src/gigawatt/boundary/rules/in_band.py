@@ -8,13 +8,7 @@ from gigawatt.boundary.keys import HOST_INDEX_MAX, address_of, subnet_of
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.rules.case import Case, Finding, Rule
 from gigawatt.ids import DeviceId, SiteId
-
-INSIDE_NETWORKS = (IPv4Network("10.0.0.0/8"), IPv4Network("100.64.0.0/10"))
-"""Networks of clusters and of BMCs. A gateway forwards to none of them, whatever egress says.
-
-So ``0.0.0.0/0`` means the world less these; an egress network *inside* them can only aim at
-another tenant or at a BMC.
-"""
+from gigawatt.intent.request import INSIDE_NETWORKS
 
 
 def network_of(text: str) -> IPv4Network | None:

@@ -44,21 +44,28 @@ def find_unknown_export(case: Case) -> Iterator[Finding]:
         )
 
 
+def _is_kin(path: str, other: str) -> bool:
+    """Whether one path is the other, or lies above or below it."""
+    one, two = (text.rstrip("/") + "/" for text in (path, other))
+    return one.startswith(two) or two.startswith(one)
+
+
 def find_foreign_path(case: Case) -> Iterator[Finding]:
     """File systems that lie elsewhere than at their cluster's path."""
     targets = case.holdings.targets
-    cluster_by_path = {
-        (target.pool_id, filesystem_path_of(target.tenant_id, target.cluster_id)): cluster
-        for cluster, target in enumerate(targets)
-    }
     for entry in case.filesystems:
         owners = case.holdings.of_filesystem(entry.pool_id, entry.filesystem)
         paths = [filesystem_path_of(targets[c].tenant_id, targets[c].cluster_id) for c in owners]
         if not owners or entry.path in paths:
             continue
-        there = cluster_by_path.get((entry.pool_id, entry.path))
+        there = [
+            cluster
+            for cluster, target in enumerate(targets)
+            if target.pool_id == entry.pool_id
+            and _is_kin(entry.path, filesystem_path_of(target.tenant_id, target.cluster_id))
+        ]
         yield Finding(
-            tuple(dict.fromkeys([*owners, *([] if there is None else [there])])),
+            tuple(dict.fromkeys([*owners, *there])),
             entry.device,
             None,
             f"file system {entry.filesystem} of pool {entry.pool_id} ({case.names(owners)}) lies "

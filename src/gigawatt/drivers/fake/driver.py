@@ -70,12 +70,9 @@ class FakeDriver:
         await self._wait("observe", devices)
         silent = frozenset([d for d in devices if not await self._does_answer(d)])
         answering = [device for device in devices if device not in silent]
-        states = self._world.states(answering)
+        states = self._world.look(answering)
         entries = {
-            device: self._faults.seen(
-                device, frozenset(held.entry for held in states[device].held.values())
-            )
-            for device in answering
+            device: self._faults.seen(device, states[device].entries) for device in answering
         }
         locations: tuple[PortLocation, ...] = ()
         if self._plane is Plane.FABRIC:

@@ -58,6 +58,11 @@ class Places:
         numbers = nics_of_mask(self.fleet.node_type(node), gpu_mask)
         return tuple(int(guids[first + number]) for number in numbers)
 
+    def guids_of_node(self, node: int) -> tuple[int, ...]:
+        """GUIDs of all NICs of the node in row ``node``."""
+        first = self.fleet.first_nic_of_node
+        return tuple(self.fleet.nics.guid[int(first[node]) : int(first[node + 1])].tolist())
+
     @cached_property
     def _locations(self) -> Mapping[str, Mapping[int, PortLocation]]:
         fleet = self.fleet

@@ -77,7 +77,8 @@ class _View:
             names |= {f"oob/{self._site(endpoint)}" for endpoint in self._row}
         if plane is Plane.STORAGE:
             names |= {f"pool/{name}" for name in fleet.storage_pools.ids}
-        self._states = world.states([DeviceId(name) for name in sorted(names)])
+        self._states = world.look([DeviceId(name) for name in sorted(names)])
+        self._routes_at: dict[str, Mapping[str, frozenset[str]]] = {}
         self._bmcs: dict[tuple[ClusterId, str], frozenset[str]] = {}
         self._joined: dict[tuple[NicSegments, NicSegments, bool], bool] = {}
         self._nic_segments: dict[Endpoint, NicSegments] = {}
@@ -103,13 +104,18 @@ class _View:
     @cached_property
     def _segments_of_guid(self) -> Mapping[int, frozenset[Segment]]:
         found: defaultdict[int, set[Segment]] = defaultdict(set)
+        wanted = {guid for row in self._row.values() for guid in self._places.guids_of_node(row)}
         for device, state in self._states.items():
             if device.startswith("fabric/"):
                 for held in state.held.values():
                     entry = held.entry
+                    if not isinstance(entry, PartitionMember | ComputePort):
+                        continue
+                    if entry.guid not in wanted:
+                        continue
                     if isinstance(entry, PartitionMember):
                         found[entry.guid].add((entry.p_key, entry.membership == "full"))
-                    elif isinstance(entry, ComputePort):
+                    else:
                         found[entry.guid].add((entry.vni, True))
         return {guid: frozenset(segments) for guid, segments in found.items()}
 
@@ -157,16 +163,23 @@ class _View:
         return b.node_id in self._bmcs[owner, site]
 
     def _reachable_bmcs(self, owner: ClusterId, site: str) -> frozenset[str]:
-        routes: defaultdict[str, set[str]] = defaultdict(set)
-        for held in self._states[DeviceId(f"oob/{site}")].held.values():
-            if isinstance(held.entry, BmcRoute):
-                routes[held.entry.source].add(held.entry.node_id)
+        routes = self._routes(site)
         found: set[str] = set()
-        fresh = set(routes[f"cluster:{owner}"])
+        fresh = set(routes.get(f"cluster:{owner}", ()))
         while fresh:
             found |= fresh
-            fresh = {node for bmc in fresh for node in routes[f"bmc:{bmc}"]} - found
+            fresh = {node for bmc in fresh for node in routes.get(f"bmc:{bmc}", ())} - found
         return frozenset(found)
+
+    def _routes(self, site: str) -> Mapping[str, frozenset[str]]:
+        """BMCs by the source that may reach them."""
+        if site not in self._routes_at:
+            routes: defaultdict[str, set[str]] = defaultdict(set)
+            for held in self._states[DeviceId(f"oob/{site}")].held.values():
+                if isinstance(held.entry, BmcRoute):
+                    routes[held.entry.source].add(held.entry.node_id)
+            self._routes_at[site] = {source: frozenset(bmcs) for source, bmcs in routes.items()}
+        return self._routes_at[site]
 
     def storage(self, a: Endpoint, b: Endpoint) -> bool:
         owner, vni, site = self._owner(b), self._vni(a), self._site(a)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gigawatt.boundary.entries import PartitionMember
+from gigawatt.boundary.entries import Entry, PartitionMember
 from gigawatt.ids import ClusterId, SwitchId
 from gigawatt.interfaces.codec import TaggedEntry
 
@@ -68,6 +68,14 @@ class DeviceState:
     generations: dict[ClusterId, int] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
     p_key_count: Counter[int] = field(default_factory=Counter)
+    _entries: frozenset[Entry] | None = field(default=None, compare=False)
+
+    @property
+    def entries(self) -> frozenset[Entry]:
+        """All content; kept up to date by differences, because a fabric may hold 10,000."""
+        if self._entries is None:
+            self._entries = frozenset(held.entry for held in self.held.values())
+        return self._entries
 
     def copy(self) -> "DeviceState":
         """A state that does not follow this one."""
@@ -78,6 +86,10 @@ class DeviceState:
     def apply(self, delta: Delta) -> Delta:
         """Take the change on; returns what turns entries and generations back (facts stay)."""
         before = {key: self.held.get(key) for key in delta.held}
+        if self._entries is not None:
+            gone = {held.entry for held in before.values() if held is not None}
+            come = {held.entry for held in delta.held.values() if held is not None}
+            self._entries = (self._entries - gone) | come
         seen = {cluster: self.generations.get(cluster) for cluster in delta.generations}
         for key, new in delta.held.items():
             self._put(key, new)

@@ -97,22 +97,24 @@ class DeviceWorld:
         Raises:
             DriverPermanentError: there is no such device.
         """
-        return frozenset(held.entry for held in self.states([device])[device].held.values())
+        self._check_exists(device)
+        return self.look([device])[device].entries
+
+    def look(self, devices: Collection[DeviceId]) -> Mapping[DeviceId, DeviceState]:
+        """True states of ``devices`` that exist, all of one moment; for reading at once only."""
+        with self._lock, self._states.transaction():
+            return self._states.load(devices)
 
     def everything(self) -> dict[DeviceId, frozenset[Entry]]:
         """What every device that holds something really holds."""
         with self._lock, self._states.transaction():
             states = self._states.load(self._states.written())
-            return {
-                device: frozenset(held.entry for held in state.held.values())
-                for device, state in states.items()
-                if state.held
-            }
+            return {device: state.entries for device, state in states.items() if state.held}
 
     def port_locations(self, fabric_id: FabricId) -> tuple[PortLocation, ...]:
         """Where a fabric really sees its NICs."""
         device = DeviceId(f"fabric/{fabric_id}")
-        moved = self.states([device])[device].facts.moved_nics
+        moved = self.look([device])[device].facts.moved_nics
         expected = self.places.locations(fabric_id)
         if not moved:
             return tuple(expected.values())

@@ -1,0 +1,49 @@
+"""``gw node``: nodes in and out of service."""
+
+from typing import Annotated
+
+import typer
+
+from gigawatt.cli import backend
+from gigawatt.cli.options import Format, OutputOption, new_group
+
+app = new_group("Take nodes out of service, and bring them back.")
+
+Nodes = Annotated[list[str], typer.Argument(help="Ids of nodes; see 'gw fleet show --nodes'.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the node.")]
+
+
+@app.command("list")
+def list_(output: OutputOption = Format.TABLE) -> None:
+    """List the nodes that are out of service, and why.
+
+    Example: gw node list
+    """
+    backend.nodes.list_blocked(output)
+
+
+@app.command()
+def drain(nodes: Nodes, reason: Reason = "maintenance") -> None:
+    """Give the nodes to nobody new; who has them keeps them.
+
+    Example: gw node drain h-su003-n07 --reason "replace a fan"
+    """
+    backend.nodes.set_states(nodes, "drained", reason)
+
+
+@app.command()
+def quarantine(nodes: Nodes, reason: Reason = "suspect") -> None:
+    """Give the nodes to nobody, because they are not trusted.
+
+    Example: gw node quarantine h-su003-n07 --reason "ECC errors"
+    """
+    backend.nodes.set_states(nodes, "quarantined", reason)
+
+
+@app.command("return")
+def return_(nodes: Nodes, reason: Reason = "back in service") -> None:
+    """Bring nodes back; refused while something strange is left on them.
+
+    Example: gw node return h-su003-n07
+    """
+    backend.nodes.bring_back(nodes, reason)

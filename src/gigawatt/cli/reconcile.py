@@ -1,0 +1,17 @@
+"""``gw reconcile``: devices back to what they shall be."""
+
+from gigawatt.cli import backend
+from gigawatt.cli.options import Format, OutputOption, new_command
+
+app = new_command()
+
+
+@app.command()
+def reconcile(output: OutputOption = Format.TABLE) -> None:
+    """Read every device back, repair what drifted, finish what was left open.
+
+    Exit status 6 if something is still not as it shall be.
+
+    Example: gw reconcile
+    """
+    backend.proofs.reconcile(output)

@@ -1,0 +1,1 @@
+"""What commands do once they are parsed: call the control plane, and show what it answers."""
