@@ -54,15 +54,21 @@ def home(tmp_path: Path) -> Path:
 
 
 class Terminal:
-    """A command at a pseudo-terminal."""
+    """A command at a pseudo-terminal, in a process group of its own, as a shell starts it."""
 
     def __init__(self, home: Path, *words: str):
         self.seen = ""
-        self.process_id, self.handle = pty.fork()
-        if self.process_id == 0:  # pragma: no cover - the child becomes the command
-            os.chdir(home.parent)
-            command = [sys.executable, "-m", "gigawatt.cli", *words]
-            os.execve(sys.executable, command, environment(home, TERM="xterm", COLUMNS="100"))  # noqa: S606
+        self.handle, inner = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gigawatt.cli", *words],
+            env=environment(home, TERM="xterm", COLUMNS="100"), cwd=home.parent,
+            stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+        )  # fmt: skip
+        os.close(inner)
+
+    def signal(self, number: int) -> None:
+        """What a terminal does at Ctrl-C or when it is closed: a signal to the whole group."""
+        os.killpg(self.process.pid, number)
 
     def read_until(self, pattern: str) -> None:
         end_s = time.monotonic() + PATIENCE_S
@@ -70,7 +76,7 @@ class Terminal:
             assert time.monotonic() < end_s, f"no {pattern!r} in {self.seen!r}"
             if select.select([self.handle], [], [], 0.1)[0]:
                 try:
-                    self.seen += os.read(self.handle, 65_536).decode()
+                    self.seen += os.read(self.handle, 65_536).decode(errors="replace")
                 except OSError:  # the command has ended
                     assert re.search(pattern, self.seen), f"no {pattern!r} in {self.seen!r}"
 
@@ -81,12 +87,11 @@ class Terminal:
         """Exit status; what is still written is read meanwhile, so that nobody waits."""
         while True:
             try:
-                self.seen += os.read(self.handle, 65_536).decode()
+                self.seen += os.read(self.handle, 65_536).decode(errors="replace")
             except OSError:
                 break
-        status = os.waitstatus_to_exitcode(os.waitpid(self.process_id, 0)[1])
         os.close(self.handle)
-        return status
+        return self.process.wait(PATIENCE_S)
 
 
 def clusters(home: Path) -> list[ClusterRecord]:
@@ -99,7 +104,7 @@ def test_ctrl_c_stops_watching_and_not_the_work(home: Path):
     terminal.read_until(r"Go ahead\?")
     terminal.type("y\n")
     terminal.read_until(r"fabric\s.*steps")
-    terminal.type("\x03")
+    terminal.signal(signal.SIGINT)
     assert terminal.wait() == 130
     assert "gw cluster watch" in " ".join(terminal.seen.split())
     watched = gw(home, "cluster", "watch", "train")
@@ -110,7 +115,7 @@ def test_ctrl_c_stops_watching_and_not_the_work(home: Path):
 def test_ctrl_c_at_the_question_changes_nothing(home: Path):
     terminal = Terminal(home, "cluster", "create", "train", "--gpus", "16")
     terminal.read_until(r"Go ahead\?")
-    terminal.type("\x03")
+    terminal.signal(signal.SIGINT)
     assert terminal.wait() == 2
     assert "nothing was changed" in terminal.seen
     assert clusters(home) == []
@@ -119,7 +124,7 @@ def test_ctrl_c_at_the_question_changes_nothing(home: Path):
 def test_a_closed_terminal_does_not_stop_the_work(home: Path):
     terminal = Terminal(home, "cluster", "create", "train", "--gpus", "4000", "--yes")
     terminal.read_until(r"fabric\s.*steps")
-    os.kill(terminal.process_id, signal.SIGHUP)
+    terminal.signal(signal.SIGHUP)
     terminal.wait()
     assert "is active" in gw(home, "cluster", "watch", "train").stdout
 

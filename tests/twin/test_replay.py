@@ -10,16 +10,20 @@ import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import pytest
+from typer.testing import CliRunner
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
+from gigawatt.cli.twin import app
 from gigawatt.errors import DriftError
 from gigawatt.fleet.demo import hgx_fleet, mixed_fleet, nvl72_fleet
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
+from gigawatt.twin.demo import demo_replay
 from gigawatt.twin.failures import FailureRates, no_failures
 from gigawatt.twin.metrics import fewest_leaf_groups, largest_clusters
 from gigawatt.twin.plot import plot_replay
@@ -81,7 +85,7 @@ def test_nothing_leaks_whatever_breaks(name: str, seed: int):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", FLEETS)
 def test_nothing_leaks_over_many_seeds(name: str):
-    for seed in range(100, 170):
+    for seed in range(100, 175):
         judge(small_run(FLEETS[name](), seed, hours=24.0))
 
 
@@ -147,6 +151,7 @@ def test_a_job_without_room_for_a_replacement_goes_back_to_the_queue():
 SCRIPT = """
 import sys
 from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.twin.demo import demo_replay
 from gigawatt.twin.failures import FailureRates
 from gigawatt.twin.replay import replay
 from gigawatt.twin.settings import TwinSettings
@@ -237,6 +242,36 @@ def test_report_and_pictures(tmp_path):
     png, svg = plot_replay(outcome, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert "<svg" in svg.read_text(encoding="utf-8")
+
+
+def test_command_writes_what_it_says(tmp_path):
+    arguments = ["--gpus", "128", "--hours", "3", "--out", str(tmp_path / "out"), "-o", "json"]
+    result = CliRunner().invoke(app, arguments, env={"GIGAWATT_TRACES": ""})
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+    log = (tmp_path / "out" / "events.log").read_text(encoding="utf-8")
+    assert blake2b(log.encode(), digest_size=16).hexdigest() == report["digest"]
+    assert (tmp_path / "out" / "replay.png").stat().st_size > 10_000
+
+
+def test_command_replays_the_trace_it_is_given(tmp_path):
+    rows = [f"j{i},{i * 1800},3600,1,8" for i in range(48 * 2)]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["job_id,submit_s,duration_s,nodes,gpus", *rows]) + "\n")
+    arguments = [str(path), "--gpus", "64", "--hours", "2", "--load", "0.5", "-o", "json"]
+    result = CliRunner().invoke(app, [*arguments, "--failures", "0"])
+    assert result.exit_code == 0, result.output
+    assert "mine, real trace" in json.loads(result.stdout)["inputs"]["source"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_demo_day_on_the_demo_fleet():
+    outcome = demo_replay()
+    judge(outcome)
+    assert outcome.event_counts["commit"] > 100
+    assert outcome.fleet.gpu_count == 10_000
 
 
 def test_a_trace_is_scaled_to_the_load_asked_for():

@@ -133,11 +133,13 @@ def draw_sub_index(part: SubIndex, source: str, path: Path) -> None:
     lower.set_xticks(at[::step], months[::step], fontsize=9)
     lower.set_xlim(-0.6, len(months) - 0.4)
     figure.suptitle(
-        f"{part.gpu.label} rental, {part.term.value.replace('_', ' ')}: price per GPU-hour",
+        f"{part.series.gpu.label} rental, {part.series.term.value.replace('_', ' ')}, "
+        f"{part.series.kind.value} price of a GPU-hour",
         fontsize=12, x=0.01, ha="left", weight="bold", parse_math=False,
     )  # fmt: skip
-    kinds = ", ".join(sorted({cell.kind.value for cell in part.panel.cells}))
-    notes = [f"Source: {source}; {kinds} prices in USD. Grey months are withheld: see coverage."]
+    notes = [
+        f"Source: {source}; prices in USD per GPU-hour. Grey months are withheld: see coverage."
+    ]
     notes.extend(found.sentence for found in part.breaks[:1])
     figure.supxlabel("\n".join(notes), fontsize=7, x=0.01, ha="left", wrap=True, parse_math=False)
     # Text stays text in SVG, and the file is the same for the same input.

@@ -11,7 +11,7 @@ from typing import Any
 from gigawatt.app.index_plot import draw_sub_index
 from gigawatt.economics.index.csv_format import read_offers
 from gigawatt.economics.index.quote import Quote, Term
-from gigawatt.economics.index.screening import Screened, count_rules, screen
+from gigawatt.economics.index.screening import Screened, accept, count_rules, guard
 from gigawatt.economics.index.sensitivity import Line, guard_sensitivity, sensitivity
 from gigawatt.economics.index.settings import OPEN_GATES, Settings
 from gigawatt.economics.index.subindex import SubIndex, sub_indices
@@ -29,7 +29,7 @@ class IndexReport:
 
     Fields:
         name: of the price file. settings: every judgement. offer_count: rows read.
-        screened: quotes and what was left out. parts: sub-indices, by GPU and term.
+        screened: quotes and what was left out. parts: sub-indices, in order of series.
         uppers: terms together, for GPUs that have every term of the stated basket.
         lines: sensitivity of each part, in the order of ``parts``.
     """
@@ -85,10 +85,10 @@ def _uppers(
     parts: Sequence[SubIndex], basket_gpu_hours: Mapping[Term, float] | None
 ) -> tuple[UpperIndex, ...]:
     found = []
-    for gpu in sorted({part.gpu for part in parts}):
-        mine = [part for part in parts if part.gpu == gpu]
+    for gpu, kind in sorted({(part.series.gpu, part.series.kind) for part in parts}):
+        mine = [part for part in parts if (part.series.gpu, part.series.kind) == (gpu, kind)]
         if basket_gpu_hours is not None:
-            mine = [part for part in mine if part.term in basket_gpu_hours]
+            mine = [part for part in mine if part.series.term in basket_gpu_hours]
             if len(mine) == len(basket_gpu_hours):
                 found.append(upper_index(mine, basket_gpu_hours))
         elif len(mine) > 1 and all(part.panel.has_quantities for part in mine):
@@ -119,7 +119,8 @@ def make_report(
         InputError: the file is malformed, or nothing of it is wanted.
     """
     offers = read_offers(text, name)
-    screened = screen(offers, settings, rates_micro_usd)
+    accepted = accept(offers, rates_micro_usd)
+    screened = guard(accepted, settings)
     quotes = [quote for quote in screened.quotes if choice.takes(quote)]
     if not quotes:
         known = ", ".join(sorted({quote.cell.gpu.label for quote in screened.quotes})) or "none"
@@ -128,15 +129,13 @@ def make_report(
             next_step=f"GPUs with quotes in the file: {known}.",
         )
     parts = sub_indices(quotes, settings)
-    guards = guard_sensitivity(offers, settings, rates_micro_usd, choice.takes)
+    guards = guard_sensitivity(accepted, settings, choice.takes)
     lines = tuple(
         (
-            *sensitivity(
-                [q for q in quotes if (q.cell.gpu, q.cell.term) == (p.gpu, p.term)], settings
-            ),
-            *guards.get((p.gpu, p.term), ()),
+            *sensitivity([quote for quote in quotes if quote.cell.series == part.series], settings),
+            *guards.get(part.series, ()),
         )
-        for p in parts
+        for part in parts
     )
     uppers = _uppers(parts, basket_gpu_hours)
     return IndexReport(name, settings, len(offers), screened, parts, uppers, lines)
@@ -186,8 +185,9 @@ def _month_document(part: SubIndex, number: int) -> dict[str, Any]:
 
 def _part_document(part: SubIndex, lines: Sequence[Line]) -> dict[str, Any]:
     return {
-        "gpu": part.gpu.label,
-        "term": part.term.value,
+        "gpu": part.series.gpu.label,
+        "term": part.series.term.value,
+        "kind": part.series.kind.value,
         "base_month": None if part.chain.base is None else part.panel.months[part.chain.base],
         "formula": "fisher" if part.panel.has_quantities else "jevons",
         "months": [_month_document(part, n) for n in range(len(part.panel.months))],
@@ -274,7 +274,7 @@ def write_report(report: IndexReport, folder: Path) -> tuple[Path, ...]:
         json_path.write_text(document + "\n", encoding="utf-8")
         paths = [json_path]
         for part in report.parts:
-            stem = f"{part.gpu.label}_{part.term.value}".lower()
+            stem = part.series.label.lower()
             stem = "".join(letter if letter.isalnum() else "_" for letter in stem)
             for form in ("png", "svg"):
                 paths.append(folder / f"{stem}.{form}")

@@ -19,23 +19,26 @@ Since = Annotated[
 def report(
     panel: Annotated[Path, typer.Argument(help="Price file: our CSV table or a daily panel.")],
     gpu: Annotated[
-        list[str] | None, typer.Option("--gpu", help="GPU, e.g. H100 (repeatable); else all.")
+        list[str] | None,
+        typer.Option("--gpu", help="e.g. H100 (repeatable); else all.", metavar="GPU"),
     ] = None,
     term: Annotated[
         list[str] | None,
-        typer.Option("--term", help="Term, e.g. on_demand, spot, reserved_1y (repeatable)."),
+        typer.Option(
+            "--term", help="on_demand, spot, reserved_1y, ... (repeatable).", metavar="TERM"
+        ),
     ] = None,
     since: Since = None,
     until: Annotated[str | None, typer.Option("--until", help="Last day.", metavar="DAY")] = None,
     rate: Annotated[
         list[str] | None,
-        typer.Option("--rate", help="USD for one unit of a currency, e.g. EUR=1.08 (repeatable)."),
+        typer.Option(
+            "--rate", help="USD for one unit, e.g. EUR=1.08 (repeatable).", metavar="CUR=USD"
+        ),
     ] = None,
     weight: Annotated[
         list[str] | None,
-        typer.Option(
-            "--weight", help="Terms together: GPU-hours in the basket, e.g. on_demand=60."
-        ),
+        typer.Option("--weight", help="GPU-hours of a term in the basket.", metavar="TERM=HOURS"),
     ] = None,
     min_providers: Annotated[
         int, typer.Option("--min-providers", help="Withhold below this many matched sellers.")
@@ -85,7 +88,9 @@ def report(
 @app.command("import-skypilot")
 def import_skypilot(
     clone: Annotated[Path, typer.Argument(help="Your clone of skypilot-catalog.")],
-    cloud: Annotated[list[str], typer.Option("--cloud", help="Cloud, e.g. lambda (repeatable).")],
+    cloud: Annotated[
+        list[str], typer.Option("--cloud", help="e.g. lambda (repeatable).", metavar="CLOUD")
+    ],
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
     catalog_version: Annotated[
         str, typer.Option("--catalog-version", help="Schema folder of the clone.")

@@ -8,14 +8,15 @@ import typer
 
 from gigawatt.app.underwriting.report import write_report
 from gigawatt.app.underwriting.term_sheet import NOTE, sections
-from gigawatt.cli.output import Format, OutputOption, console, pairs, write
+from gigawatt.cli.options import Format, OutputOption, new_command
+from gigawatt.cli.output import console, pairs, write
 from gigawatt.economics.finance.deal_yaml import load_deal
 from gigawatt.economics.finance.monte_carlo import CASES_MAX, Simulation, simulate
 from gigawatt.economics.finance.tornado import tornado
 from gigawatt.economics.finance.underwriting import Underwriting, underwrite
 from gigawatt.errors import InputError
 
-app = typer.Typer(help="Size a loan on GPUs, run its waterfall, and write the term sheet.")
+app = new_command()
 
 
 def _read(path: Path) -> str:

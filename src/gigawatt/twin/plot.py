@@ -1,5 +1,6 @@
 """The picture of a replay: four panels, as PNG and SVG."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ def _load(axis: Axes, outcome: Outcome) -> None:
     axis.fill_between(
         hours, held, unusable, step="post", color=GREY, alpha=0.7, label="out of service"
     )
-    axis.set(ylim=(0, 100), xlabel="virtual time (h)", ylabel="GPUs of the fleet (%)")
+    span_h = outcome.workload.trace.span_s / HOUR_S
+    axis.set(
+        xlim=(0, span_h), ylim=(0, 100), xlabel="virtual time (h)", ylabel="GPUs of the fleet (%)"
+    )
     axis.set_title("Utilisation and queue", loc="left")
     queue = axis.twinx()
     queue.step(hours, [s.queued for s in samples], where="post", color=ORANGE, label="waiting")
@@ -36,7 +40,7 @@ def _load(axis: Axes, outcome: Outcome) -> None:
     queue.tick_params(axis="y", colors=ORANGE)
     queue.spines["top"].set_visible(False)
     shown = [*axis.get_legend_handles_labels()[0], *queue.get_legend_handles_labels()[0]]
-    axis.legend(shown, [str(handle.get_label()) for handle in shown], loc="lower left")
+    _legend(axis, shown)
 
 
 def _waits(axis: Axes, outcome: Outcome) -> None:
@@ -54,9 +58,11 @@ def _waits(axis: Axes, outcome: Outcome) -> None:
         xscale="log", ylim=(0, 1.02), xlabel="wait for room (min; up to 1 min at the left edge)"
     )
     axis.set_ylabel("share of jobs")
-    axis.set_xlim(left=1.0)
+    axis.set_xlim(0.9, 3_600)
     axis.set_title("Wait from request to commit, by size", loc="left")
-    axis.legend(loc="lower right")
+    axis.set_xticks([1, 10, 60, 600, 3600], ["1", "10", "60", "600", "3,600"])
+    axis.minorticks_off()
+    _legend(axis, axis.get_legend_handles_labels()[0])
 
 
 def _spread(axis: Axes, outcome: Outcome) -> None:
@@ -71,6 +77,7 @@ def _spread(axis: Axes, outcome: Outcome) -> None:
         linewidths=0,
         label="cluster (area by size)",
     )
+    axis.set_xlim(0, outcome.workload.trace.span_s / HOUR_S)
     axis.set(xlabel="virtual time (h)", ylabel="leaf groups used / fewest possible")
     axis.set_ylim(0.8, max([2.0, *(row.ratio + 0.2 for row in whole)]))
     axis.set_title("Spread of clusters, fragmentation of free nodes", loc="left")
@@ -84,7 +91,7 @@ def _spread(axis: Axes, outcome: Outcome) -> None:
     free.set(ylim=(0, 105), ylabel="of free whole nodes in one group (%)")
     free.spines["top"].set_visible(False)
     shown = [*axis.get_legend_handles_labels()[0], *free.get_legend_handles_labels()[0]]
-    axis.legend(shown, [str(handle.get_label()) for handle in shown], loc="upper right")
+    _legend(axis, shown)
 
 
 def _ready(axis: Axes, outcome: Outcome) -> None:
@@ -110,7 +117,15 @@ def _ready(axis: Axes, outcome: Outcome) -> None:
     axis.set(xlabel="GPUs of the cluster", ylabel="commit to ready (min)")
     axis.set_ylim(bottom=0)
     axis.set_title("Time to ready (boot time illustrative)", loc="left")
-    axis.legend(loc="lower right")
+    _legend(axis, axis.get_legend_handles_labels()[0])
+
+
+def _legend(axis: Axes, shown: Sequence[Any]) -> None:
+    """A legend below the panel, where it hides nothing."""
+    if shown:
+        labels = [str(handle.get_label()) for handle in shown]
+        place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": len(shown)}
+        axis.legend(shown, labels, **place)
 
 
 def plot_replay(outcome: Outcome, folder: Path, name: str = "replay") -> tuple[Path, Path]:
@@ -124,15 +139,15 @@ def plot_replay(outcome: Outcome, folder: Path, name: str = "replay") -> tuple[P
         "axes.spines.top": False,
         "axes.titleweight": "bold",
         "axes.grid": False,
-        "legend.frameon": True,
-        "legend.framealpha": 0.85,
-        "legend.edgecolor": "none",
+        "legend.frameon": False,
+        "legend.columnspacing": 1.2,
+        "legend.handlelength": 1.4,
         "legend.fontsize": 8.5,
         "svg.hashsalt": "gigawatt",
     }
     paths = folder / f"{name}.png", folder / f"{name}.svg"
     with rc_context(style):
-        figure = Figure(figsize=(12, 7.6), layout="constrained")
+        figure = Figure(figsize=(12, 8.2), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(2, 2).flat
         for axis, draw in zip(panels, (_load, _waits, _spread, _ready), strict=True):

@@ -162,9 +162,9 @@ def _pairs(title: str, values: Mapping[str, Any], show: Callable[[Any], str]) ->
     for name, value in values.items():
         if isinstance(value, Mapping):
             lines.append(f"  {name.replace('_', ' ')}")
-            lines += [f"    {key.replace('_', ' '):<38}{show(n)}" for key, n in value.items()]
+            lines += [f"    {key.replace('_', ' '):<42}{show(n)}" for key, n in value.items()]
         else:
-            lines.append(f"  {name.replace('_', ' '):<40}{show(value)}")
+            lines.append(f"  {name.replace('_', ' '):<44}{show(value)}")
     return lines
 
 

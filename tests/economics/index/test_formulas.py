@@ -171,6 +171,15 @@ def test_geks_says_nothing_of_a_month_no_pair_leads_to():
     assert np.isnan(level[2])
 
 
+def test_geks_does_not_use_pairs_of_months_with_too_few_sellers():
+    """Two rows are one seller's; it alone joins the first month to the third."""
+    prices = np.array([[1.0, 1.0, 9.0], [1.0, 1.0, 9.0], [1.0, 1.0, np.nan], [2.0, 2.0, np.nan]])
+    level = geks_of_panel(panel_of(prices), "jevons", 2)
+    assert level[:2] == pytest.approx([0.0, 0.0])
+    assert np.isnan(level[2])
+    assert not np.isnan(geks_of_panel(panel_of(prices), "jevons", 1)[2])
+
+
 # --- regression -------------------------------------------------------------------------------
 
 

@@ -73,10 +73,10 @@ def test_report_prints_tables_and_writes_json_and_pictures(tmp_path):
     assert part["months"][3]["withheld"]
     assert part["months"][3]["mix_effect"] is None
     assert part["months"][3]["pooled_mean"] is not None
-    png = (out / "h100_sxm_80gb_on_demand.png").read_bytes()
+    png = (out / "h100_sxm_80gb_on_demand_list.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert len(png) > 20_000
-    svg = (out / "h100_sxm_80gb_on_demand.svg").read_text()
+    svg = (out / "h100_sxm_80gb_on_demand_list.svg").read_text()
     for words in ("mix effect", "coverage", "matched index", "prices.csv", "withheld"):
         assert words in svg
 
@@ -270,8 +270,9 @@ def test_a_broken_catalogue_is_refused_with_its_place(text, words):
 
 @dataclass
 class Item:
-    """The shape of a gpuhunt catalogue item, as of version 0.1."""
+    """The fields of gpuhunt 0.1.34's ``CatalogItem`` that have no default, in its order."""
 
+    provider: str
     instance_name: str
     location: str
     price: float
@@ -281,15 +282,15 @@ class Item:
     gpu_name: str | None
     gpu_memory: float | None
     spot: bool
-    provider: str
+    disk_size: float | None
 
 
 def test_gpuhunt_items_become_offers_per_node():
     items = [
-        Item("gpu_8x_h100_sxm5", "us-east-1", 23.92, 208, 1800.0, 8, "H100", 80.0, False, "lambda"),
-        Item("gpu_8x_h100_sxm5", "us-west-1", 23.92, 208, 1800.0, 8, "H100", 80.0, False, "lambda"),
-        Item("cpu", "us-east-1", 0.2, 4, 16.0, 0, None, None, False, "lambda"),
-        Item("NC80", "westeurope", 5.0, 80, 640.0, 2, "H100", 94.0, True, "azure"),
+        Item("lambda", "8x_h100", "us-east-1", 23.92, 208, 1800.0, 8, "H100", 80.0, False, None),
+        Item("lambda", "8x_h100", "us-west-1", 23.92, 208, 1800.0, 8, "H100", 80.0, False, None),
+        Item("lambda", "cpu", "us-east-1", 0.2, 4, 16.0, 0, None, None, False, None),
+        Item("azure", "NC80", "westeurope", 5.0, 80, 640.0, 2, "H100", 94.0, True, None),
     ]
     found = offers_of_gpuhunt(items, date(2026, 7, 1), "gpuhunt 0.1.34")
     assert [(o.provider, o.region, o.term) for o in found] == [
@@ -329,7 +330,9 @@ def test_real_panel_withholds_what_coverage_cannot_carry():
             if not reason:
                 assert chained.provider_count[number] >= 3
                 assert chained.matched_ratio[number] >= 0.5
-            name = {"H100": "H100_SXM", "A100": "A100_SXM_80GB"}.get(part.gpu.name, part.gpu.name)
+            name = {"H100": "H100_SXM", "A100": "A100_SXM_80GB"}.get(
+                part.series.gpu.name, part.series.gpu.name
+            )
             month = part.panel.months[number]
             sellers = {
                 row["provider"] for row in rows

@@ -129,7 +129,7 @@ def _rows(part: SubIndex) -> list[list[str]]:
 
 
 def _show_part(part: SubIndex, lines: Sequence[Line]) -> None:
-    heading = f"{part.gpu.label} {part.term.value}: base month = 100"
+    heading = f"{part.series.label}: base month = 100"
     console.print(f"\n{heading}", style="bold")
     columns = ["month", "index", "95 %", "dummy", "GEKS", "mean", "median", "mix", "sellers",
                "matched"]  # fmt: skip

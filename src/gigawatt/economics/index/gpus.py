@@ -34,6 +34,7 @@ def memory_variants_gbyte(name: str, form_factor: str) -> tuple[int, ...]:
     return tuple(sorted({gpu.memory_gbyte for gpu in exact or named}))
 
 
+@cache
 def canonical_gpu(gpu: Gpu) -> Gpu | str:
     """The GPU with its maker's memory size, or the reason why it stays unclear.
 

@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from gigawatt.economics.index.quote import Cell, Gpu, Quote, Term
+from gigawatt.economics.index.quote import Cell, Quote
 from gigawatt.economics.index.screening import Exclusion
 from gigawatt.economics.index.settings import CellPrice, Settings
 from gigawatt.errors import InputError
@@ -20,7 +20,7 @@ MAD_TO_SIGMA = 1.4826
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """One GPU under one term: C cells by T consecutive months.
+    """One GPU under one term, one kind of price: C cells by T consecutive months.
 
     Fields:
         cells: C cells, sorted. months: T months "YYYY-MM", ascending without a gap.
@@ -73,21 +73,21 @@ def _cell_price(quotes: Sequence[Quote], how: CellPrice) -> tuple[float, float]:
 
 
 def make_panel(quotes: Sequence[Quote], settings: Settings) -> Panel:
-    """The panel of quotes that share a GPU and a term.
+    """The panel of quotes of one series.
 
     Args:
         quotes: at least one, screened.
         settings: how quotes of one cell become one price.
 
     Raises:
-        InputError: there is no quote, or two GPUs or terms are mixed.
+        InputError: there is no quote, or two series are mixed.
     """
     if not quotes:
         raise InputError("no quote is left to make an index of")
-    kinds: set[tuple[Gpu, Term]] = {(quote.cell.gpu, quote.cell.term) for quote in quotes}
-    if len(kinds) > 1:
-        names = " and ".join(sorted(f"{gpu.label} {term}" for gpu, term in kinds)[:2])
-        raise InputError(f"{names} in one panel; terms and GPUs are never mixed")
+    several = {quote.cell.series for quote in quotes}
+    if len(several) > 1:
+        names = " and ".join(series.label for series in sorted(several)[:2])
+        raise InputError(f"{names} in one panel; GPUs, terms and kinds are never mixed")
     months = _months_between(min(q.day for q in quotes), max(q.day for q in quotes))
     cells = tuple(sorted({quote.cell for quote in quotes}))
     rows = {cell: number for number, cell in enumerate(cells)}

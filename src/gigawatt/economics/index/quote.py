@@ -106,6 +106,20 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Series:
+    """What one sub-index is about: a list price is no transaction, and spot is no contract."""
+
+    gpu: Gpu
+    term: Term
+    kind: PriceKind
+
+    @property
+    def label(self) -> str:
+        """Readable name, e.g. "H100-SXM-80GB on_demand list"."""
+        return f"{self.gpu.label} {self.term.value} {self.kind.value}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Cell:
     """The same product over time: what is compared only with itself.
 
@@ -119,6 +133,11 @@ class Cell:
     node_gpu_count: int
     sku: str
     kind: PriceKind
+
+    @property
+    def series(self) -> Series:
+        """The sub-index that the cell belongs to."""
+        return Series(self.gpu, self.term, self.kind)
 
     @property
     def label(self) -> str:

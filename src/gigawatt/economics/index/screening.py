@@ -205,8 +205,10 @@ def _administered_providers(quotes: Iterable[Quote], cv_max: float) -> dict[str,
         prices[quote.cell, quote.day] = quote.price_micro_usd_per_gpu_hour
     pairs: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for (cell, day), price in prices.items():
+        if cell.term is not Term.SPOT:
+            continue
         whole = prices.get((replace(cell, term=Term.ON_DEMAND), day))
-        if cell.term is Term.SPOT and whole is not None:
+        if whole is not None:
             pairs[cell.provider].add((whole, price))
     found = {}
     for provider, known in pairs.items():
@@ -220,17 +222,15 @@ def _administered_providers(quotes: Iterable[Quote], cv_max: float) -> dict[str,
     return found
 
 
-def screen(
-    offers: Iterable[Offer],
-    settings: Settings,
-    rates_micro_usd: Mapping[str, int] | None = None,
-) -> Screened:
-    """Quotes that pass every guard, in order of cell and day, and all that was left out.
+def accept(offers: Iterable[Offer], rates_micro_usd: Mapping[str, int] | None = None) -> Screened:
+    """Quotes of the offers that pass the guards which look at one offer alone.
 
     Args:
         offers: as read, in any order.
-        settings: tolerances of the guards.
         rates_micro_usd: micro-USD for one unit of each currency besides USD.
+
+    Returns:
+        Quotes in order of cell and day, and all that was left out.
 
     Raises:
         InputError: an offer is malformed, lacks a rate or stands twice; it is named.
@@ -244,11 +244,25 @@ def screen(
             quotes.append(judged)
         else:
             exclusions.append(judged)
-    quotes.sort(key=lambda quote: (quote.cell, quote.day))
+    rank = {cell: number for number, cell in enumerate(sorted({q.cell for q in quotes}))}
+    quotes.sort(key=lambda quote: (rank[quote.cell], quote.day))
     _check_duplicates(quotes)
-    nodes = _whole_node_prices(quotes, settings.node_price_tolerance_ratio)
+    return Screened(tuple(quotes), tuple(exclusions))
+
+
+def guard(accepted: Screened, settings: Settings) -> Screened:
+    """What is left by the guards that compare quotes with each other.
+
+    Args:
+        accepted: what ``accept`` gave.
+        settings: tolerances of the guards.
+    """
+    exclusions = list(accepted.exclusions)
+    nodes = _whole_node_prices(accepted.quotes, settings.node_price_tolerance_ratio)
     exclusions.extend(nodes.values())
-    quotes = [quote for quote in quotes if quote not in nodes]
+    quotes = accepted.quotes
+    if nodes:
+        quotes = tuple(quote for quote in quotes if quote not in nodes)
     administered = _administered_providers(quotes, settings.administered_cv_max)
     kept = []
     for quote in quotes:
@@ -258,6 +272,19 @@ def screen(
         else:
             kept.append(quote)
     return Screened(tuple(kept), tuple(exclusions))
+
+
+def screen(
+    offers: Iterable[Offer],
+    settings: Settings,
+    rates_micro_usd: Mapping[str, int] | None = None,
+) -> Screened:
+    """Quotes that pass every guard: ``accept``, then ``guard``.
+
+    Raises:
+        InputError: as ``accept``.
+    """
+    return guard(accept(offers, rates_micro_usd), settings)
 
 
 def count_rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:

@@ -1,15 +1,15 @@
 """What each judgement does to the result: one line per parameter and value."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log
 
 import numpy as np
 
 from gigawatt.economics.index.breaks import find_breaks
-from gigawatt.economics.index.quote import Gpu, Offer, Quote, Term
-from gigawatt.economics.index.screening import screen
+from gigawatt.economics.index.quote import Quote, Series
+from gigawatt.economics.index.screening import Screened, guard
 from gigawatt.economics.index.settings import OPEN_GATES, CellPrice, Settings
 from gigawatt.economics.index.subindex import SubIndex, sub_index, sub_indices
 
@@ -80,17 +80,13 @@ def sensitivity(quotes: Sequence[Quote], settings: Settings) -> tuple[Line, ...]
 
 
 def guard_sensitivity(
-    offers: Sequence[Offer],
-    settings: Settings,
-    rates_micro_usd: Mapping[str, int] | None,
-    wanted: Callable[[Quote], bool],
-) -> dict[tuple[Gpu, Term], tuple[Line, ...]]:
+    accepted: Screened, settings: Settings, wanted: Callable[[Quote], bool]
+) -> dict[Series, tuple[Line, ...]]:
     """Lines of every sub-index for the guards whose tolerance is a judgement.
 
     Args:
-        offers: as read; they are screened again.
+        accepted: quotes that the guards are tried on.
         settings: as set.
-        rates_micro_usd: micro-USD for one unit of each currency besides USD.
         wanted: which quotes the report is about.
     """
     variants = [
@@ -99,11 +95,9 @@ def guard_sensitivity(
         ("administered spot", "guard off", replace(settings, administered_cv_max=-1.0)),
         ("administered spot", "CV at most 0.01", replace(settings, administered_cv_max=0.01)),
     ]
-    found: dict[tuple[Gpu, Term], list[Line]] = defaultdict(list)
+    found: dict[Series, list[Line]] = defaultdict(list)
     for name, value, changed in variants:
-        quotes = [
-            quote for quote in screen(offers, changed, rates_micro_usd).quotes if wanted(quote)
-        ]
+        quotes = [quote for quote in guard(accepted, changed).quotes if wanted(quote)]
         for part in sub_indices(quotes, changed):
-            found[part.gpu, part.term].append(line_of(name, value, part))
+            found[part.series].append(line_of(name, value, part))
     return {key: tuple(lines) for key, lines in found.items()}

@@ -1,4 +1,4 @@
-"""One sub-index: one GPU under one term, by every method, with what is withheld and why."""
+"""One sub-index: one GPU, term and kind of price by every method, and what is withheld and why."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from gigawatt.economics.index.chain import Chain, chain
 from gigawatt.economics.index.hedonic import TimeDummy, time_dummy
 from gigawatt.economics.index.multilateral import geks_of_panel
 from gigawatt.economics.index.panel import Panel, make_panel, without_outliers
-from gigawatt.economics.index.quote import Gpu, Quote, Term
+from gigawatt.economics.index.quote import Quote, Series
 from gigawatt.economics.index.screening import Exclusion
 from gigawatt.economics.index.settings import Settings
 from gigawatt.fleet.model import F64
@@ -22,10 +22,10 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubIndex:
-    """Price levels of one GPU under one term; all levels are 1 in the base month.
+    """Price levels of one series; all levels are 1 in the base month.
 
     Fields:
-        gpu, term, panel: what was measured; panel is without outliers.
+        series: what is measured. panel: its prices without outliers.
         chain: the matched index, the headline. dummy, geks_level: the same months by other methods,
             float64[T], NaN where the chain withholds. dummy is None without a base month.
         pooled_mean_level, pooled_median_level: float64[T], the naive figures, never withheld.
@@ -35,8 +35,7 @@ class SubIndex:
         outliers, breaks: what was taken out, and on which days the source seems to have changed.
     """
 
-    gpu: Gpu
-    term: Term
+    series: Series
     panel: Panel
     chain: Chain
     dummy: TimeDummy | None
@@ -90,14 +89,14 @@ def _levels(values: F64, base: int | None) -> F64:
 
 
 def sub_index(quotes: Sequence[Quote], settings: Settings) -> SubIndex:
-    """The sub-index of quotes that share a GPU and a term.
+    """The sub-index of quotes of one series.
 
     Args:
         quotes: at least one, screened.
         settings: every judgement.
 
     Raises:
-        InputError: no quote, or terms or GPUs are mixed.
+        InputError: no quote, or two series are mixed.
     """
     raw = make_panel(quotes, settings)
     panel, outliers = without_outliers(raw, settings)
@@ -112,8 +111,7 @@ def sub_index(quotes: Sequence[Quote], settings: Settings) -> SubIndex:
         geks_log = geks_log - geks_log[base]
     unit_value = _unit_value(panel)
     return SubIndex(
-        gpu=quotes[0].cell.gpu,
-        term=quotes[0].cell.term,
+        series=quotes[0].cell.series,
         panel=panel,
         chain=chained,
         dummy=dummy,
@@ -127,8 +125,8 @@ def sub_index(quotes: Sequence[Quote], settings: Settings) -> SubIndex:
 
 
 def sub_indices(quotes: Iterable[Quote], settings: Settings) -> tuple[SubIndex, ...]:
-    """Every sub-index of the quotes, by GPU and term; none mixes two of either."""
-    groups: dict[tuple[Gpu, Term], list[Quote]] = defaultdict(list)
+    """Every sub-index of the quotes, in order of series; none mixes two."""
+    groups: dict[Series, list[Quote]] = defaultdict(list)
     for quote in quotes:
-        groups[quote.cell.gpu, quote.cell.term].append(quote)
+        groups[quote.cell.series].append(quote)
     return tuple(sub_index(group, settings) for _, group in sorted(groups.items()))

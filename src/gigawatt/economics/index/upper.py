@@ -67,9 +67,9 @@ def _common_base(parts: Sequence[SubIndex]) -> str:
     ]
     common = sorted(set.intersection(*published))
     if not common:
-        names = ", ".join(part.term.value for part in parts)
+        names = ", ".join(part.series.term.value for part in parts)
         raise InputError(
-            f"{parts[0].gpu.label}: no month is published for all of {names}",
+            f"{parts[0].series.gpu.label}: no month is published for all of {names}",
             next_step="Leave a term out of the basket, or look at the reasons of each sub-index.",
         )
     return common[0]
@@ -114,24 +114,25 @@ def upper_index(
     """The terms of one GPU together.
 
     Args:
-        parts: sub-indices of one GPU, one a term.
+        parts: sub-indices of one GPU and kind of price, one a term.
         basket_gpu_hours: stated weights, >= 0, for exactly these terms; None for quantities only.
 
     Raises:
-        InputError: GPUs differ, a term stands twice, the basket names other terms, or no month is
-            published for all.
+        InputError: GPUs or kinds differ, a term stands twice, the basket names other terms,
+            or no month is published for all.
     """
-    if len({part.gpu for part in parts}) != 1 or len({p.term for p in parts}) != len(parts):
-        raise InputError("an upper index needs one GPU and every term once")
-    terms = tuple(part.term for part in parts)
+    bases = {(part.series.gpu, part.series.kind) for part in parts}
+    if len(bases) != 1 or len({part.series.term for part in parts}) != len(parts):
+        raise InputError("an upper index needs one GPU, one kind of price, and every term once")
+    terms = tuple(part.series.term for part in parts)
     if basket_gpu_hours is not None and set(basket_gpu_hours) != set(terms):
         wanted = ", ".join(term.value for term in terms)
         got = ", ".join(term.value for term in basket_gpu_hours)
-        raise InputError(f"{parts[0].gpu.label}: the basket names {got}, wanted {wanted}")
+        raise InputError(f"{parts[0].series.gpu.label}: the basket names {got}, wanted {wanted}")
     has_quantities = all(part.panel.has_quantities for part in parts)
     if basket_gpu_hours is None and not has_quantities:
         raise InputError(
-            f"{parts[0].gpu.label}: quantities are secret and no basket is stated",
+            f"{parts[0].series.gpu.label}: quantities are secret and no basket is stated",
             next_step="State the weights, e.g. --weight on_demand=60 --weight reserved_1y=40.",
         )
     base = _common_base(parts)
@@ -140,7 +141,7 @@ def upper_index(
     values = []
     for month in sorted({m for part in parts for m in part.panel.months if m >= base}):
         missing = [
-            part.term.value
+            part.series.term.value
             for part in parts
             if month not in part.panel.months or np.isnan(_level(part, month))
         ]
@@ -152,4 +153,4 @@ def upper_index(
         fixed = None if basket is None else lowe(p0, p1, np.array(basket))
         found = _comparison(parts, base, month, p0, p1) if has_quantities else None
         values.append(UpperValue(month, fixed, found, ""))
-    return UpperIndex(parts[0].gpu.label, terms, basket, base, tuple(values))
+    return UpperIndex(parts[0].series.gpu.label, terms, basket, base, tuple(values))
