@@ -73,7 +73,7 @@ def test_life_fits_a_file(tmp_path: Path):
 
 def test_check_prints_errors_and_misses(tmp_path: Path):
     text = ask("check", "--quick", "--plot", str(tmp_path / "p.png"))
-    for word in ("median error", "90th percentile", "misses: ", "not computed:", "training"):
+    for word in ("MEDIAN ERROR", "90TH PERCENTILE", "misses: ", "not computed:", "training"):
         assert word in text
     assert (tmp_path / "p.png").read_bytes().startswith(PNG)
     document = json.loads(ask("check", "--quick", "-o", "json"))

@@ -161,6 +161,17 @@ def test_a_limit_on_speed_is_kept_and_costs_throughput(traffic, speed):
     assert kept.output_llm_tokens_per_s <= free.output_llm_tokens_per_s * (1 + 1e-9)
 
 
+def test_hidden_exchange_costs_only_what_sticks_out():
+    shape = language_model("deepseek-v3")
+    plain = Engine(shape, H200, Precision.FP8, 32, is_attention_replicated=True)
+    hidden = replace(plain, is_exchange_hidden=True)
+    seen, unseen = (
+        pass_time(e, REAL, 4096.0, 2000.0, sequences=64.0, is_decode=False) for e in (plain, hidden)
+    )
+    work_s = seen.total_s - seen.link_s - seen.launch_s
+    assert unseen.total_s == pytest.approx(max(work_s, seen.link_s) + seen.launch_s)
+
+
 def test_cached_prompts_cost_nothing():
     assert prefill_s(engine(), REAL, Traffic(1000, 100, 1.0)) == 0
     half = prefill_s(engine(), REAL, Traffic(1000, 100, 0.5))

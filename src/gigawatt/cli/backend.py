@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gigawatt.cli.work import (
         clusters,
         demo,
+        economics,
         events,
         explain,
         fleets,
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
         views,
     )
 
-__all__ = ["clusters", "demo", "events", "explain", "fleets", "nodes", "prices", "proofs", "views"]
+__all__ = [
+    "clusters",
+    "demo",
+    "economics",
+    "events",
+    "explain",
+    "fleets",
+    "nodes",
+    "prices",
+    "proofs",
+    "views",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -1,50 +1,21 @@
 """``gw economics``: joules to tokens, the cost of a GPU-hour, its economic life, and a check."""
 
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gigawatt.app.economics_plots import (
-    write_capex,
-    write_cost_stack,
-    write_life,
-    write_parity,
-    write_tornado,
-)
-from gigawatt.app.economics_report import read_cost_inputs, read_text, write_table
-from gigawatt.app.economics_sankey import write_sankey
-from gigawatt.app.home import Home
-from gigawatt.cli.economics_views import show_chain, show_check, show_costs, show_life
-from gigawatt.cli.output import Format, OutputOption, write
-from gigawatt.economics.chain.energy import PLANT_EFFICIENCY_SHARE, LoadAssumption, PowerPath
-from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain
-from gigawatt.economics.chain.serving import Traffic
-from gigawatt.economics.chain.silicon import Precision
-from gigawatt.economics.gpu_hour.capex import capex_presets
-from gigawatt.economics.gpu_hour.cost import break_even_utilisation_share, gpu_hour_cost
-from gigawatt.economics.gpu_hour.sensitivity import swings
-from gigawatt.economics.life.decay import Decay, fit_decay, parse_prices
-from gigawatt.economics.life.plan import LifeInputs, best_plan, economic_life_years
-from gigawatt.economics.models.llm import language_model
-from gigawatt.economics.validation.constants import CONSTANTS
-from gigawatt.economics.validation.judge import Judged, judge, judge_left_out
-from gigawatt.economics.validation.measurement import parse_measurements, published_measurements
-from gigawatt.errors import InputError
-from gigawatt.fleet.demo import fleet_by_name
+from gigawatt.cli import backend
+from gigawatt.cli.options import Format, OutputOption, new_group
 
-app = typer.Typer(
-    help="Joules to tokens, the cost of a GPU-hour, its economic life, and how well we compute.",
-    no_args_is_help=True,
-)
+app = new_group("Follow joules to tokens; cost of a GPU-hour, its life, and a check.")
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Write a picture (PNG) here.")]
 SaveOption = Annotated[Path | None, typer.Option("--save", help="Write a .csv or .json here.")]
 CostOption = Annotated[
     Path | None, typer.Option("--inputs", help="YAML or JSON of cost inputs; else illustrative.")
 ]
 LlmOption = Annotated[str, typer.Option("--llm", help="Language model, e.g. llama-3.1-70b.")]
-PrecisionOption = Annotated[Precision, typer.Option("--precision", help="Number format.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="fp4, fp8 or bf16.")]
 PromptOption = Annotated[float, typer.Option("--prompt", help="Mean prompt, tokens.")]
 AnswerOption = Annotated[float, typer.Option("--answer", help="Mean answer, tokens.")]
 SpeedOption = Annotated[
@@ -54,14 +25,14 @@ FleetOption = Annotated[
     str | None, typer.Option("--fleet", help="A demo fleet by name; else the fleet at home.")
 ]
 PlantOption = Annotated[
-    str, typer.Option("--plant", help=f"One of {', '.join(PLANT_EFFICIENCY_SHARE)}.")
+    str, typer.Option("--plant", help="grid, gas-combined-cycle, gas-turbine, gas-engine or solar.")
 ]
 PueOption = Annotated[float, typer.Option("--pue", help="Facility power over IT power.")]
 DeliveryOption = Annotated[
     float, typer.Option("--delivery", help="Share of plant output that arrives, 0 to 1.")
 ]
 LoadOption = Annotated[
-    float, typer.Option("--load", help="Power of a node over its maximum, 0 to 1.")
+    float | None, typer.Option("--load", help="Power of a node over its maximum, 0 to 1.")
 ]
 UsdOption = Annotated[float, typer.Option("--cost", help="USD for a GPU-hour.")]
 PriceOption = Annotated[float, typer.Option("--price", help="USD a GPU-hour to break even at.")]
@@ -90,13 +61,12 @@ ResaleFileOption = Annotated[
 ]
 GpuOption = Annotated[str | None, typer.Option("--gpu", help="Which gpu of the file.")]
 HorizonOption = Annotated[int, typer.Option("--horizon", help="Years to look ahead.")]
-ILLUSTRATIVE = "Inputs are illustrative unless given with --inputs."
 
 
 @app.command()
 def chain(
     llm: LlmOption = "llama-3.1-70b",
-    precision: PrecisionOption = Precision.FP8,
+    precision: PrecisionOption = "fp8",
     prompt: PromptOption = 1000.0,
     answer: AnswerOption = 1000.0,
     speed: SpeedOption = None,
@@ -104,41 +74,20 @@ def chain(
     plant: PlantOption = "gas-combined-cycle",
     pue: PueOption = 1.25,
     delivery: DeliveryOption = 0.98,
-    load: LoadOption = CONSTANTS.load_power_share,
+    load: LoadOption = None,
     usd: UsdOption = 2.0,
     plot: PlotOption = None,
     save: SaveOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Follow power from the plant to tokens, with the loss at every stage."""
-    if plant not in PLANT_EFFICIENCY_SHARE:
-        known = ", ".join(PLANT_EFFICIENCY_SHARE)
-        raise InputError(f"plant is {plant!r}, wanted one of {known}")
-    if speed is not None and speed <= 0:
-        raise InputError(f"speed is {speed:g}, wanted more than 0 tokens/s")
-    path = PowerPath(PLANT_EFFICIENCY_SHARE[plant], delivery, pue)
-    assumption = replace(LoadAssumption(), load_share=load)
-    request = ChainRequest(
-        language_model(llm),
-        precision,
-        Traffic(prompt, answer),
-        path,
-        assumption,
-        usd,
-        1.0 / speed if speed else None,
-    )
-    site = fleet_by_name(fleet) if fleet else Home.default().fleet()
-    result = fleet_chain(site, request, CONSTANTS.serving)
-    if plot:
-        words = f"{site.name}: {plant} to {site.gpu_count:,} GPUs"
-        source = f"Plant {path.plant_efficiency_share:.0%}, PUE {pue:g}, nodes at {load:g} of the "
-        write_sankey(result.balance, words, f"{source}makers' maximum (catalogue).", plot)
-    if save:
-        write_table(result.rows(), save)
-    if output is Format.TABLE:
-        show_chain(site.name, result, request)
-    else:
-        write({"stages": result.balance.rows(), "types": result.rows()}, output)
+    """Follow power from the plant to tokens, with the loss at every stage.
+
+    Example: gw economics chain --llm llama-3.1-70b --plot chain.png
+    """
+    work = backend.economics
+    supply = (plant, pue, delivery, load)
+    request = work.request_of(llm, precision, (prompt, answer), speed, supply, usd)
+    work.chain(work.site_of(fleet), request, plot, save, output)
 
 
 @app.command("gpu-hour")
@@ -152,45 +101,11 @@ def gpu_hour(
     save: SaveOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Show the cost of a sold GPU-hour by component, in two views of capital."""
-    given = read_cost_inputs(inputs)
-    if utilisation is not None:
-        given = replace(given, utilisation_share=utilisation)
-    views = (False, True)
-    costs = [gpu_hour_cost(given, is_economic=view) for view in views]
-    even = [break_even_utilisation_share(given, usd, is_economic=view) for view in views]
-    moved = swings(given)
-    if plot:
-        words = f"Cost of a sold GPU-hour at {given.utilisation_share:.0%} of hours sold"
-        write_cost_stack(costs, words, ILLUSTRATIVE, plot)
-    if tornado:
-        words = "What moves the cost of a sold GPU-hour (each input -20 % / +20 %)"
-        write_tornado(moved, costs[0].total_usd, words, f"Accounting view. {ILLUSTRATIVE}", tornado)
-    if capex:
-        presets = capex_presets()
-        sources = {part.source for preset in presets for part in preset.parts}
-        write_capex(presets, "; ".join(sorted(sources)) + ".", capex)
-    rows: list[dict[str, object]] = [
-        {"view": cost.view, **cost.components, "total_usd": cost.total_usd} for cost in costs
-    ]
-    if save:
-        write_table(rows, save)
-    if output is Format.TABLE:
-        show_costs(costs, even, f"${usd:g}", moved)
-        return
-    document = {
-        "costs": rows,
-        "break_even_utilisation_share": {c.view: e for c, e in zip(costs, even, strict=True)},
-        "swings": [asdict(swing) for swing in moved],
-        "inputs": asdict(given),
-    }
-    write(document, output)
+    """Show the cost of a sold GPU-hour by component, in two views of capital.
 
-
-def _fitted(path: Path, gpu: str | None) -> Decay:
-    if gpu is None:
-        raise InputError("--resale-file needs --gpu, the name of a gpu in the file")
-    return fit_decay(parse_prices(read_text(path), str(path), gpu))
+    Example: gw economics gpu-hour --utilisation 0.7 --tornado swings.png
+    """
+    backend.economics.gpu_hour(inputs, utilisation, usd, plot, tornado, capex, save, output)
 
 
 @app.command()
@@ -208,57 +123,14 @@ def life(
     save: SaveOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it."""
-    given = read_cost_inputs(inputs)
-    words = {}
-    if resale_file:
-        fit = _fitted(resale_file, gpu)
-        low, high = fit.change_share_interval()
-        resale, resale_slope = fit.price_usd(fit.last_year), fit.slope_per_year
-        words["resale fit"] = (
-            f"{fit.change_share_per_year:+.1%} a year ({low:+.1%} to {high:+.1%}), "
-            f"{fit.point_count} prices"
-        )
-    market = LifeInputs(
-        rent_usd_per_gpu_hour=rent,
-        rent_slope_per_year=rent_slope,
-        cash_usd_per_gpu_hour=cash if cash is not None else gpu_hour_cost(given).cash_usd,
-        resale_usd=resale,
-        resale_slope_per_year=resale_slope,
-        utilisation_share=given.utilisation_share,
-        discount_rate_share=given.capital_rate_share,
-        horizon_years=horizon,
-    )
-    years = economic_life_years(rent, rent_slope, market.cash_usd_per_gpu_hour)
-    plan = best_plan(market)
-    rows = [asdict(year) for year in plan]
-    if plot:
-        title = f"Economic life in training: {years:.1f} years"
-        write_life(market, plan, title, ILLUSTRATIVE, plot)
-    if save:
-        write_table(rows, save)
-    if output is Format.TABLE:
-        words["economic life"] = f"{years:.1f} years: rent ${rent:g} falls to cash cost"
-        words["cash cost"] = f"${market.cash_usd_per_gpu_hour:.3f} a sold GPU-hour"
-        show_life(words, plan)
-    else:
-        write({"economic_life_years": years, "years": rows, "inputs": asdict(market)}, output)
+    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it.
 
-
-def _line(result: Judged) -> dict[str, object]:
-    row = result.row
-    return {
-        "line": row.row_number,
-        "family": result.family,
-        "system": row.system,
-        "llm": row.language_model_name,
-        "metric": row.metric,
-        "unit": row.unit,
-        "published_value": row.value,
-        "computed_value": result.computed_value,
-        "is_miss": result.is_miss,
-        "reason": result.reason,
-    }
+    Example: gw economics life --rent 2.5 --rent-slope -0.2
+    """
+    backend.economics.life(
+        rent, rent_slope, inputs, cash, resale, resale_slope, resale_file, gpu, horizon, plot,
+        save, output,
+    )  # fmt: skip
 
 
 @app.command()
@@ -276,20 +148,6 @@ def check(
     """Compare published measurements with what we compute, and list the misses.
 
     Another table is judged by the shipped constants; the shipped one with each system left out.
+    Example: gw economics check
     """
-    if measurements:
-        rows = parse_measurements(read_text(measurements), str(measurements))
-    else:
-        rows = published_measurements()
-    is_quick = quick or measurements is not None
-    results = judge(rows) if is_quick else judge_left_out(rows)
-    how = "shipped constants" if is_quick else "constants fitted without the system judged"
-    lines = [_line(result) for result in results]
-    if plot:
-        write_parity(results, f"{len(rows)} published rows; {how}.", plot)
-    if save:
-        write_table(lines, save)
-    if output is Format.TABLE:
-        show_check(results, how)
-    else:
-        write({"how": how, "rows": lines}, output)
+    backend.economics.check(measurements, quick, plot, save, output)

@@ -7,7 +7,7 @@ other, and every layer costs a launch. Requests are served continuously: while s
 prompts of new ones are worked in between.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gigawatt.economics.chain.silicon import WEIGHT_BYTES, Precision, Silicon
 from gigawatt.economics.models.llm import LanguageModel
@@ -78,6 +78,8 @@ class Engine:
         is_attention_replicated: True for data-parallel attention with experts spread over all
             accelerators (DEP); False for tensor parallelism (TP).
         key_value_bytes_per_element: 1 for an fp8 cache, 2 for bf16.
+        is_exchange_hidden: True where tokens are worked in two halves, so that one half's exchange
+            runs behind the other's arithmetic.
     """
 
     shape: LanguageModel
@@ -86,6 +88,7 @@ class Engine:
     gpu_count: int
     is_attention_replicated: bool = False
     key_value_bytes_per_element: float = 1.0
+    is_exchange_hidden: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an engine that cannot be."""
@@ -228,7 +231,7 @@ def pass_time(
     sequences_per_rank = sequences / ranks
     pointwise = shape.layer_count * POINTWISE_HIDDEN_COUNT * shape.hidden_width
     pointwise += shape.active_parameter_count / shape.hidden_width
-    return PassTime(
+    spent = PassTime(
         dense_s=max(
             2.0 * shape.dense_parameter_count * per_gpu / dense_rate,
             dense_bytes / engine.attention_ways / byte_rate,
@@ -249,6 +252,10 @@ def pass_time(
         + shape.moe_layer_count * efficiency.moe_layer_s
         + sequences_per_rank * efficiency.sequence_s,
     )
+    if not engine.is_exchange_hidden:
+        return spent
+    work_s = spent.total_s - spent.link_s - spent.launch_s
+    return replace(spent, link_s=max(0.0, spent.link_s - work_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,11 @@ FAMILIES: tuple[tuple[str, Callable[[Measurement], bool], Predict], ...] = (
     ),
     ("server power", lambda r: r.unit == "Watts", _power_w),
     (
+        "speed of a node",
+        lambda r: "open-infra-index" in r.source and r.metric.endswith("throughput per node"),
+        lambda r, c: day_value(r.metric, c.serving),
+    ),
+    (
         "serving day",
         lambda r: "open-infra-index" in r.source,
         lambda r, c: day_value(r.metric, c.serving),

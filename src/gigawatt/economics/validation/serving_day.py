@@ -100,13 +100,21 @@ def _engine(gpu_count: int) -> Engine:
     chip = silicon_of(accelerator("H100-SXM5-80GB"))
     chip = replace(chip, scale_up_bytes_per_s=H800_NVLINK_BYTES_PER_S)
     shape = language_model("deepseek-v3")
-    return Engine(shape, chip, Precision.FP8, gpu_count, is_attention_replicated=True)
+    return Engine(
+        shape,
+        chip,
+        Precision.FP8,
+        gpu_count,
+        is_attention_replicated=True,
+        is_exchange_hidden=True,
+    )
 
 
 def node_rates(day: ServingDay, efficiency: ServingEfficiency) -> tuple[float, float]:
     """(input, output) tokens/s of a node by the roofline, in the published layout.
 
-    Prefill runs on 32 GPUs, decode on 144, at the published speed for a user.
+    Prefill runs on 32 GPUs, decode on 144, at the published speed for a user; both work in two
+    halves, which the publication names dual-batch overlap.
     """
     prompt = _traffic(day, day.cached_input_share)
     seconds = prefill_s(_engine(PREFILL_GPUS), efficiency, prompt)

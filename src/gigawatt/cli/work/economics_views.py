@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from gigawatt.app.economics_sankey import power_text
-from gigawatt.cli.output import pairs, table
+from gigawatt.cli.output import pairs, paragraph, table
 from gigawatt.economics.chain.fleet_chain import ChainRequest, FleetChain, TypeChain
 from gigawatt.economics.gpu_hour.cost import GpuHourCost
 from gigawatt.economics.gpu_hour.sensitivity import Swing
@@ -35,8 +35,8 @@ def _type_lines(part: TypeChain, request: ChainRequest) -> dict[str, str]:
 
 def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
     """Write the power of a fleet stage by stage, then tokens, joules and dollars by node type."""
+    paragraph(f"power of {name}")
     table(
-        f"power of {name}",
         ["stage", "fed by", "power", "of source", "of feeder", ""],
         [
             [
@@ -70,8 +70,8 @@ def show_costs(
     components = [
         [name, *(f"{cost.components[name]:.4f}" for cost in costs)] for name in costs[0].components
     ]
+    paragraph("USD for a sold GPU-hour")
     table(
-        "USD for a sold GPU-hour",
         ["component", *(cost.view for cost in costs)],
         [
             *components,
@@ -80,8 +80,8 @@ def show_costs(
             [f"hours to sell at {price}", *(f"{share:.1%}" for share in even)],
         ],
     )
+    paragraph("widest swings, accounting view")
     table(
-        "widest swings, accounting view",
         ["input", "lower", "USD", "higher", "USD"],
         [
             [
@@ -99,8 +99,8 @@ def show_costs(
 def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
     """Write the facts of a life and the plan year by year."""
     pairs("life", words)
+    paragraph("USD for a GPU, by year from now")
     table(
-        "USD for a GPU, by year from now",
         ["year", "best action", "best plan", "rental annuity", "liquidation"],
         [
             [
@@ -118,8 +118,8 @@ def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
 def show_check(results: Sequence[Judged], how: str) -> None:
     """Write errors by family, the misses, and why rows are not computed."""
     found = scores(results)
+    paragraph(f"computed against published: {how}")
     table(
-        f"computed against published: {how}",
         ["family", "rows", "median error", "90th percentile", "bias", "misses"],
         [
             [
