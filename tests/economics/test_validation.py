@@ -15,6 +15,7 @@ from gigawatt.economics.validation.constants import CONSTANTS, Constants
 from gigawatt.economics.validation.judge import Judged, family_of, fit, judge, judged, scores
 from gigawatt.economics.validation.measurement import parse_measurements, published_measurements
 from gigawatt.economics.validation.serving_day import DEEPSEEK_DAY, ServingDay, node_rates
+from gigawatt.economics.validation.serving_rows import engine_of
 from gigawatt.economics.validation.training_rows import run_of
 from gigawatt.errors import DataError, InputError
 
@@ -45,10 +46,16 @@ def test_shipped_constants_are_the_fit():
 
 def test_errors_by_family_stay_below_what_was_measured():
     bounds = {
-        "training": 0.12, "full-load throughput": 0.15, "time per token": 0.08,
-        "MLPerf offline": 0.13, "MLPerf served": 0.30, "server power": 0.08, "serving day": 0.01, "speed of a node": 0.15,
+        "training": 0.12,
+        "full-load throughput": 0.15,
+        "time per token": 0.08,
+        "MLPerf offline": 0.13,
+        "MLPerf served": 0.30,
+        "server power": 0.08,
+        "speed of a node": 0.15,
+        "serving day": 0.01,
         "arithmetic": 0.001,
-    }  # fmt: skip
+    }
     found = {score.family: score for score in scores(judge(ROWS))}
     for family, bound in bounds.items():
         assert found[family].error_share_median < bound, family
@@ -123,6 +130,23 @@ def test_an_unknown_row_is_not_computed_and_says_why(changed: dict[str, str], sa
     result = judged(replace(row, **changed), CONSTANTS)
     assert result.computed_value is None
     assert said in result.reason
+
+
+def test_throughput_of_all_gpus_is_that_of_one_times_their_count():
+    row = next(r for r in ROWS if "output throughput per GPU" in r.metric and "DEP8" in r.notes)
+    one = judged(row, CONSTANTS).computed_value
+    metric = row.metric.replace(" per GPU", "")
+    whole = judged(replace(row, metric=metric, unit="tok/s"), CONSTANTS).computed_value
+    assert one is not None
+    assert whole == pytest.approx(8 * one)
+
+
+def test_data_parallel_attention_is_read_from_the_metric():
+    row = next(r for r in ROWS if r.metric.startswith("TPOT") and "R1" in r.language_model_name)
+    spread = replace(row, metric=row.metric.replace("tp8.0 dp1.0", "tp1.0 dp8.0"))
+    made = engine_of(spread)
+    assert (made.gpu_count, made.is_attention_replicated) == (8, True)
+    assert not engine_of(row).is_attention_replicated
 
 
 def test_an_unknown_layout_gets_a_usual_one():

@@ -39,10 +39,12 @@ from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
 from gigawatt.planner.plan import Plan
 from gigawatt.store.audit import audit_database
+from gigawatt.store.open import open_store_at
 from gigawatt.store.raw import read_facts
 from gigawatt.store.sqlite import open_store
 from gigawatt.store.store import SqlStore
 from gigawatt.twin.virtual_time import VirtualClock, VirtualLoop, run_virtual
+from postgres_server import Server, name_in, private_server
 
 LEASE_OVER_S = 60.0
 
@@ -173,9 +175,9 @@ FAULTS = (
 
 @dataclass
 class Place:
-    """One site: a store on a file, a device world that outlives every worker, virtual time."""
+    """One site: a store, a device world that outlives every worker, virtual time."""
 
-    store_path: Path
+    store_place: str | Path
     store: SqlStore
     fleet: Fleet
     states: MemoryStates
@@ -202,9 +204,9 @@ class Place:
         return [entry for held in self.world.everything().values() for entry in held]
 
     def audit(self) -> tuple[str, ...]:
-        facts = read_facts(self.store_path)
+        facts = read_facts(self.store_place)
         return (
-            *audit_database(self.store_path),
+            *audit_database(self.store_place),
             *Auditor(self.fleet, facts).leaks(self.entries()),
         )
 
@@ -265,10 +267,10 @@ class Origin:
     @contextmanager
     def copy(self) -> Iterator[Place]:
         old = self.place
-        with closing(sqlite3.connect(old.store_path)) as file:
+        with closing(sqlite3.connect(old.store_place)) as file:
             self.books.backup(file)
         start_s = old.start_s + old.loop.time()
-        place = Place(old.store_path, old.store, old.fleet, copy_states(old.states), start_s)
+        place = Place(old.store_place, old.store, old.fleet, copy_states(old.states), start_s)
         try:
             yield place
         finally:
@@ -301,16 +303,65 @@ def an_origin(fleet: Fleet) -> Iterator[Origin]:
     with TemporaryDirectory(dir=where) as name, closing(sqlite3.connect(":memory:")) as books:
         path = Path(name) / "store.sqlite"
         place = Place(path, open_store(path), fleet, MemoryStates())
-        gpus_per_node = fleet.node_type(0).gpu_count
-        old_count = OLD_NODE_COUNT[fleet.name]
-        launch(place, "old", old_count * gpus_per_node, storage_bytes=1 << 40, spare_count=1)
-        launch(place, "bystander", gpus_per_node, storage_bytes=1 << 40)
-        launch(place, "guest", 1)
+        settle(place)
         with closing(sqlite3.connect(path)) as file:
             file.backup(books)
         yield Origin(place, books)
         place.store.close()
         place.close()
+
+
+def settle(place: Place) -> None:
+    """Let two tenants and a guest live here."""
+    gpus_per_node = place.fleet.node_type(0).gpu_count
+    old_count = OLD_NODE_COUNT[place.fleet.name]
+    launch(place, "old", old_count * gpus_per_node, storage_bytes=1 << 40, spare_count=1)
+    launch(place, "bystander", gpus_per_node, storage_bytes=1 << 40)
+    launch(place, "guest", 1)
+
+
+@dataclass
+class PostgresOrigin:
+    """The same on PostgreSQL: every copy is a clone of one database, with a store of its own."""
+
+    place: Place
+    server: Server
+
+    @contextmanager
+    def copy(self) -> Iterator[Place]:
+        old = self.place
+        start_s = old.start_s + old.loop.time()
+        with (
+            self.server.database(name_in(str(old.store_place))) as url,
+            closing(open_store_at(url)) as store,
+        ):
+            place = Place(url, store, old.fleet, copy_states(old.states), start_s)
+            try:
+                yield place
+            finally:
+                place.close()
+
+
+@pytest.fixture(scope="module")
+def postgres_origins() -> Iterator[dict[str, PostgresOrigin]]:
+    """The same sites on a private server; a database that is in use cannot be cloned."""
+    with private_server() as server:
+        made = {}
+        for fleet in (hgx_fleet(96), nvl72_fleet(1)):
+            url = server.new()
+            with closing(open_store_at(url)) as store:
+                place = Place(url, store, fleet, MemoryStates())
+                settle(place)
+            made[fleet.name] = PostgresOrigin(place, server)
+        yield made
+        for origin in made.values():
+            origin.place.close()
+
+
+@pytest.fixture
+def postgres_origin(postgres_origins: dict[str, PostgresOrigin], saga: str) -> PostgresOrigin:
+    """The site that a saga belongs to."""
+    return postgres_origins["nvl72" if saga.endswith("_roce") else "demo"]
 
 
 def strike(place: Place, saga: str, fault: Fault) -> str:
@@ -330,7 +381,7 @@ def carry_on(place: Place, operation_id: OperationId) -> str:
     return place.store.operation(operation_id).state
 
 
-def count_writes(origin: Origin, saga: str) -> int:
+def count_writes(origin: Origin | PostgresOrigin, saga: str) -> int:
     fault = Fault(ordinal=-1, kind="none")
     with origin.copy() as place:
         assert strike(place, saga, fault) == "done"
@@ -448,3 +499,37 @@ def test_a_node_that_dies_for_good_is_replaced_by_the_spare(origin, record_prope
             judge(place, f"launch_with_spare: node dies at write {ordinal}")
     assert replaced > writes // 2
     record_property("cases", writes)
+
+
+SAMPLE = {
+    saga: [FAULTS[(index + offset) % len(FAULTS)] for offset in (0, 4, 8)]
+    for index, saga in enumerate(SAGAS)
+}
+"""Three kinds of fault for each saga, all nine over all sagas."""
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("saga", SAGAS)
+def test_a_sample_of_steps_and_faults_on_postgresql(postgres_origin, saga):
+    """For each saga three kinds of fault, one each at the first, a middle and the last write."""
+    last = count_writes(postgres_origin, saga)
+    for kind, ordinal in zip(SAMPLE[saga], (1, (1 + last) // 2, last), strict=True):
+        strike_and_judge(postgres_origin, saga, Fault(ordinal, kind))
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("saga", SAGAS)
+def test_every_step_with_every_fault_on_postgresql(postgres_origin, saga, kind):
+    for ordinal in range(1, count_writes(postgres_origin, saga) + 1):
+        strike_and_judge(postgres_origin, saga, Fault(ordinal, kind))
+
+
+def strike_and_judge(origin: PostgresOrigin, saga: str, fault: Fault) -> None:
+    case = f"{saga} on PostgreSQL: {fault.kind} at write {fault.ordinal}"
+    with origin.copy() as place:
+        assert strike(place, saga, fault) in {"done", "unwound"}, case
+        judge(place, case)

@@ -1,7 +1,12 @@
-"""Small clusters on a small fleet, and a store in memory, for the tests of this folder."""
+"""Small clusters on a small fleet, and stores on both engines, for the tests of this folder."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +24,11 @@ from gigawatt.ids import ClusterId, FabricId, NodeId, OperationId, PlanId, SiteI
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.placement.result import Spread
 from gigawatt.planner.plan import OperationKind, Plan, PlanReport, Stage, make_step
+from gigawatt.store.address import Place
+from gigawatt.store.open import open_store_at
 from gigawatt.store.sqlite import open_store
 from gigawatt.store.store import SqlStore
+from postgres_server import Server, name_in, postgres_server
 
 
 @dataclass(frozen=True)
@@ -137,9 +145,85 @@ def build() -> Build:
     return Build(tuple(NodeId(name) for name in hgx_fleet(256).nodes.ids))
 
 
+class SqliteEngine:
+    """Makes places for stores that are SQLite files.
+
+    Attributes:
+        life_count: random lives that a quick run may try.
+        kill_count: workers that a quick run kills.
+    """
+
+    life_count = 15
+    kill_count = 10
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count(1)
+
+    def new(self) -> Place:
+        return self._folder / f"store{next(self._numbers)}.db"
+
+    def copy(self, place: Place) -> Place:
+        made = self.new()
+        shutil.copyfile(place, made)
+        return made
+
+    def drop(self, place: Place) -> None:
+        Path(place).unlink(missing_ok=True)
+
+    def execute(self, place: Place, text: str) -> None:
+        """Run SQL that the references between tables do not stop."""
+        with closing(sqlite3.connect(place)) as raw:
+            raw.executescript(text)
+
+
+class PostgresEngine:
+    """Makes places for stores that are PostgreSQL databases; the same as ``SqliteEngine``."""
+
+    life_count = 4
+    kill_count = 4
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.new = server.new
+        self.copy = server.clone
+        self.drop = server.drop
+
+    def execute(self, place: Place, text: str) -> None:
+        """Run SQL that the references between tables do not stop."""
+        self._server.execute(name_in(str(place)), f"SET session_replication_role = replica; {text}")
+
+
+Engine = SqliteEngine | PostgresEngine
+__all__ = ["postgres_server"]  # a fixture that pytest finds here
+
+
+@pytest.fixture(
+    scope="session", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Each engine in turn: all tests that ask for it run on both."""
+    if request.param == "sqlite":
+        return SqliteEngine(tmp_path_factory.mktemp("stores"))
+    return PostgresEngine(request.getfixturevalue("postgres_server"))
+
+
 @pytest.fixture
-def store() -> Iterator[SqlStore]:
-    """An empty store in memory."""
-    made = open_store(None)
+def place(engine: Engine) -> Iterator[Place]:
+    """A place where nothing is yet."""
+    made = engine.new()
     yield made
-    made.close()
+    engine.drop(made)
+
+
+@pytest.fixture
+def store(engine: Engine) -> Iterator[SqlStore]:
+    """An empty store: in memory, and in PostgreSQL."""
+    if isinstance(engine, SqliteEngine):
+        with closing(open_store(None)) as made:
+            yield made
+        return
+    url = engine.new()
+    with closing(open_store_at(url)) as made:
+        yield made
+    engine.drop(url)

@@ -5,15 +5,15 @@ by raw SQL, and the auditor must say that sentence.
 """
 
 import json
-import sqlite3
-from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from gigawatt.errors import DataError
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.audit import audit_database
-from gigawatt.store.sqlite import open_store
+from gigawatt.store.open import open_store_at
+from gigawatt.store.reading import read_rows
 
 LAUNCH, GROW, SHRINK = OperationKind.LAUNCH, OperationKind.GROW, OperationKind.SHRINK
 REPLACE, RELEASE = OperationKind.REPLACE, OperationKind.RELEASE
@@ -21,10 +21,10 @@ NOW_S = 100.0
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory, build):
+def sound(engine, build):
     """a: active; b: released, one tombstone; c: launching; d: released; e: stuck; f: failed."""
-    made = tmp_path_factory.mktemp("sound") / "store.db"
-    store = open_store(made)
+    made = engine.new()
+    store = open_store_at(made)
     targets = {
         name: build.target(name, (2 * i, 2 * i + 1), number=i + 1)
         for i, name in enumerate("abcdef")
@@ -40,49 +40,49 @@ def sound(tmp_path_factory, build):
     failed = build.commit(store, LAUNCH, None, targets["f"])
     store.finish(store.begin_unwind(failed, "no", NOW_S), "unwound", {}, NOW_S)
     store.close()
-    return made.read_bytes()
+    yield made
+    engine.drop(made)
 
 
 @pytest.fixture
-def path(tmp_path, sound):
+def copy(engine, sound):
     """A copy to corrupt."""
-    made = tmp_path / "store.db"
-    made.write_bytes(sound)
-    return made
+    made = engine.copy(sound)
+    yield made
+    engine.drop(made)
 
 
-def test_a_sound_store_has_no_notes(path):
-    assert audit_database(path) == ()
+def test_a_sound_store_has_no_notes(sound):
+    assert audit_database(sound) == ()
 
 
-def test_an_empty_store_has_no_notes(tmp_path):
-    open_store(tmp_path / "store.db").close()
-    assert audit_database(tmp_path / "store.db") == ()
+def test_an_empty_store_has_no_notes(place):
+    open_store_at(place).close()
+    assert audit_database(place) == ()
 
 
-def test_every_stage_of_every_change_has_no_notes(tmp_path, build):
-    path = tmp_path / "store.db"
-    store = open_store(path)
+def test_every_stage_of_every_change_has_no_notes(place, build):
+    store = open_store_at(place)
     target = build.target()
     build.launched(store, target)
     for kind, nodes in ((GROW, (0, 1, 2)), (SHRINK, (0, 2)), (REPLACE, (0, 3))):
         after = build.with_nodes(target, nodes)
         operation = build.commit(store, kind, target, after)
-        assert audit_database(path) == ()
+        assert audit_database(place) == ()
         again = store.take_over(operation.operation_id, "w", NOW_S)
         store.finish(again, "stuck", {}, NOW_S)
-        assert audit_database(path) == ()
+        assert audit_database(place) == ()
         store.finish(again, "done", {}, NOW_S)
-        assert audit_database(path) == ()
+        assert audit_database(place) == ()
         target = after
     revised = build.commit(store, GROW, target, build.with_nodes(target, (0, 3, 4)))
     after = build.with_nodes(target, (0, 3, 5))
     store.revise(revised, build.plan(GROW, target, after, 0, quarantined=(build.nodes[4],)), NOW_S)
-    assert audit_database(path) == ()
+    assert audit_database(place) == ()
     turned = store.begin_unwind(revised, "no", NOW_S)
-    assert audit_database(path) == ()
+    assert audit_database(place) == ()
     store.finish(turned, "unwound", {}, NOW_S)
-    assert audit_database(path) == ()
+    assert audit_database(place) == ()
     store.close()
 
 
@@ -90,7 +90,10 @@ ALLOCATION = "INSERT INTO allocation VALUES ('h-x', 0, 'clu_{}', 'held');"
 KEY = "INSERT INTO held_key VALUES ('p_key/ib0', 99, 'clu_{}', 'held', NULL);"
 
 CORRUPTIONS = [
-    ("UPDATE cluster SET is_ended = 1 WHERE name = 'a'", "cluster clu_a (active) has is_ended = 1"),
+    (
+        "UPDATE cluster SET is_ended = true WHERE name = 'a'",
+        "cluster clu_a (active) has is_ended = 1",
+    ),
     ("UPDATE cluster SET target = NULL WHERE name = 'a'", "(active) is live but has no target"),
     (
         "UPDATE cluster SET target = (SELECT max(target) FROM cluster) WHERE name = 'd'",
@@ -145,11 +148,11 @@ CORRUPTIONS = [
         "is of generation 1000, the store at",
     ),
     (
-        "DROP INDEX operation_open; UPDATE operation SET is_open = 1 WHERE cluster_id = 'clu_e'",
+        "DROP INDEX operation_open; UPDATE operation SET is_open = true WHERE cluster_id = 'clu_e'",
         "cluster clu_e (stuck) has 2 open operations",
     ),
     (
-        "UPDATE operation SET is_open = 0 WHERE cluster_id = 'clu_c'",
+        "UPDATE operation SET is_open = false WHERE cluster_id = 'clu_c'",
         "(applying) has is_open = 0",
     ),
     (
@@ -176,29 +179,34 @@ CORRUPTIONS = [
 
 
 @pytest.mark.parametrize(("sql", "sentence"), CORRUPTIONS)
-def test_each_corruption_is_said(path, sql, sentence):
-    with closing(sqlite3.connect(path)) as raw:
-        raw.executescript(sql)
-    notes = audit_database(path)
+def test_each_corruption_is_said(engine, copy, sql, sentence):
+    engine.execute(copy, sql)
+    notes = audit_database(copy)
     assert any(sentence in note for note in notes), "\n".join(notes)
 
 
-def test_a_damaged_index_is_said(path):
-    with closing(sqlite3.connect(path)) as raw, raw:
-        raw.execute("PRAGMA writable_schema = ON")
-        raw.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, 'WHERE is_open = 1', 'WHERE is_open = 0')"
+def test_a_damaged_index_is_said(engine, copy):
+    if isinstance(copy, Path):
+        change = (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET"
+            " sql = replace(sql, 'WHERE is_open = 1', 'WHERE is_open = 0')"
             " WHERE name = 'operation_open'"
         )
-    notes = audit_database(path)
-    assert any(note.startswith("the file is damaged: ") for note in notes), notes
+        wanted = "the file is damaged: "
+    else:
+        change = (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'operation_open'::regclass"
+        )
+        wanted = "the index operation_open is not in use"
+    engine.execute(copy, change)
+    notes = audit_database(copy)
+    assert any(note.startswith(wanted) for note in notes), notes
 
 
-def test_what_is_no_store_is_refused(tmp_path):
-    with closing(sqlite3.connect(tmp_path / "other.db")) as raw, raw:
-        raw.execute("CREATE TABLE song (title TEXT)")
-    with pytest.raises(DataError, match=r"other\.db cannot be read as a store"):
-        audit_database(tmp_path / "other.db")
+def test_what_is_no_store_is_refused(engine, place):
+    engine.execute(place, "CREATE TABLE song (title TEXT)")
+    with pytest.raises(DataError, match="cannot be read as a store"):
+        audit_database(place)
 
 
 @pytest.mark.parametrize(
@@ -211,15 +219,16 @@ def test_what_is_no_store_is_refused(tmp_path):
         "UPDATE operation SET kind = 'paint'",
     ],
 )
-def test_a_row_that_does_not_read_is_refused(path, sql):
-    with closing(sqlite3.connect(path)) as raw, raw:
-        raw.execute(sql)
-    with pytest.raises(DataError, match=r"store\.db cannot be read as a store"):
-        audit_database(path)
+def test_a_row_that_does_not_read_is_refused(engine, copy, sql):
+    engine.execute(copy, sql)
+    with pytest.raises(DataError, match="cannot be read as a store"):
+        audit_database(copy)
 
 
-def test_the_auditor_reads_targets_without_the_codec(path):
+def test_the_auditor_reads_targets_without_the_codec(sound):
     """Targets stay plain JSON objects with the fields that the auditor reads."""
-    with closing(sqlite3.connect(path)) as raw:
-        (text,) = raw.execute("SELECT target FROM cluster WHERE name = 'a'").fetchone()
-    assert {"members", "keys", "fabric_id", "site_id", "pool_id"} <= json.loads(text).keys()
+    with read_rows(sound) as rows:
+        (row,) = rows.ask("SELECT target FROM cluster WHERE name = 'a'")
+    assert {"members", "keys", "fabric_id", "site_id", "pool_id"} <= json.loads(
+        row["target"]
+    ).keys()

@@ -94,13 +94,6 @@ def test_a_row_that_does_not_read_back_is_refused(path):
         read_all(path)
 
 
-def test_another_version_is_refused(path):
-    with closing(sqlite3.connect(path)) as raw, raw:
-        raw.execute("UPDATE counter SET value = 2 WHERE name = 'schema_version'")
-    with pytest.raises(DataError, match=r"store\.db has schema version 2, wanted 1"):
-        open_store(path)
-
-
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as raw, raw:

@@ -1,4 +1,4 @@
-"""Goal: several processes on one file never both win, and a killed one leaves a sound file.
+"""Goal: several processes on one store never both win, and a killed one leaves a sound store.
 
 Method: threads and processes race to commit plans of one generation; a process that commits as
 fast as it can is killed with SIGKILL at a moment that follows the work it reported.
@@ -19,6 +19,7 @@ from gigawatt.errors import ConflictError
 from gigawatt.interfaces.codec import plan_to_json
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.audit import audit_database
+from gigawatt.store.open import open_store_at
 from gigawatt.store.sqlite import open_store
 
 LAUNCH = OperationKind.LAUNCH
@@ -29,11 +30,11 @@ import sys
 from pathlib import Path
 from gigawatt.errors import ConflictError
 from gigawatt.interfaces.codec import plan_from_json
-from gigawatt.store.sqlite import open_store
+from gigawatt.store.open import open_store_at
 plan = plan_from_json(Path(sys.argv[2]).read_text())
 print("ready", flush=True)
 sys.stdin.readline()
-store = open_store(Path(sys.argv[1]))
+store = open_store_at(sys.argv[1])
 try:
     store.commit(plan, "op_" + plan.cluster_id, 100.0)
     print("won")
@@ -47,7 +48,7 @@ from dataclasses import replace
 from pathlib import Path
 from gigawatt.interfaces.codec import plan_from_json
 from gigawatt.planner.plan import OperationKind
-from gigawatt.store.sqlite import open_store
+from gigawatt.store.open import open_store_at
 plan = plan_from_json(Path(sys.argv[2]).read_text())
 keys = [step.key for step in plan.steps]
 entries = [entry for step in plan.steps for entry in step.entries]
@@ -76,7 +77,7 @@ def life(store, number):
 for _ in sys.stdin:
     child = os.fork()
     if child == 0:
-        store = open_store(Path(sys.argv[1]))
+        store = open_store_at(sys.argv[1])
         number = len(store.clusters())
         while True:
             number += 1
@@ -105,26 +106,26 @@ def race_plans(build, count):
     return [build.plan(LAUNCH, None, build.target(f"c{i}"), 0) for i in range(count)]
 
 
-def test_of_two_processes_exactly_one_commits(tmp_path, build):
-    path = tmp_path / "store.db"
+@pytest.mark.parametrize("count", [2, 4])
+def test_of_several_processes_exactly_one_commits(place, tmp_path, build, count):
     racers = []
-    for index, plan in enumerate(race_plans(build, 2)):
+    for index, plan in enumerate(race_plans(build, count)):
         text = tmp_path / f"plan{index}.json"
         text.write_text(plan_to_json(plan))
-        racers.append(started(RACER, path, text))
+        racers.append(started(RACER, place, text))
     for racer in racers:
         assert racer.stdout.readline() == "ready\n"
     for racer in racers:
         racer.stdin.write("go\n")
         racer.stdin.flush()
     answers = [racer.communicate(timeout=50) for racer in racers]
-    assert sorted(out.split()[0] for out, _ in answers) == ["lost", "won"], answers
-    assert audit_database(path) == ()
+    assert sorted(out.split()[0] for out, _ in answers) == [*["lost"] * (count - 1), "won"], answers
+    assert audit_database(place) == ()
 
 
 @pytest.mark.parametrize("is_file", [True, False])
-def test_of_eight_threads_exactly_one_commits(tmp_path, build, is_file):
-    store = open_store(tmp_path / "store.db" if is_file else None)
+def test_of_eight_threads_exactly_one_commits(place, build, is_file):
+    store = open_store_at(place) if is_file else open_store(None)
     barrier, results = threading.Barrier(8), []
 
     def race(plan):
@@ -145,8 +146,8 @@ def test_of_eight_threads_exactly_one_commits(tmp_path, build, is_file):
     store.close()
 
 
-def test_threads_write_to_different_clusters_without_loss(tmp_path, build):
-    store = open_store(tmp_path / "store.db")
+def test_threads_write_to_different_clusters_without_loss(place, build):
+    store = open_store_at(place)
     for i in range(4):
         build.commit(store, LAUNCH, None, build.target(f"c{i}", (i,), number=i + 1))
 
@@ -185,11 +186,11 @@ def killed(nursery, lines):
     return numbers[-1]
 
 
-def check_after_kill(path, number):
+def check_after_kill(place, number):
     """Every cluster reported is there, and what was open can be carried to its end."""
-    store = open_store(path)
+    store = open_store_at(place)
     assert len(store.clusters()) >= number
-    assert audit_database(path) == ()
+    assert audit_database(place) == ()
     now_s = 1e6 * len(store.clusters()) + 1e5
     for record in store.open_operations():
         operation = store.take_over(record.operation_id, "next", now_s)
@@ -203,7 +204,7 @@ def check_after_kill(path, number):
         give_back(store, cluster, now_s)
     assert not store.snapshot(now_s).allocations
     store.close()
-    assert audit_database(path) == ()
+    assert audit_database(place) == ()
 
 
 def give_back(store, cluster, now_s):
@@ -218,22 +219,22 @@ def give_back(store, cluster, now_s):
     store.finish(operation, "done", {}, now_s)
 
 
-def kill_rounds(tmp_path, build, line_counts):
-    path, text = tmp_path / "store.db", tmp_path / "plan.json"
+def kill_rounds(place, folder, build, line_counts):
+    text = folder / "plan.json"
     plan = build.plan(LAUNCH, None, build.target(nodes=range(16)), 0, expires_s=1e15)
     text.write_text(plan_to_json(plan))
-    nursery = started(NURSERY, path, text)
+    nursery = started(NURSERY, place, text)
     for lines in line_counts:
-        check_after_kill(path, killed(nursery, lines))
+        check_after_kill(place, killed(nursery, lines))
     _, errors = nursery.communicate(timeout=50)
     assert not errors
 
 
-def test_a_killed_worker_leaves_a_sound_file(tmp_path, build):
-    kill_rounds(tmp_path, build, range(1, 11))
+def test_a_killed_worker_leaves_a_sound_store(engine, place, tmp_path, build):
+    kill_rounds(place, tmp_path, build, [1 + 3 * i % 11 for i in range(engine.kill_count)])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_many_killed_workers_leave_a_sound_file(tmp_path, build):
-    kill_rounds(tmp_path, build, [1 + i % 17 for i in range(200)])
+def test_many_killed_workers_leave_a_sound_store(place, tmp_path, build):
+    kill_rounds(place, tmp_path, build, [1 + i % 17 for i in range(200)])

@@ -267,10 +267,10 @@ def test_command_replays_the_trace_it_is_given(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_demo_day_on_the_demo_fleet():
+def test_the_demo_half_day_on_the_demo_fleet():
     outcome = demo_replay()
     judge(outcome)
-    assert outcome.event_counts["commit"] > 100
+    assert outcome.event_counts["commit"] > 50
     assert outcome.fleet.gpu_count == 10_000
 
 

@@ -1,7 +1,7 @@
 """Where one embedded control plane keeps its files."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gigawatt.errors import DataError, InputError
@@ -12,12 +12,24 @@ from gigawatt.fleet.yaml_format import load_fleet
 DEMO_GPU_COUNT = 10_000
 """GPUs of the fleet that is there before one is imported."""
 
+DATABASE_VARIABLE = "GIGAWATT_DATABASE_URL"
+"""Environment variable that names a PostgreSQL database: postgresql://USER@HOST/DATABASE."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A folder with the fleet, the store and the memory of the fake devices."""
+    """A folder with the fleet, the store and the memory of the fake devices.
+
+    Fields:
+        path: the folder.
+        database_url: PostgreSQL database that holds the store instead of a file in the folder,
+            ``$GIGAWATT_DATABASE_URL`` unless given. It may hold a password, so it is not shown.
+    """
 
     path: Path
+    database_url: str | None = field(
+        default_factory=lambda: os.environ.get(DATABASE_VARIABLE) or None, repr=False
+    )
 
     @classmethod
     def default(cls) -> "Home":
@@ -35,8 +47,13 @@ class Home:
 
     @property
     def store_path(self) -> Path:
-        """The store."""
+        """The file that holds the store, unless a database does."""
         return self.path / "store.sqlite"
+
+    @property
+    def store_place(self) -> str | Path:
+        """Where the store is: the database if there is one, else the file."""
+        return self.database_url or self.store_path
 
     @property
     def devices_path(self) -> Path:

@@ -16,7 +16,8 @@ from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.model import Fleet
-from gigawatt.store.sqlite import open_store
+from gigawatt.store.address import name_of
+from gigawatt.store.open import is_empty_at, open_store_at
 
 
 def worker_name() -> str:
@@ -26,12 +27,10 @@ def worker_name() -> str:
 
 def _refuse_lost_store(home: Home) -> None:
     """An empty store beside devices that remember would show every held node as free."""
-    has_devices = home.devices_path.exists()
-    is_lost = not home.store_path.exists() or home.store_path.stat().st_size == 0
-    if has_devices and is_lost:
+    if home.devices_path.exists() and is_empty_at(home.store_place):
         raise DataError(
-            f"{home.store_path} is gone or empty, but the devices remember clusters",
-            next_step="Put the store back from a copy, or start over in an empty GIGAWATT_HOME.",
+            f"{name_of(home.store_place)} is gone or empty, but the devices remember clusters",
+            next_step="Run 'gw restore FILE' with a copy, or start over in an empty GIGAWATT_HOME.",
         )
 
 
@@ -54,14 +53,14 @@ def open_control(home: Home) -> Iterator[Control]:
     """The embedded control plane of a home, closed at the end.
 
     Raises:
-        DataError: the store or the devices' file is damaged.
+        DataError: the store or the devices' file is damaged or out of reach.
         InputError: the fleet's YAML is not a fleet.
     """
     home.make()
     _refuse_lost_store(home)
     fleet = home.fleet()
     clock = SystemClock()
-    store = open_store(home.store_path)
+    store = open_store_at(home.store_place)
     states = FileStates(home.devices_path)
     try:
         drivers = fake_drivers(DeviceWorld(fleet, states), Faults(), clock)

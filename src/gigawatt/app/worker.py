@@ -5,11 +5,12 @@ The command line starts it and only watches the store, so closing the terminal c
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from gigawatt.app.home import Home
+from gigawatt.app.home import DATABASE_VARIABLE, Home
 from gigawatt.app.wiring import open_control, worker_name
 from gigawatt.errors import ConflictError, GigawattError, StaleGenerationError
 from gigawatt.ids import OperationId
@@ -18,6 +19,10 @@ from gigawatt.ids import OperationId
 def start_worker(home: Home, operation_id: OperationId) -> subprocess.Popen[bytes]:
     """Start a worker that outlives this process, in a session of its own; its process."""
     home.make()
+    # By the environment, because anybody can read the arguments of a process.
+    surroundings = {name: text for name, text in os.environ.items() if name != DATABASE_VARIABLE}
+    if home.database_url is not None:
+        surroundings[DATABASE_VARIABLE] = home.database_url
     with home.log_path.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "gigawatt.app.worker", str(home.path), operation_id],
@@ -25,6 +30,7 @@ def start_worker(home: Home, operation_id: OperationId) -> subprocess.Popen[byte
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env=surroundings,
         )
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         clusters,
+        deals,
         demo,
         economics,
         events,
         explain,
         fleets,
+        keeping,
         nodes,
         prices,
         proofs,
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clusters",
+    "deals",
     "demo",
     "economics",
     "events",
     "explain",
     "fleets",
+    "keeping",
     "nodes",
     "prices",
     "proofs",

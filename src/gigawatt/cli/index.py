@@ -14,32 +14,33 @@ Since = Annotated[
     str | None, typer.Option("--since", help="First day, e.g. 2026-02-19.", metavar="DAY")
 ]
 
+Gpus = Annotated[
+    list[str] | None,
+    typer.Option("--gpu", help="e.g. H100 (repeatable); else all.", metavar="GPU"),
+]
+Terms = Annotated[
+    list[str] | None,
+    typer.Option("--term", help="on_demand, spot, reserved_1y, ... (repeatable).", metavar="TERM"),
+]
+Rates = Annotated[
+    list[str] | None,
+    typer.Option("--rate", help="USD for one unit, e.g. EUR=1.08 (repeatable).", metavar="CUR=USD"),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option("--weight", help="GPU-hours of a term in the basket.", metavar="TERM=HOURS"),
+]
+
 
 @app.command()
 def report(
     panel: Annotated[Path, typer.Argument(help="Price file: our CSV table or a daily panel.")],
-    gpu: Annotated[
-        list[str] | None,
-        typer.Option("--gpu", help="e.g. H100 (repeatable); else all.", metavar="GPU"),
-    ] = None,
-    term: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--term", help="on_demand, spot, reserved_1y, ... (repeatable).", metavar="TERM"
-        ),
-    ] = None,
+    gpu: Gpus = None,
+    term: Terms = None,
     since: Since = None,
     until: Annotated[str | None, typer.Option("--until", help="Last day.", metavar="DAY")] = None,
-    rate: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rate", help="USD for one unit, e.g. EUR=1.08 (repeatable).", metavar="CUR=USD"
-        ),
-    ] = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option("--weight", help="GPU-hours of a term in the basket.", metavar="TERM=HOURS"),
-    ] = None,
+    rate: Rates = None,
+    weight: Weights = None,
     min_providers: Annotated[
         int, typer.Option("--min-providers", help="Withhold below this many matched sellers.")
     ] = 3,

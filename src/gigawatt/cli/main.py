@@ -29,6 +29,9 @@ COMMANDS = {
     "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "backup": ("gigawatt.cli.backup", "Copy everything into one archive, while work goes on."),
+    "restore": ("gigawatt.cli.restore", "Put an archive back into an empty home or database."),
+    "migrate": ("gigawatt.cli.migrate", "Bring a store of an older release to this one's tables."),
     "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
     "economics": ("gigawatt.cli.economics", "Follow joules to tokens; cost and life of a GPU."),
@@ -49,7 +52,8 @@ Start with 'gw demo'. Or: gw plan train --gpus 512, gw cluster create train --gp
 gw fleet map. Every command has --help with an example.
 """
 EPILOG = (
-    "State lives in $GIGAWATT_HOME, else ~/.local/share/gigawatt. Exit status: 0 done, "
+    "State lives in $GIGAWATT_HOME, else ~/.local/share/gigawatt, and in the PostgreSQL database "
+    "$GIGAWATT_DATABASE_URL if that is set. Exit status: 0 done, "
     "2 wrong request, 3 no capacity, 4 conflict, 5 device, 6 drift, 7 undo failed, 8 data; "
     "see 'gw explain errors'."
 )

@@ -1,7 +1,8 @@
 """What a store must offer: snapshots, compare-and-set commit, the journal and the records.
 
 Every method is one transaction: it happens wholly or not at all, and is durable when it returns.
-All raise ``DataError`` when the database is damaged and ``StorageFullError`` when the disk is full.
+All raise ``DataError`` when the database is damaged or out of reach, and ``StorageFullError`` when
+the disk is full. A method that lost its database may have happened, wholly, or not.
 """
 
 from collections.abc import Mapping, Sequence

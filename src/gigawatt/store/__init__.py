@@ -1,5 +1,6 @@
 """The only room that knows SQL.
 
-``sqlite.open_store`` gives a ``store.SqlStore``; ``schema`` has the tables, ``changes`` the changes
-that touch several of them, ``audit`` the independent auditor.
+``open.open_store_at`` gives a ``store.SqlStore`` on SQLite or PostgreSQL; ``schema`` has the
+tables, ``version`` and ``migrations`` their revisions, ``changes`` the changes that touch several
+of them, ``copying`` copies a store, ``audit`` is the independent auditor.
 """

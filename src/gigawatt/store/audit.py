@@ -1,23 +1,20 @@
-"""An independent audit of a store's file: what does not add up, in sentences.
+"""An independent audit of a store: what does not add up, in sentences.
 
 It shares nothing with the code that writes the store but the names of tables and the table of
 phases: SQL and JSON are read here once more, so a fault there cannot hide itself here.
 """
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gigawatt.errors import DataError
 from gigawatt.planner.phases import ENDED, Phase, next_phase
 from gigawatt.planner.plan import OperationKind
-
-Row = sqlite3.Row
+from gigawatt.store.address import Place, name_of
+from gigawatt.store.reading import Row, Rows, read_rows
 
 _TABLES = ("cluster", "operation", "allocation", "held_key", "tombstone", "node")
 _PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -47,37 +44,27 @@ class _Books:
         return f"cluster {cluster_id}" + ("" if row is None else f" ({row['phase']})")
 
 
-def audit_database(path: Path) -> tuple[str, ...]:
-    """Every inconsistency or leak of the store in the SQLite file ``path``; empty if all is well.
+def audit_database(place: Place) -> tuple[str, ...]:
+    """Every inconsistency or leak of the store at a place; empty if all is well.
 
     Reads one consistent state while others write.
 
     Raises:
-        DataError: the file cannot be read as a store.
+        DataError: it cannot be read as a store.
+        InputError: the place is the URL of something else.
     """
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as raw:
-            raw.row_factory = sqlite3.Row
-            raw.isolation_level = None
-            raw.execute("BEGIN")
-            notes = [*_engine_notes(raw)]
-            books = _read(raw)
+        with read_rows(place) as rows:
+            notes = [*rows.damage()]
+            books = _read(rows)
         return (*notes, *(note for check in _CHECKS for note in check(books)))
-    except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a store: {error!r}") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{name_of(place)} cannot be read as a store: {error!r}") from error
 
 
-def _engine_notes(raw: sqlite3.Connection) -> Iterator[str]:
-    for (line,) in raw.execute("PRAGMA integrity_check"):
-        if line != "ok":
-            yield f"the file is damaged: {line}"
-    for table, _, parent, _ in raw.execute("PRAGMA foreign_key_check"):
-        yield f"a row of table {table} names a row of table {parent} that is not there"
-
-
-def _read(raw: sqlite3.Connection) -> _Books:
-    rows = {name: raw.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608
-    counter = dict(raw.execute("SELECT name, value FROM counter").fetchall())
+def _read(source: Rows) -> _Books:
+    rows = {name: source.ask(f"SELECT * FROM {name}") for name in _TABLES}  # noqa: S608
+    counter = {row["name"]: row["value"] for row in source.ask("SELECT name, value FROM counter")}
     with_target = [row for row in rows["cluster"] if row["target"] is not None]
     return _Books(
         rows=rows,
@@ -97,7 +84,7 @@ def _cluster_rows(books: _Books) -> Iterator[str]:
     """A row agrees with itself, and live names are distinct."""
     for cluster_id, row in books.clusters.items():
         if bool(row["is_ended"]) != _is_ended(row):
-            yield f"{books.name(cluster_id)} has is_ended = {row['is_ended']}"
+            yield f"{books.name(cluster_id)} has is_ended = {int(row['is_ended'])}"
         target = books.targets.get(cluster_id)
         if target is None:
             if not _is_ended(row):
@@ -214,7 +201,7 @@ def _operation_rows(books: _Books) -> Iterator[str]:
         name = f"operation {row['operation_id']} ({row['state']})"
         has_ended = row["state"] in {"done", "unwound"}
         if has_ended == bool(row["is_open"]):
-            yield f"{name} has is_open = {row['is_open']}"
+            yield f"{name} has is_open = {int(row['is_open'])}"
         if has_ended != (row["finished_s"] is not None):
             yield f"{name} has finished_s = {row['finished_s']}"
         if not row["opened_generation"] <= row["generation"] <= books.generation:

@@ -10,21 +10,22 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from gigawatt.errors import ConflictError, GigawattError
 from gigawatt.store import schema
 
-WRITES = "gigawatt_writes"
-"""Execution option of a connection whose transaction will write."""
-
 _GENERATION = select(schema.counters.c.value).where(schema.counters.c.name == "generation")
 
 Explain = Callable[[BaseException], GigawattError]
 
 
 class Database:
-    """An engine, opened and of the right version, with one way to read and one to write."""
+    """A database with one way to read and one to write."""
 
-    def __init__(self, engine: Engine, explain: Explain) -> None:
-        """Wrap ``engine``; ``explain`` turns an error of its driver into one of ours."""
+    def __init__(self, name: str, engine: Engine, writer: Engine, explain: Explain) -> None:
+        """Read through ``engine`` and write through ``writer``, a view of the same engine.
+
+        ``name`` is for sentences, without secrets; ``explain`` turns a driver's error into ours.
+        """
+        self.name = name
         self._engine = engine
-        self._writer = engine.execution_options(**{WRITES: True})
+        self._writer = writer
         self._explain = explain
 
     @contextmanager
@@ -32,7 +33,7 @@ class Database:
         """One consistent read.
 
         Raises:
-            DataError: the database is damaged.
+            DataError: the database is damaged or out of reach.
         """
         with self._translated(), self._engine.begin() as connection:
             yield connection
@@ -43,7 +44,7 @@ class Database:
 
         Raises:
             ConflictError: another writer did not let go in time.
-            DataError: the database is damaged.
+            DataError: the database is damaged or out of reach.
             StorageFullError: the disk is full.
         """
         with self._translated(), self._writer.begin() as connection:
@@ -74,8 +75,10 @@ def current_generation(connection: Connection) -> int:
 def lock_generation(connection: Connection) -> int:
     """The generation, locked against other writers until the transaction ends.
 
-    Every change of holdings takes this lock first, so that on a database with row locks two
-    changes cannot pass each other unseen. SQLite locks the whole file when a write begins.
+    Every change of holdings and every line of the audit trail takes this lock first, so that on
+    a database with row locks two changes cannot pass each other unseen, and nobody who follows
+    the trail misses a line that got its number early and was committed late. SQLite locks the
+    whole file when a write begins.
     """
     return int(connection.execute(_GENERATION.with_for_update()).scalar_one())
 

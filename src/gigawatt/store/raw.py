@@ -1,15 +1,13 @@
-"""The bare facts of a store's file for an auditor, read with SQL of its own.
+"""The bare facts of a store for an auditor, read with SQL of its own.
 
 It uses none of the code that writes the store, so a fault there cannot hide here.
 """
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from gigawatt.errors import DataError
+from gigawatt.store.address import Place
+from gigawatt.store.reading import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +31,25 @@ class RawFacts:
     open_clusters: frozenset[str]
 
 
-def read_facts(path: Path) -> RawFacts:
-    """The facts in the SQLite file ``path``, from one consistent state.
+def read_facts(place: Place) -> RawFacts:
+    """The facts of the store at a place, from one consistent state.
 
     Raises:
-        DataError: the file cannot be read as a store.
+        DataError: it cannot be read as a store.
+        InputError: the place is the URL of something else.
     """
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as raw:
-            raw.isolation_level = None
-            raw.execute("BEGIN")
-            return RawFacts(
-                gpus={
-                    (node, gpu): cluster
-                    for node, gpu, cluster in raw.execute(
-                        "SELECT node_id, gpu, cluster_id FROM allocation"
-                    )
-                },
-                keys={
-                    (pool, value): cluster
-                    for pool, value, cluster in raw.execute(
-                        "SELECT pool_id, value, cluster_id FROM held_key WHERE state != 'cooling'"
-                    )
-                },
-                buried=frozenset(raw.execute("SELECT device_id, entry_key FROM tombstone")),
-                blocked_nodes=frozenset(n for (n,) in raw.execute("SELECT node_id FROM node")),
-                phases=dict(raw.execute("SELECT cluster_id, phase FROM cluster")),
-                open_clusters=frozenset(
-                    c for (c,) in raw.execute("SELECT cluster_id FROM operation WHERE is_open")
-                ),
-            )
-    except sqlite3.Error as error:
-        raise DataError(f"{path} cannot be read as a store: {error}") from error
+    with read_rows(place) as rows:
+        held = rows.ask("SELECT node_id, gpu, cluster_id FROM allocation")
+        keys = rows.ask("SELECT pool_id, value, cluster_id FROM held_key WHERE state != 'cooling'")
+        buried = rows.ask("SELECT device_id, entry_key FROM tombstone")
+        nodes = rows.ask("SELECT node_id FROM node")
+        clusters = rows.ask("SELECT cluster_id, phase FROM cluster")
+        is_open = rows.ask("SELECT cluster_id FROM operation WHERE is_open")
+    return RawFacts(
+        gpus={(row["node_id"], row["gpu"]): row["cluster_id"] for row in held},
+        keys={(row["pool_id"], row["value"]): row["cluster_id"] for row in keys},
+        buried=frozenset((row["device_id"], row["entry_key"]) for row in buried),
+        blocked_nodes=frozenset(row["node_id"] for row in nodes),
+        phases={row["cluster_id"]: row["phase"] for row in clusters},
+        open_clusters=frozenset(row["cluster_id"] for row in is_open),
+    )

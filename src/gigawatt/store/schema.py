@@ -4,11 +4,14 @@ One GPU has one row, so it cannot have two owners; one key has one row; a tenant
 have distinct names; a cluster has one open operation. Journal, trail and evidence only grow.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -16,14 +19,30 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     false,
     true,
 )
-
-SCHEMA_VERSION = 1
-"""Version of these tables; a store of another version is refused."""
+from sqlalchemy.types import TypeEngine
+from typing_extensions import override
 
 metadata = MetaData()
+
+_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ids and words. They sort byte by byte on both engines, whatever language a server speaks."""
+
+
+class Prose(TypeDecorator[str]):
+    """Sentences, some from outside. PostgreSQL cannot keep the character NUL, so nobody does."""
+
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = Text
+    cache_ok: bool | None = True
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text with every NUL replaced by the character that stands for unreadable ones."""
+        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
 
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column declared INTEGER."""
@@ -31,19 +50,19 @@ _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 counters = Table(
     "counter",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", _NAME, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""Rows "schema_version" and "generation"."""
+"""Row "generation"."""
 
 clusters = Table(
     "cluster",
     metadata,
-    Column("cluster_id", Text, primary_key=True),
-    Column("tenant_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("phase", Text, nullable=False),
-    Column("phase_reason", Text, nullable=False),
+    Column("cluster_id", _NAME, primary_key=True),
+    Column("tenant_id", _NAME, nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("phase", _NAME, nullable=False),
+    Column("phase_reason", Prose, nullable=False),
     Column("phase_since_s", Double, nullable=False),
     Column("is_ended", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
@@ -65,19 +84,19 @@ Index(
 operations = Table(
     "operation",
     metadata,
-    Column("operation_id", Text, primary_key=True),
-    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("kind", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("operation_id", _NAME, primary_key=True),
+    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("kind", _NAME, nullable=False),
+    Column("state", _NAME, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("plan", Text, nullable=False),
     Column("opened_generation", BigInteger, nullable=False, unique=True),
     Column("generation", BigInteger, nullable=False),
-    Column("lease_worker", Text, nullable=True),
+    Column("lease_worker", _NAME, nullable=True),
     Column("lease_expires_s", Double, nullable=True),
     Column("started_s", Double, nullable=False),
     Column("finished_s", Double, nullable=True),
-    Column("error", Text, nullable=False),
+    Column("error", Prose, nullable=False),
 )
 """Operations. ``opened_generation`` orders them; ``generation`` is the fence of the worker."""
 
@@ -92,10 +111,10 @@ Index(
 allocations = Table(
     "allocation",
     metadata,
-    Column("node_id", Text, primary_key=True),
+    Column("node_id", _NAME, primary_key=True),
     Column("gpu", Integer, primary_key=True, autoincrement=False),
-    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("state", Text, CheckConstraint("state IN ('held', 'tombstone')"), nullable=False),
+    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("state", _NAME, CheckConstraint("state IN ('held', 'tombstone')"), nullable=False),
     sqlite_with_rowid=False,
 )
 """One row for each GPU that is not free."""
@@ -103,11 +122,11 @@ allocations = Table(
 held_keys = Table(
     "held_key",
     metadata,
-    Column("pool_id", Text, primary_key=True),
+    Column("pool_id", _NAME, primary_key=True),
     Column("value", BigInteger, primary_key=True, autoincrement=False),
-    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
     Column(
-        "state", Text, CheckConstraint("state IN ('held', 'tombstone', 'cooling')"), nullable=False
+        "state", _NAME, CheckConstraint("state IN ('held', 'tombstone', 'cooling')"), nullable=False
     ),
     Column("free_at_s", Double, nullable=True),
     sqlite_with_rowid=False,
@@ -117,10 +136,10 @@ held_keys = Table(
 tombstones = Table(
     "tombstone",
     metadata,
-    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), primary_key=True),
-    Column("device_id", Text, primary_key=True),
-    Column("entry_key", Text, primary_key=True),
-    Column("node_id", Text, nullable=True),
+    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("device_id", _NAME, primary_key=True),
+    Column("entry_key", _NAME, primary_key=True),
+    Column("node_id", _NAME, nullable=True),
     Column("names_nic", Boolean, nullable=False),
     Column("entry", Text, nullable=False),
     Column("generation", BigInteger, nullable=False),
@@ -134,9 +153,9 @@ Index("tombstone_entry", tombstones.c.device_id, tombstones.c.entry_key)
 nodes = Table(
     "node",
     metadata,
-    Column("node_id", Text, primary_key=True),
-    Column("state", Text, CheckConstraint("state IN ('drained', 'quarantined')"), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("node_id", _NAME, primary_key=True),
+    Column("state", _NAME, CheckConstraint("state IN ('drained', 'quarantined')"), nullable=False),
+    Column("reason", Prose, nullable=False),
     Column("since_s", Double, nullable=False),
 )
 """Nodes that are not "available"."""
@@ -145,10 +164,10 @@ step_journal = Table(
     "step_journal",
     metadata,
     Column("sequence", _SEQUENCE, primary_key=True),
-    Column("operation_id", Text, ForeignKey("operation.operation_id"), nullable=False, index=True),
-    Column("step_key", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), nullable=False, index=True),
+    Column("step_key", _NAME, nullable=False),
+    Column("state", _NAME, nullable=False),
+    Column("detail", Prose, nullable=False),
     Column("at_s", Double, nullable=False),
 )
 """What was written of a step, every time; the last line of a step counts."""
@@ -157,9 +176,9 @@ evidence = Table(
     "evidence",
     metadata,
     Column("sequence", _SEQUENCE, primary_key=True),
-    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("operation_id", Text, ForeignKey("operation.operation_id"), nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), nullable=False),
+    Column("kind", _NAME, nullable=False),
     Column("at_s", Double, nullable=False),
     Column("document", Text, nullable=False),
 )
@@ -170,10 +189,10 @@ events = Table(
     metadata,
     Column("sequence", _SEQUENCE, primary_key=True),
     Column("at_s", Double, nullable=False),
-    Column("cluster_id", Text, ForeignKey("cluster.cluster_id"), nullable=True, index=True),
-    Column("operation_id", Text, ForeignKey("operation.operation_id"), nullable=True),
-    Column("kind", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=True, index=True),
+    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), nullable=True),
+    Column("kind", _NAME, nullable=False),
+    Column("message", Prose, nullable=False),
     Column("data", Text, nullable=False),
 )
 """The audit trail."""

@@ -17,19 +17,18 @@ from sqlalchemy import (
     QueuePool,
     create_engine,
     event,
-    insert,
-    inspect,
-    select,
 )
 
 from gigawatt.errors import ConflictError, DataError, GigawattError, StorageFullError
-from gigawatt.store import schema
-from gigawatt.store.database import WRITES, Database
+from gigawatt.store.database import Database
 from gigawatt.store.operations import LEASE_S
-from gigawatt.store.store import SqlStore
+from gigawatt.store.store import SqlStore, ready_store
 
 BUSY_TIMEOUT_S = 10.0
 """How long a writer waits for another one. Ours: a commit of 500 nodes takes about 0.1 s."""
+
+_WRITES = "gigawatt_writes"
+"""Execution option of a connection whose transaction will write."""
 
 
 def open_store(
@@ -42,21 +41,19 @@ def open_store(
 
     Raises:
         ConflictError: another process held the file longer than ``busy_timeout_s`` (> 0).
-        DataError: the file is no store, is damaged, or is of another version.
+        DataError: the file is no store, is damaged, or is of another revision.
         StorageFullError: no space to make it.
     """
+    database = connect_sqlite(path, busy_timeout_s=busy_timeout_s)
+    return ready_store(database, lease_s)
+
+
+def connect_sqlite(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+    """The database in a file or in memory, whatever it holds; it is opened when it is used."""
     name = "the store in memory" if path is None else str(path)
-    database = Database(_engine(path, busy_timeout_s), partial(_explained, name))
-    try:
-        with database.read() as connection:
-            is_ready = _has_tables(connection, name)
-        if not is_ready:
-            with database.write() as connection:
-                _prepare(connection, name)
-    except GigawattError:
-        database.close()
-        raise
-    return SqlStore(database, lease_s)
+    engine = _engine(path, busy_timeout_s)
+    writer = engine.execution_options(**{_WRITES: True})
+    return Database(name, engine, writer, partial(_explained, name))
 
 
 def _engine(path: Path | None, busy_timeout_s: float) -> Engine:
@@ -87,37 +84,8 @@ def _connected(busy_timeout_s: float, raw: sqlite3.Connection, _record: object) 
 
 def _begun(connection: Connection) -> None:
     """A writer takes its lock at once: one that read first could not wait for it later."""
-    writes = connection.get_execution_options().get(WRITES, False)
+    writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _has_tables(connection: Connection, name: str) -> bool:
-    """Whether the tables of this version are there; False for an empty database."""
-    present = set(inspect(connection).get_table_names())
-    if not present:
-        return False
-    if "counter" not in present:
-        raise DataError(f"{name} is a database, but not a store of Gigawatt")
-    query = select(schema.counters.c.value).where(schema.counters.c.name == "schema_version")
-    found = connection.execute(query).scalar_one_or_none()
-    if found != schema.SCHEMA_VERSION:
-        raise DataError(
-            f"{name} has schema version {found}, wanted {schema.SCHEMA_VERSION}",
-            next_step="Use the release of Gigawatt that wrote the file.",
-        )
-    return True
-
-
-def _prepare(connection: Connection, name: str) -> None:
-    """Make the tables, unless another process was faster."""
-    if _has_tables(connection, name):
-        return
-    schema.metadata.create_all(connection)
-    rows = [
-        {"name": "schema_version", "value": schema.SCHEMA_VERSION},
-        {"name": "generation", "value": 0},
-    ]
-    connection.execute(insert(schema.counters), rows)
 
 
 def _explained(name: str, error: BaseException) -> GigawattError:

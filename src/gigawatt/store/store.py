@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigawatt.boundary.entries import Entry
+from gigawatt.errors import GigawattError
 from gigawatt.ids import ClusterId, DeviceId, NodeId, OperationId, TenantId
 from gigawatt.interfaces.store import (
     ClusterRecord,
@@ -15,7 +16,16 @@ from gigawatt.interfaces.store import (
     StoreSnapshot,
 )
 from gigawatt.planner.plan import OperationKind, Plan
-from gigawatt.store import changes, clusters, holdings, journal, nodes, operations, tombstones
+from gigawatt.store import (
+    changes,
+    clusters,
+    holdings,
+    journal,
+    nodes,
+    operations,
+    tombstones,
+    version,
+)
 from gigawatt.store.database import Database, current_generation, lock_generation
 
 
@@ -242,6 +252,7 @@ class SqlStore:
     ) -> None:
         """Append to the audit trail."""
         with self._database.write() as connection:
+            lock_generation(connection)
             journal.add_event(connection, kind, message, now_s, operation=operation, data=data)
 
     def events(
@@ -258,6 +269,28 @@ class SqlStore:
     def close(self) -> None:
         """Release files and connections."""
         self._database.close()
+
+
+def ready_store(database: Database, lease_s: float = operations.LEASE_S) -> SqlStore:
+    """The store in a database; an empty one gets its tables, and what cannot serve is closed.
+
+    A worker owns an operation for ``lease_s`` (> 0) without a word.
+
+    Raises:
+        ConflictError: another process held the database for too long.
+        DataError: it is no store, damaged, out of reach or of another revision.
+        StorageFullError: no space to make it.
+    """
+    try:
+        with database.read() as connection:
+            is_ready = version.is_ready(connection, database.name)
+        if not is_ready:
+            with database.write() as connection:
+                version.make_tables(connection, database.name)
+    except GigawattError:
+        database.close()
+        raise
+    return SqlStore(database, lease_s)
 
 
 if TYPE_CHECKING:

@@ -175,7 +175,7 @@ def test_sources_are_uses_in_every_period_of_the_window():
     for column in range(signed.deal.window_periods + 1):
         earlier = (row.cash + row.dsra)[0, column - 1] if column else 0
         sources = earlier + (row.draws + row.equity + row.revenue)[0, column]
-        spent = row.capex + row.fees + row.interest_paid + row.opex + row.power
+        spent = row.capex + row.fees + row.interest_paid + row.opex + row.electricity
         uses = (spent + row.replacement + row.tax)[0, column] + (row.cash + row.dsra)[0, column]
         assert sources == uses
     assert (
@@ -236,3 +236,23 @@ def test_every_example_repays_its_loan_on_plan(name: str):
     for schedule in signed.loan.schedules:
         assert schedule.draws.sum() == schedule.principal.sum()
         assert schedule.principal.min() >= 0
+
+
+def test_a_deal_that_carries_no_debt_is_the_owners_alone():
+    signed = underwrite(deal_of("on-demand", {"terms.merchant_haircut": 100}))
+    assert signed.loan.debt_micro_usd == 0
+    assert signed.waterfall.equity.sum() > 0
+    assert np.isinf(signed.figures.dscr_min[0])
+    assert signed.figures.lock_up_periods[0] == 0
+    assert np.isfinite(signed.figures.equity_irr[0])
+
+
+def test_a_dearer_rate_and_a_higher_target_mean_less_debt():
+    plain = underwrite(deal_of("phased-build")).loan.debt_micro_usd
+    for edits in (
+        {"terms.base_rate": 6},
+        {"terms.dscr.offtake": 1.6},
+        {"terms.merchant_haircut": 80},
+        {"costs.opex": 0.5},
+    ):
+        assert underwrite(deal_of("phased-build", edits)).loan.debt_micro_usd < plain, edits

@@ -156,7 +156,7 @@ HEADER = (
 
 
 def sky_row(kind: str, name: str, count: int, price: str, region: str, spot: str = "") -> str:
-    memory = {"V100": 16384, "H100": 81920, "A100-80GB": 80}[name]
+    memory = {"V100": 16384, "H100": 81920, "A100-80GB": 80, "A100": 40}[name]
     info = (
         f"\"{{'Gpus': [{{'Name': '{name}', 'Count': {count}.0, "
         f"'MemoryInfo': {{'SizeInMiB': {memory}}}}}], 'TotalGpuMemoryInMiB': {memory}}}\""
@@ -246,13 +246,16 @@ def test_a_catalogue_row_without_a_price_has_none_and_zero_stays_zero():
         sky_row("a", "H100", 8, "", "us-east-1"),
         sky_row("b", "H100", 8, "0.0", "us-east-1"),
         sky_row("c", "A100-80GB", 1, "1.39", "JP", "0.5"),
+        sky_row("d", "A100", 1, "1.00", "JP"),
     )
     found = offers_of_skypilot(text, "x", date(2026, 1, 1), "vms.csv")
     assert [(o.sku, o.term, o.price_micro) for o in found] == [
         ("a", Term.ON_DEMAND, None), ("b", Term.ON_DEMAND, 0),
         ("c", Term.ON_DEMAND, 1_390_000), ("c", Term.SPOT, 500_000),
+        ("d", Term.ON_DEMAND, 1_000_000),
     ]  # fmt: skip
     assert found[2].gpu == Gpu("A100", "", 80)
+    assert found[4].gpu == Gpu("A100", "", 40), "40 MiB is no GPU's memory; the source means GiB"
 
 
 @pytest.mark.parametrize(

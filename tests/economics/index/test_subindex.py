@@ -191,6 +191,16 @@ def test_links_lead_from_the_last_published_month_not_from_the_base():
     assert part.level == pytest.approx([1.0, 1.2, 1.56])
 
 
+def test_the_band_widens_with_every_link():
+    second = {"a": 2.2, "b": 3.0, "c": 4.0, "d": 5.0}
+    part = level_of(market(BASE, second, BASE))
+    moves = np.log([1.1, 1.0, 1.0, 1.0])
+    error = moves.std(ddof=1) / 2.0
+    assert part.chain.log_se == pytest.approx([0.0, error, error * 2**0.5], abs=1e-6)
+    low, high = part.band
+    assert np.log(high / low)[1:] == pytest.approx(2 * 1.96 * part.chain.log_se[1:], rel=1e-4)
+
+
 def test_the_base_is_the_first_month_with_enough_sellers():
     part = level_of(market({"a": 1.0}, BASE, BASE))
     assert part.chain.base == 1
@@ -277,6 +287,12 @@ def test_few_or_small_steps_are_a_market():
     assert not find_breaks(daily(0))
 
 
+def test_steps_across_a_gap_in_the_data_have_no_day():
+    gone = range(12, 20)
+    assert not find_breaks([quote for quote in daily(10) if quote.day.day not in gone])
+    assert find_breaks([quote for quote in daily(10) if quote.day.day not in range(16, 19)])
+
+
 def test_every_judgement_has_a_line():
     later = [replace(q, day=date(2026, 3, q.day.day)) for q in daily(0)]
     lines = sensitivity(daily(4) + later, SETTINGS)
@@ -328,6 +344,16 @@ def test_terms_together_are_withheld_when_one_is():
     upper = upper_index(parts, {Term.ON_DEMAND: 1.0, Term.SPOT: 1.0})
     assert [value.reason for value in upper.values] == ["", "", "on_demand is withheld"]
     assert upper.values[2].lowe is None
+
+
+def test_terms_together_start_where_all_are_published():
+    """On-demand rises by 10 % before spot exists; that is no part of the common index."""
+    more = {name: 1.1 * price for name, price in BASE.items()}
+    quotes = market(BASE, more, more)
+    quotes += [quote(name, month, 1.0, term=Term.SPOT) for name in "abc" for month in (2, 3)]
+    upper = upper_index(sub_indices(quotes, SETTINGS), {Term.ON_DEMAND: 1.0, Term.SPOT: 1.0})
+    assert upper.base_month == "2026-02"
+    assert [value.lowe for value in upper.values] == pytest.approx([1.0, 1.0])
 
 
 def test_weights_are_never_made_up():

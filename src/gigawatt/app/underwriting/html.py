@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from gigawatt.app.underwriting.term_sheet import NOTE, InputRow, Section
 
 STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#1b1f23;max-width:60rem;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.45 system-ui,sans-serif;color:#1b1f23;max-width:60rem;margin:2rem auto;
+padding:0 1rem}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin:1.8rem 0 .4rem}
 table{border-collapse:collapse;width:100%}td,th{padding:.28rem .6rem;text-align:left;
 border-bottom:1px solid #e5e8ea;vertical-align:top}th{font-weight:600;width:32%}

@@ -15,12 +15,16 @@ from gigawatt.app.underwriting.term_sheet import NOTE, InputRow, Section
 
 A4_INCHES = (8.27, 11.69)
 LEFT, RIGHT, TOP, BOTTOM = 0.08, 0.92, 0.94, 0.06
-LINE = 0.0150
+LINE = 0.0143
 """Height of a line of text, as a share of the page."""
 DOTS_PER_INCH = 200
 VALUE_LEFT = 0.40
-VALUE_LETTERS = 72
+VALUE_LETTERS = 68
 """Letters of 8.5 points that fit right of ``VALUE_LEFT``."""
+
+
+SECTION_LINES_MAX = 40.0
+"""A section of at most this many lines is not broken over pages."""
 
 
 class _Paper:
@@ -57,7 +61,8 @@ class _Paper:
 
 def _write_section(paper: _Paper, section: Section) -> None:
     wrapped = [(name, textwrap.wrap(value, VALUE_LETTERS) or [""]) for name, value in section.rows]
-    paper.need(3.0 + len(wrapped[0][1]) if wrapped else 3.0)
+    whole = sum(len(lines) + 0.35 for _, lines in wrapped)
+    paper.need(2.5 + min(whole, SECTION_LINES_MAX))
     paper.height -= 0.8 * LINE
     paper.write(LEFT, section.title, fontsize=11, weight="bold")
     paper.height -= 1.7 * LINE
@@ -117,7 +122,7 @@ def write_pdf(
     paper = _Paper(title)
     paper.write(LEFT, title, fontsize=16, weight="bold")
     paper.height -= 2.2 * LINE
-    for line in textwrap.wrap(NOTE, 110):
+    for line in textwrap.wrap(NOTE, 125):
         paper.write(LEFT, line, fontsize=8, color="#57606a")
         paper.height -= LINE
     for section in sections:

@@ -128,7 +128,7 @@ def _draw_fan(axes: Axes, fan: Fan, years: F64, scale: float) -> None:
 
 def fan_plot(signed: Underwriting, simulation: Simulation) -> Figure:
     """Price, cover and debt over time: median and percentiles of all cases."""
-    figure, axes = _figure((SIZE_INCHES[0], 6.4), rows=3)
+    figure, axes = _figure((SIZE_INCHES[0], 5.8), rows=3)
     years = _years(signed)
     for one, fan in zip(axes, simulation.fans, strict=True):
         scale, unit = (1e6, "$ M") if fan.unit == "USD" else (1.0, fan.unit)
@@ -145,7 +145,7 @@ def fan_plot(signed: Underwriting, simulation: Simulation) -> Figure:
 
 def chance_plot(signed: Underwriting, simulation: Simulation) -> Figure:
     """Share of cases in lock-up and default over time, and the spread of the owner's return."""
-    figure, (axes, returns) = _figure((SIZE_INCHES[0], 4.6), rows=2)
+    figure, (axes, returns) = _figure((SIZE_INCHES[0], 4.2), rows=2)
     years = _years(signed)
     axes.plot(years, simulation.locked * 100, color=BLUE, label="lock-up", linewidth=1.5)
     axes.plot(
@@ -157,7 +157,7 @@ def chance_plot(signed: Underwriting, simulation: Simulation) -> Figure:
     values = simulation.figures.equity_irr * 100
     finite = values[np.isfinite(values)]
     if len(finite):
-        low, high = np.percentile(finite, (0.5, 99.5))
+        low, high = np.percentile(finite, (1, 99))
         edges = np.linspace(low - 0.5, high + 0.5, 50)
         returns.hist(np.clip(finite, edges[0], edges[-1]), bins=list(edges), color=SKY)
     returns.axvline(signed.figures.equity_irr[0] * 100, color="black", linewidth=1.2, label="plan")
@@ -170,11 +170,12 @@ def chance_plot(signed: Underwriting, simulation: Simulation) -> Figure:
 
 def _draw_tornado(axes: Axes, names: Sequence[str], pairs: F64, plan: float) -> None:
     positions = np.arange(len(names))[::-1]
+    start = plan if np.isfinite(plan) else 0.0
     for side, colour, label in ((0, SKY, "first value"), (1, ORANGE, "second value")):
-        change = np.nan_to_num(pairs[:, side] - plan)
-        axes.barh(positions, change, left=plan, color=colour, height=0.62, label=label)
+        change = np.where(np.isfinite(pairs[:, side]), pairs[:, side], start) - start
+        axes.barh(positions, change, left=start, color=colour, height=0.62, label=label)
     axes.set_yticks(positions, list(names), fontsize=7)
-    axes.axvline(plan, color="black", linewidth=0.9)
+    axes.axvline(start, color="black", linewidth=0.9)
     axes.grid(axis="x", color="#E5E8EA", linewidth=0.6)
     axes.grid(visible=False, axis="y")
 

@@ -1,4 +1,4 @@
-"""What a term sheet says, as sections of names and values; HTML, PDF and terminal write the same."""
+"""What a term sheet says: sections of names and values that HTML, PDF and terminal share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,8 +64,8 @@ def _months(value: float) -> str:
 
 def _parties(deal: Deal) -> Iterator[Row]:
     contract, seller = deal.revenue.offtake, deal.revenue.on_demand
-    gpus = sum(asset.gpus.value for asset in deal.assets)
-    yield "Collateral", f"{gpus:,.0f} GPUs in {len(deal.assets)} deliveries"
+    gpus, count = sum(asset.gpus.value for asset in deal.assets), len(deal.assets)
+    yield "Collateral", f"{gpus:,.0f} GPUs in {count} deliver{'y' if count == 1 else 'ies'}"
     if contract is not None:
         yield (
             "Offtake",
@@ -77,6 +77,9 @@ def _parties(deal: Deal) -> Iterator[Row]:
         )
     if seller is not None:
         yield "On demand", f"{seller.sponsor} ({seller.rating}), at market price"
+    rows = input_rows(deal)
+    made_up = sum(row.source is None for row in rows)
+    yield "Inputs", f"{made_up} of {len(rows)} are illustrative; the report lists them"
 
 
 def _loan(signed: Underwriting) -> Iterator[Row]:
@@ -146,7 +149,7 @@ def sources_and_uses(signed: Underwriting) -> Section:
         return int(flows[0, :end].sum())
 
     kept = int((row.cash + row.dsra + row.reserve)[0, end - 1])
-    costs = row.opex + row.power + row.replacement + row.tax
+    costs = row.opex + row.electricity + row.replacement + row.tax
     lines = (
         ("Source: debt", total(row.draws)),
         ("Source: owner", total(row.equity)),

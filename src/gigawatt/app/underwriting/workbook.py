@@ -55,7 +55,7 @@ def _value_lines(signed: Underwriting, outcome: Underwriting | Outcome) -> Itera
         ("tail", "Revenue after contracts", made.tail[0]),
         ("sale", "Sale of retired assets", made.sale[0]),
         ("opex", "Opex", made.opex[0]),
-        ("power", "Power", made.power[0]),
+        ("electricity", "Electricity", made.electricity[0]),
         ("replacement", "Replacement of failed GPUs", made.replacement[0]),
         ("capex", "Assets paid", row.capex[0]),
         ("fees", "Fees", signed.loan.fees),
@@ -120,19 +120,23 @@ def _earning_lines(count: int) -> Iterator[Line]:
         yield Line(f"interest{n}", f"Interest {n + 1}", formula=f"ROUND([balance{n}-]*<rate{n}>,6)")
     interest = _sum("interest", count)
     yield Line("interest_due", "Interest due", formula=interest)
-    yield Line("running", "Before tax", formula="[revenue]-[opex]-[power]-[replacement]")
+    yield Line("running", "Before tax", formula="[revenue]-[opex]-[electricity]-[replacement]")
     profit = "[running]+[sale]-[interest_due]-[fees]-[depreciation]"
     yield Line("profit", "Taxable before losses", formula=profit)
     used = "MIN([losses-],ROUNDDOWN(MAX([profit],0)*<loss_use>,6))"
     yield Line("used", "Losses used", formula=used)
     yield Line("losses", "Losses left", formula="[losses-]-[used]+MAX(-[profit],0)")
     yield Line("tax", "Tax", formula="ROUND((MAX([profit],0)-[used])*<tax>,6)")
-    yield Line("cfads", "CFADS", formula="[running]-[tax]")
+    running = "MAX([profit]-[sale],0)"
+    used = f"MIN([losses-],ROUNDDOWN({running}*<loss_use>,6))"
+    taxed = f"ROUND(({running}-{used})*<tax>,6)"
+    yield Line("running_tax", "Tax without sales", formula=taxed)
+    yield Line("cfads", "CFADS", formula="[running]-[running_tax]")
     yield Line(
         "from_reserve", "From the replacement reserve", formula="MIN([reserve-],[replacement])"
     )
     yield Line("cash_a", "Cash before costs", formula="[cash-]+[revenue]+[sale]+[from_reserve]")
-    costs = "[payables-]+[opex]+[power]+[replacement]+[tax]"
+    costs = "[payables-]+[opex]+[electricity]+[replacement]+[tax]"
     yield Line("costs_due", "Costs and tax due", formula=costs)
     draws = _sum("draw", count)
     need = f"[capex]+[fees]+[costs_due]+[interest_due]+[dsra_target]-[cash_a]-[dsra-]-{draws}"
@@ -175,13 +179,16 @@ def _owner_lines(count: int, lookback: int) -> Iterator[Line]:
     kept = "([reserve-]-[from_reserve])"
     change = f"MAX(MIN([reserve_target]-{kept},[cash_f]),-{kept})"
     yield Line("reserve", "Replacement reserve", formula=f"{kept}+{change}")
-    yield Line("cash_g", "Cash after both reserves", formula=f"[cash_f]+{kept}-[reserve]")
+    free = f"([cash_f]+{kept}-[reserve])"
+    late = f"MIN([costs_due]-[costs_paid],{free})"
+    yield Line("costs_late", "Late costs paid out of reserves", formula=late)
+    yield Line("cash_g", "Cash after both reserves", formula=f"{free}-[costs_late]")
     yield Line("service", "Debt service", formula=f"[interest_due]+{_sum('plan', count)}")
     yield Line(
         "dscr",
         "Cover of the look-back",
         formula=f"IF(OR([window]=1,SUM([service:{lookback}])<=0),1000000,"
-        f"SUM([cfads:{lookback}])/SUM([service:{lookback}]))",
+        f"SUM([cfads:{lookback}])/MAX(SUM([service:{lookback}]),0.000001))",
     )
     missed = f"OR([interest_paid]<[interest_due]-0.0000005,{_sum('arrears', count)}>0.0000005)"
     failed = f"IF([window]=1,0,IF(OR({missed},AND([owed_now]>0,[dscr]<<default>)),1,0))"
@@ -207,7 +214,7 @@ def _horizon_lines(count: int) -> Iterator[Line]:
     tax = f"ROUND((MAX({gain},0)-{used})*<tax>,6)"
     yield Line("exit_tax", "Tax on what is sold", formula=f"[last]*MIN({tax},{held}-[recovered])")
     after = f"{held}-[recovered]-[exit_tax]"
-    owed = "[costs_due]-[costs_paid]"
+    owed = "([costs_due]-[costs_paid]-[costs_late])"
     yield Line("late", "Late costs paid", formula=f"[last]*MIN({owed},{after})")
     yield Line("payables", "Costs not paid", formula=f"{owed}-[late]")
     yield Line("cash", "Cash", formula=f"(1-[last])*({held})")

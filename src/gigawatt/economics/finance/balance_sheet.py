@@ -45,7 +45,7 @@ def balance_sheet(capital: Capital, waterfall: Waterfall) -> BalanceSheet:
     written_off[:, -1] = plant[:, -1]
     plant[:, -1] = 0
     income = waterfall.revenue + waterfall.sale + waterfall.residual
-    income = income - waterfall.opex - waterfall.power - waterfall.replacement - waterfall.tax
+    income = income - waterfall.opex - waterfall.electricity - waterfall.replacement - waterfall.tax
     income = income - waterfall.interest_due - waterfall.fees
     income = income - capital.book_depreciation - written_off
     return BalanceSheet(

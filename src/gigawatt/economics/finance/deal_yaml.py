@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
-from gigawatt.economics.finance.deal import Deal
+from gigawatt.economics.finance.deal import HOURS_PER_MONTH, Deal
 from gigawatt.economics.finance.delivery import delivery_months, paid_month
 from gigawatt.fleet.yaml_tree import Path, read_yaml, shorten
 
 Complaint = tuple[Path, str]
+
+COST_USD_MAX = 1e12
+FLOW_USD_MAX = 1e11
+"""Bounds within which sums of micro-dollars stay in 64 bits, whatever prices do; ours."""
 
 _KNOWN = {"extra_forbidden": "this key is not known here", "missing": "is missing"}
 _SHARE_TOLERANCE = 1e-9
@@ -162,8 +166,27 @@ def _obligors(deal: Deal) -> Iterator[Complaint]:
         )
 
 
+def _sizes(deal: Deal) -> Iterator[Complaint]:
+    cost_usd = sum(asset.gpus.value * asset.cost.value for asset in deal.assets)
+    if cost_usd > COST_USD_MAX:
+        yield ("assets",), f"they cost ${cost_usd:,.0f}, wanted <= ${COST_USD_MAX:,.0f}"
+    hours = sum(asset.gpus.value for asset in deal.assets) * HOURS_PER_MONTH * deal.period_months
+    contract, seller = deal.revenue.offtake, deal.revenue.on_demand
+    rates_usd = [deal.costs.opex.value]
+    if contract is not None:
+        rates_usd.append(contract.rate.value * (1.0 + contract.security_deposit.value))
+    if seller is not None:
+        rates_usd.append(max(seller.price.values))
+    if hours * max(rates_usd) > FLOW_USD_MAX:
+        yield (
+            ("revenue",),
+            f"up to ${hours * max(rates_usd):,.0f} a period, wanted <= ${FLOW_USD_MAX:,.0f}",
+        )
+
+
 _RULES: tuple[Callable[[Deal], Iterator[Complaint]], ...] = (
     _names,
+    _sizes,
     _circles,
     _shares,
     _periods,

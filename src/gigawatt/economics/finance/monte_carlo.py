@@ -23,7 +23,7 @@ from gigawatt.money import MICRO_USD_PER_USD
 CHUNK = 1_000
 """Cases that are held in memory together; part of what a seed gives."""
 PERCENTILES = (1.0, 10.0, 50.0, 90.0, 99.0)
-CASES_MAX = 1_000_000
+CASES_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Operations:
     Fields:
         offtake, on_demand, tail: revenue under contract; of GPUs never contracted; of GPUs whose
             contract ended, which lenders do not count.
-        opex, power, replacement: spent to run; to replace failed GPUs.
+        opex, electricity, replacement: spent to run; to replace failed GPUs.
         sale: proceeds of assets that reach the end of their life before the horizon.
         liquidation: what all GPUs would fetch, at each column; at the last one nothing is sold yet.
         horizon_value: int64[n]: what the owner counts on at the horizon.
@@ -32,7 +32,7 @@ class Operations:
     on_demand: I64
     tail: I64
     opex: I64
-    power: I64
+    electricity: I64
     replacement: I64
     sale: I64
     liquidation: I64
@@ -137,8 +137,8 @@ def _power_usd(deal: Deal, utilisation: F64 | float) -> F64:
     return np.asarray(full * (idle + (1.0 - idle) * utilisation), dtype=np.float64)
 
 
-def _worth_usd(deal: Deal, asset: Asset, age: F64) -> F64:
-    share = read_curve(deal.residual.liquidation, age) / 100.0
+def _worth_usd(deal: Deal, asset: Asset, months_old: F64) -> F64:
+    share = read_curve(deal.residual.liquidation, months_old) / 100.0
     return share * asset.cost.value * asset.gpus.value
 
 
@@ -213,7 +213,7 @@ def operate(deal: Deal, cases: Cases) -> Operations:
         on_demand=micro(by_period(counts.on_demand * sold_usd)),
         tail=micro(by_period(counts.tail * sold_usd)),
         opex=micro(by_period(total * _opex_usd(deal, month) * cases.opex_ratio[:, None])),
-        power=micro(by_period(power_usd)),
+        electricity=micro(by_period(power_usd)),
         replacement=micro(by_period(total * deal.reserves.replacement.value / MONTHS_PER_YEAR)),
         sale=micro(by_period(sale)),
         liquidation=micro(worth[:, ::step]),

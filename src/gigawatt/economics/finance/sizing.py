@@ -95,7 +95,7 @@ def _period_rate(deal: Deal, rate_per_year: float) -> float:
 
 def _lender_cfads(deal: Deal, operations: Operations, capital: Capital) -> dict[Obligor, F64]:
     """Cash flow in dollars that lenders count for each obligor, float64[T+1]."""
-    costs = operations.opex + operations.power + operations.replacement
+    costs = operations.opex + operations.electricity + operations.replacement
     tax = unlevered_tax(deal.taxes, operations, capital)
     spent = (costs + tax)[0] / MICRO_USD_PER_USD
     counted = 1.0 - deal.terms.merchant_haircut.value / 100.0

@@ -25,7 +25,7 @@ def tax_due(taxes: Taxes, profit: I64, losses: I64) -> tuple[I64, I64]:
 
 def unlevered_tax(taxes: Taxes, operations: Operations, capital: Capital) -> I64:
     """int64[n, T+1]: tax of the same company without debt."""
-    profit = operations.revenue - operations.opex - operations.power - operations.replacement
+    profit = operations.revenue - operations.opex - operations.electricity - operations.replacement
     profit = profit - capital.tax_depreciation
     tax = np.zeros_like(profit)
     losses = np.zeros(len(profit), np.int64)

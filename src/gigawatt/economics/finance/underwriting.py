@@ -127,7 +127,7 @@ def _figures(deal: Deal, loan: Loan, operations: Operations, waterfall: Waterfal
     first = deal.window_periods + 1
     per_annum = MONTHS_PER_YEAR // deal.period_months
     to_owner = (waterfall.distribution - waterfall.equity) / MICRO_USD_PER_USD
-    spent = waterfall.opex + waterfall.power + waterfall.replacement + waterfall.capex
+    spent = waterfall.opex + waterfall.electricity + waterfall.replacement + waterfall.capex
     earned = waterfall.revenue + waterfall.sale + waterfall.residual - spent
     service = waterfall.service[:, first:].astype(np.float64)
     cfads = waterfall.cfads[:, first:].astype(np.float64)

@@ -1,10 +1,11 @@
 """Who is paid when, period by period, for many cases at once, in whole micro-dollars.
 
 Order of a period after the draw window: costs and taxes, interest, principal, debt service reserve,
-replacement reserve, lock-up test, cash sweep, distribution. A shortfall of debt service is taken
-from the debt service reserve; interest that is still unpaid joins the balance, principal that is
-unpaid stays due. A default lasts until cover is back and nothing is overdue; meanwhile everything
-goes to lenders. Sweeps shorten the loan: they take the last principal first.
+replacement reserve, costs that are late, lock-up test, cash sweep, distribution. A shortfall of
+debt service is taken from the debt service reserve; interest that is still unpaid joins the
+balance, principal that is unpaid stays due. A default lasts until cover is back and nothing is
+overdue; meanwhile everything goes to lenders. Sweeps shorten the loan: they take the last principal
+first.
 
 During the draw window, draws and the owner's money pay for assets, fees, interest and the reserve;
 what early assets earn comes first and lowers what the owner pays.
@@ -32,14 +33,14 @@ class Waterfall:
 
     Fields:
         revenue, sale, residual: earned; for assets retired on the way; at the horizon.
-        opex, power, replacement, tax: due. What was not paid stands in ``payables``.
+        opex, electricity, replacement, tax: due. What was not paid stands in ``payables``.
         capex, fees, draws, equity: of the draw window.
         interest_due, interest_paid, principal_due, principal_paid, sweep: to lenders.
         recovered: paid to lenders out of what is left at the horizon.
         distribution: to the owner.
         cash, dsra, reserve, payables: balances at the end of the period.
         debt: int64[n, T+1]: balance of all schedules; what it is at the horizon is lost.
-        cfads: revenue less opex, power, replacement and tax.
+        cfads: revenue less opex, electricity, replacement and tax, without sales and their tax.
         service: interest and scheduled principal, the denominator of the cover.
         dscr: float64: cover of the look-back months; infinite where nothing was due.
         locked, defaulted: bool: what the tests at the end of the period said.
@@ -49,7 +50,7 @@ class Waterfall:
     sale: I64
     residual: I64
     opex: I64
-    power: I64
+    electricity: I64
     replacement: I64
     tax: I64
     capex: I64
@@ -131,20 +132,31 @@ class _Run:
     def earn(self, column: int) -> I64:
         """Revenue in, interest and tax accrued; the result is interest due [J, n]."""
         at = self.operations
-        opex, power, replacement = (row[:, column] for row in (at.opex, at.power, at.replacement))
+        opex, electricity, replacement = (
+            row[:, column] for row in (at.opex, at.electricity, at.replacement)
+        )
         revenue, sale = self.revenue[:, column], at.sale[:, column]
         interest = np.rint(self.balances * self.rates).astype(np.int64)
         fees = self.loan.fees[column]
-        running = revenue - opex - power - replacement
+        running = revenue - opex - electricity - replacement
         profit = running + sale - interest.sum(axis=0) - fees
         profit = profit - self.capital.tax_depreciation[column]
+        running_tax, _ = tax_due(self.deal.taxes, profit - sale, self.losses)
         tax, self.losses = tax_due(self.deal.taxes, profit, self.losses)
         from_reserve = np.minimum(self.reserve, replacement)
         self.reserve = self.reserve - from_reserve
         self.cash = self.cash + revenue + sale + from_reserve
-        self.payables = self.payables + opex + power + replacement + tax
-        self.put(column, revenue=revenue, sale=sale, opex=opex, power=power, fees=fees, tax=tax)
-        self.put(column, replacement=replacement, cfads=running - tax)
+        self.payables = self.payables + opex + electricity + replacement + tax
+        self.put(
+            column,
+            revenue=revenue,
+            sale=sale,
+            opex=opex,
+            electricity=electricity,
+            fees=fees,
+            tax=tax,
+        )
+        self.put(column, replacement=replacement, cfads=running - running_tax)
         return interest
 
     def fund(self, column: int, interest: I64) -> None:
@@ -274,6 +286,7 @@ def run_waterfall(
         run.pay_costs()
         missed = run.serve(column, interest)
         short = run.reserves(column)
+        run.pay_costs()
         if column > run.window:
             locked = run.test(column, missed=missed, short=short)
             run.distribute(column, locked)

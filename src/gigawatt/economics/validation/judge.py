@@ -24,8 +24,8 @@ from gigawatt.economics.validation.measurement import Measurement
 from gigawatt.economics.validation.serving_day import day_value
 from gigawatt.economics.validation.serving_rows import (
     first_token_ms,
+    full_load_rate,
     mlperf_rate,
-    offline_per_gpu,
     token_time_ms,
 )
 from gigawatt.economics.validation.training_rows import training_value
@@ -82,8 +82,8 @@ FAMILIES: tuple[tuple[str, Callable[[Measurement], bool], Predict], ...] = (
     ),
     (
         "full-load throughput",
-        lambda r: "output throughput per GPU" in r.metric,
-        lambda r, c: offline_per_gpu(r, c.serving),
+        lambda r: "output throughput" in r.metric and "per node" not in r.metric,
+        lambda r, c: full_load_rate(r, c.serving),
     ),
     (
         "time per token",

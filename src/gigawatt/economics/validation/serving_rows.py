@@ -19,6 +19,7 @@ from gigawatt.errors import InputError, NoCapacityError
 
 LENGTHS = re.compile(r"ISL/?(?:OSL)?\s*(\d+)\s*/\s*(?:OSL)?\s*(\d+)")
 USERS = re.compile(r"conc(\d+(?:\.\d+)?)")
+COPIES = re.compile(r"\bdp(\d+)")
 WAYS = re.compile(r"\b(?:TP|DEP|tp)(\d+)")
 
 
@@ -48,7 +49,7 @@ def lengths_of(row: Measurement) -> Traffic:
 
 
 def engine_of(row: Measurement) -> Engine:
-    """The engine that notes or metric describe: TPn, DEPn, or all accelerators of the row.
+    """The engine that notes or metric describe: TPn, DEPn, tpn dpm, or all accelerators of the row.
 
     Raises:
         InputError: language model, accelerator or precision is unknown.
@@ -57,15 +58,28 @@ def engine_of(row: Measurement) -> Engine:
     found = WAYS.search(text)
     count = int(found[1]) if found else (row.accelerator_count or 1)
     shape = language_model(row.language_model_name)
-    is_spread = "DEP" in text and bool(shape.expert_count)
+    copies = COPIES.search(text)
+    has_copies = copies is not None and int(copies[1]) > 1
+    if copies is not None and has_copies:
+        count *= int(copies[1])
+    is_spread = ("DEP" in text or has_copies) and bool(shape.expert_count)
     return Engine(shape, silicon_of(row.chip), precision_of(row), count, is_spread)
 
 
-def offline_per_gpu(row: Measurement, efficiency: ServingEfficiency) -> float:
-    """Output tokens/s of one GPU at full load."""
+def full_load_rate(row: Measurement, efficiency: ServingEfficiency) -> float:
+    """Output tokens/s at full load: of one GPU where the unit says so, else of all.
+
+    Raises:
+        InputError: the row counts all accelerators and does not say how many.
+    """
     engine = engine_of(row)
     rate = fastest_rate(engine, efficiency, lengths_of(row))
-    return rate.output_llm_tokens_per_s / engine.gpu_count
+    per_gpu = rate.output_llm_tokens_per_s / engine.gpu_count
+    if "gpu" in row.unit.lower() or "per GPU" in row.metric:
+        return per_gpu
+    if row.accelerator_count is None:
+        raise InputError("the number of accelerators is not published")
+    return per_gpu * row.accelerator_count
 
 
 def _users(row: Measurement) -> float:

@@ -1,0 +1,193 @@
+"""Goal: migrations lead every older store to the tables of this release, and only when told to.
+
+Method: databases of revision 0001, made by its migration and by hand as the first release left
+them, are opened, refused, migrated and used, on both engines; Alembic's autogeneration compares
+the migrated tables with those that the code declares.
+"""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from gigawatt.errors import DataError
+from gigawatt.planner.plan import OperationKind
+from gigawatt.store import migration, schema, version
+from gigawatt.store.audit import audit_database
+from gigawatt.store.migration import migrate_store, upgrade_tables
+from gigawatt.store.open import database_at, open_store_at
+
+LAUNCH = OperationKind.LAUNCH
+NOW_S = 100.0
+
+
+@pytest.fixture
+def old(place):
+    """A place with the tables of revision 0001."""
+    made(place, "0001")
+    return place
+
+
+def made(place, revision):
+    database = database_at(place)
+    with database.write() as connection:
+        upgrade_tables(connection, revision)
+    database.close()
+
+
+def differences(place):
+    database = database_at(place)
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = compare_metadata(context, schema.metadata)
+    database.close()
+    return found
+
+
+def test_migrated_tables_are_the_declared_ones(place):
+    made(place, version.HEAD)
+    assert differences(place) == []
+
+
+def test_new_tables_are_the_declared_ones_too(place):
+    open_store_at(place).close()
+    assert differences(place) == []
+
+
+def shape(place):
+    """Every column, constraint and index as the database itself tells them."""
+    if isinstance(place, str):
+        queries = (
+            (
+                "SELECT table_name, column_name, data_type, is_nullable, collation_name,"
+                " column_default FROM information_schema.columns WHERE table_schema = 'public'"
+            ),
+            (
+                "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)"
+                " FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+            ),
+            "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        )
+    else:
+        queries = (
+            "SELECT t.name, c.* FROM sqlite_master AS t JOIN pragma_table_xinfo(t.name) AS c",
+            "SELECT t.name, k.* FROM sqlite_master AS t JOIN pragma_foreign_key_list(t.name) AS k",
+            (
+                'SELECT t.name, i.name, i."unique", i.origin, i.partial'
+                " FROM sqlite_master AS t JOIN pragma_index_list(t.name) AS i"
+            ),
+            (
+                "SELECT name, replace(replace(sql, ' ', ''), char(10), '') FROM sqlite_master"
+                " WHERE type = 'index'"
+            ),
+        )
+    database = database_at(place)
+    with database.read() as connection:
+        rows = [connection.exec_driver_sql(query).all() for query in queries]
+    database.close()
+    return [sorted(map(repr, each)) for each in rows]
+
+
+def test_migrated_and_new_tables_are_the_same_to_the_last_constraint(engine, place):
+    made(place, version.HEAD)
+    other = engine.new()
+    open_store_at(other).close()
+    for first, second in zip(shape(place), shape(other), strict=True):
+        assert first == second
+    engine.drop(other)
+
+
+def test_the_code_and_the_migrations_know_the_same_revisions():
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    script = ScriptDirectory.from_config(config)
+    found = [revision.revision for revision in script.walk_revisions()]
+    assert tuple(reversed(found)) == version.REVISIONS
+
+
+def test_an_older_store_is_refused_and_left_alone(old):
+    before = shape(old)
+    with pytest.raises(DataError, match="tables of revision 0001, wanted 0002") as caught:
+        open_store_at(old)
+    assert "gw migrate" in caught.value.next_step
+    assert shape(old) == before
+
+
+def test_an_older_store_is_migrated_when_told_to(old, build):
+    assert migrate_store(old) == ("0001", version.HEAD)
+    store = open_store_at(old)
+    build.launched(store, build.target())
+    store.close()
+    assert audit_database(old) == ()
+    assert migrate_store(old) == (version.HEAD, version.HEAD)
+
+
+def test_a_store_of_before_alembic_counts_as_the_first_revision(engine, old):
+    engine.execute(old, "DROP TABLE alembic_version")
+    with pytest.raises(DataError, match="tables of revision 0001, wanted 0002"):
+        open_store_at(old)
+    assert migrate_store(old) == ("0001", version.HEAD)
+    open_store_at(old).close()
+
+
+def test_what_a_store_holds_survives_a_migration(engine, place, build):
+    store = open_store_at(place)
+    build.launched(store, build.target())
+    seen = store.snapshot(NOW_S)
+    store.close()
+    engine.execute(
+        place,
+        "DROP TABLE alembic_version; INSERT INTO counter VALUES ('schema_version', 1)",
+    )
+    migrate_store(place)
+    store = open_store_at(place)
+    assert store.snapshot(NOW_S) == seen
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", "9999"),
+        ("DROP TABLE alembic_version; UPDATE counter SET value = 7", "number 7"),
+    ],
+)
+def test_a_newer_store_is_refused_by_all(engine, old, sql, found):
+    engine.execute(old, sql)
+    for use in (open_store_at, migrate_store):
+        with pytest.raises(DataError, match=f"tables of revision {found}, which is newer"):
+            use(old)
+
+
+def test_an_empty_database_is_not_migrated(place):
+    with pytest.raises(DataError, match="holds no store"):
+        migrate_store(place)
+
+
+def test_a_failing_migration_changes_nothing(old, monkeypatch):
+    before = shape(old)
+
+    def fail(connection, revision):
+        upgrade_tables(connection, revision)
+        raise DataError("no")
+
+    monkeypatch.setattr(migration, "upgrade_tables", fail)
+    with pytest.raises(DataError):
+        migrate_store(old)
+    assert shape(old) == before
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(engine, place):
+    engine.execute(place, "CREATE TABLE song (title TEXT)")
+    before = shape(place)
+    for use in (open_store_at, migrate_store):
+        with pytest.raises(DataError, match="not a store of Gigawatt"):
+            use(place)
+    assert shape(place) == before
+
+
+def test_text_that_one_engine_cannot_keep_is_kept_the_same_on_both(store, build):
+    operation = build.commit(store, LAUNCH, None, build.target())
+    store.finish_steps(operation, [("s", "failed", "a\0b")], NOW_S)
+    assert store.journal(operation.operation_id)["s"] == ("failed", "a\N{REPLACEMENT CHARACTER}b")
