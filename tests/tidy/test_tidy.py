@@ -25,7 +25,7 @@ CORE = {
     "units.py", "ids.py", "errors.py", "money.py",
 }  # fmt: skip
 """Rooms without I/O, time or chance (ADR-0001)."""
-PACKAGE_DATA_READERS = {"fleet/catalogue.py"}
+PACKAGE_DATA_READERS = {"fleet/catalogue.py", "economics/models/tables.py"}
 """The only core files that may read, and only package data through importlib.resources."""
 
 FUNCTION_LINES_MAX = 60

@@ -36,6 +36,7 @@ COMMANDS = {
     "migrate": ("gigawatt.cli.migrate", "Bring a store of an older release to this one's tables."),
     "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
+    "economics": ("gigawatt.cli.economics", "Follow joules to tokens; cost and life of a GPU."),
     "index": ("gigawatt.cli.index", "Measure rental prices: matched indices per GPU and term."),
     "completion": ("gigawatt.cli.completion", "Print the script that completes commands."),
     "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a fault."),

@@ -1,1 +1,1 @@
-"""What compute costs and earns: prices, indices and what follows from them, all pure."""
+"""What compute costs, earns and is worth: joules to tokens, GPU-hours, prices, loans; all pure."""

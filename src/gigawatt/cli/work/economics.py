@@ -1,0 +1,245 @@
+"""What the commands of ``gw economics`` do: read, compute, draw, and write the answer."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from gigawatt.app.economics_plots import (
+    write_capex,
+    write_cost_stack,
+    write_life,
+    write_parity,
+    write_tornado,
+)
+from gigawatt.app.economics_report import read_cost_inputs, read_text, write_table
+from gigawatt.app.economics_sankey import write_sankey
+from gigawatt.app.home import Home
+from gigawatt.cli.options import Format
+from gigawatt.cli.output import write
+from gigawatt.cli.work.economics_views import show_chain, show_check, show_costs, show_life
+from gigawatt.economics.chain.energy import PLANT_EFFICIENCY_SHARE, LoadAssumption, PowerPath
+from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain
+from gigawatt.economics.chain.serving import Traffic
+from gigawatt.economics.chain.silicon import Precision
+from gigawatt.economics.gpu_hour.capex import capex_presets
+from gigawatt.economics.gpu_hour.cost import break_even_utilisation_share, gpu_hour_cost
+from gigawatt.economics.gpu_hour.sensitivity import swings
+from gigawatt.economics.life.decay import Decay, fit_decay, parse_prices
+from gigawatt.economics.life.plan import LifeInputs, best_plan, economic_life_years
+from gigawatt.economics.models.llm import language_model
+from gigawatt.economics.validation.constants import CONSTANTS
+from gigawatt.economics.validation.judge import Judged, judge, judge_left_out
+from gigawatt.economics.validation.measurement import parse_measurements, published_measurements
+from gigawatt.errors import InputError
+from gigawatt.fleet.demo import fleet_by_name
+from gigawatt.fleet.model import Fleet
+
+ILLUSTRATIVE = "Inputs are illustrative unless given with --inputs."
+
+
+def site_of(fleet: str | None) -> Fleet:
+    """The demo fleet of this name; the fleet at home for none."""
+    return fleet_by_name(fleet) if fleet else Home.default().fleet()
+
+
+def request_of(
+    llm: str,
+    precision: str,
+    lengths: tuple[float, float],
+    speed: float | None,
+    supply: tuple[str, float, float, float | None],
+    usd: float,
+) -> ChainRequest:
+    """The request that the options describe; ``supply`` is plant, PUE, delivery and load.
+
+    Raises:
+        InputError: an option is out of range or names nothing.
+    """
+    plant, pue, delivery, load = supply
+    if plant not in PLANT_EFFICIENCY_SHARE:
+        known = ", ".join(PLANT_EFFICIENCY_SHARE)
+        raise InputError(f"plant is {plant!r}, wanted one of {known}")
+    if precision not in set(Precision):
+        raise InputError(f"precision is {precision!r}, wanted one of {', '.join(Precision)}")
+    if speed is not None and speed <= 0:
+        raise InputError(f"speed is {speed:g}, wanted more than 0 tokens/s")
+    usual = LoadAssumption(load_share=CONSTANTS.load_power_share)
+    return ChainRequest(
+        language_model(llm),
+        Precision(precision),
+        Traffic(*lengths),
+        PowerPath(PLANT_EFFICIENCY_SHARE[plant], delivery, pue),
+        usual if load is None else replace(usual, load_share=load),
+        usd,
+        1.0 / speed if speed else None,
+    )
+
+
+def chain(
+    site: Fleet,
+    request: ChainRequest,
+    plot: Path | None,
+    save: Path | None,
+    output: Format,
+) -> None:
+    """Follow power of a fleet from the plant to tokens, with the loss at every stage."""
+    result = fleet_chain(site, request, CONSTANTS.serving)
+    if plot:
+        path, load = request.path, request.assumption.load_share
+        words = f"{site.name}: from the plant to {site.gpu_count:,} GPUs"
+        source = (
+            f"Plant {path.plant_efficiency_share:.0%}, PUE {path.pue:g}, nodes at {load:g} of the "
+        )
+        write_sankey(result.balance, words, f"{source}makers' maximum (catalogue).", plot)
+    if save:
+        write_table(result.rows(), save)
+    if output is Format.TABLE:
+        show_chain(site.name, result, request)
+    else:
+        write({"stages": result.balance.rows(), "types": result.rows()}, output)
+
+
+def gpu_hour(
+    inputs: Path | None,
+    utilisation: float | None,
+    usd: float,
+    plot: Path | None,
+    tornado: Path | None,
+    capex: Path | None,
+    save: Path | None,
+    output: Format,
+) -> None:
+    """Show the cost of a sold GPU-hour by component, in two views of capital."""
+    given = read_cost_inputs(inputs)
+    if utilisation is not None:
+        given = replace(given, utilisation_share=utilisation)
+    views = (False, True)
+    costs = [gpu_hour_cost(given, is_economic=view) for view in views]
+    even = [break_even_utilisation_share(given, usd, is_economic=view) for view in views]
+    moved = swings(given)
+    if plot:
+        words = f"Cost of a sold GPU-hour at {given.utilisation_share:.0%} of hours sold"
+        write_cost_stack(costs, words, ILLUSTRATIVE, plot)
+    if tornado:
+        words = "What moves the cost of a sold GPU-hour (each input -20 % / +20 %)"
+        write_tornado(moved, costs[0].total_usd, words, f"Accounting view. {ILLUSTRATIVE}", tornado)
+    if capex:
+        presets = capex_presets()
+        sources = {part.source for preset in presets for part in preset.parts}
+        write_capex(presets, "; ".join(sorted(sources)) + ".", capex)
+    rows: list[dict[str, object]] = [
+        {"view": cost.view, **cost.components, "total_usd": cost.total_usd} for cost in costs
+    ]
+    if save:
+        write_table(rows, save)
+    if output is Format.TABLE:
+        show_costs(costs, even, f"${usd:g}", moved)
+        return
+    document = {
+        "costs": rows,
+        "break_even_utilisation_share": {c.view: e for c, e in zip(costs, even, strict=True)},
+        "swings": [asdict(swing) for swing in moved],
+        "inputs": asdict(given),
+    }
+    write(document, output)
+
+
+def _fitted(path: Path, gpu: str | None) -> Decay:
+    if gpu is None:
+        raise InputError("--resale-file needs --gpu, the name of a gpu in the file")
+    return fit_decay(parse_prices(read_text(path), str(path), gpu))
+
+
+def life(
+    rent: float,
+    rent_slope: float,
+    inputs: Path | None,
+    cash: float | None,
+    resale: float,
+    resale_slope: float,
+    resale_file: Path | None,
+    gpu: str | None,
+    horizon: int,
+    plot: Path | None,
+    save: Path | None,
+    output: Format,
+) -> None:
+    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it."""
+    given = read_cost_inputs(inputs)
+    words = {}
+    if resale_file:
+        fit = _fitted(resale_file, gpu)
+        low, high = fit.change_share_interval()
+        resale, resale_slope = fit.price_usd(fit.last_year), fit.slope_per_year
+        words["resale fit"] = (
+            f"{fit.change_share_per_year:+.1%} a year ({low:+.1%} to {high:+.1%}), "
+            f"{fit.point_count} prices"
+        )
+    market = LifeInputs(
+        rent_usd_per_gpu_hour=rent,
+        rent_slope_per_year=rent_slope,
+        cash_usd_per_gpu_hour=cash if cash is not None else gpu_hour_cost(given).cash_usd,
+        resale_usd=resale,
+        resale_slope_per_year=resale_slope,
+        utilisation_share=given.utilisation_share,
+        discount_rate_share=given.capital_rate_share,
+        horizon_years=horizon,
+    )
+    years = economic_life_years(rent, rent_slope, market.cash_usd_per_gpu_hour)
+    plan = best_plan(market)
+    rows = [asdict(year) for year in plan]
+    if plot:
+        title = f"Economic life in training: {years:.1f} years"
+        write_life(market, plan, title, ILLUSTRATIVE, plot)
+    if save:
+        write_table(rows, save)
+    if output is Format.TABLE:
+        words["economic life"] = f"{years:.1f} years: rent ${rent:g} falls to cash cost"
+        words["cash cost"] = f"${market.cash_usd_per_gpu_hour:.3f} a sold GPU-hour"
+        show_life(words, plan)
+    else:
+        write({"economic_life_years": years, "years": rows, "inputs": asdict(market)}, output)
+
+
+def _line(result: Judged) -> dict[str, object]:
+    row = result.row
+    return {
+        "line": row.row_number,
+        "family": result.family,
+        "system": row.system,
+        "llm": row.language_model_name,
+        "metric": row.metric,
+        "unit": row.unit,
+        "published_value": row.value,
+        "computed_value": result.computed_value,
+        "is_miss": result.is_miss,
+        "reason": result.reason,
+    }
+
+
+def check(
+    measurements: Path | None,
+    quick: bool,
+    plot: Path | None,
+    save: Path | None,
+    output: Format,
+) -> None:
+    """Compare published measurements with what we compute, and list the misses.
+
+    Another table is judged by the shipped constants; the shipped one with each system left out.
+    """
+    if measurements:
+        rows = parse_measurements(read_text(measurements), str(measurements))
+    else:
+        rows = published_measurements()
+    is_quick = quick or measurements is not None
+    results = judge(rows) if is_quick else judge_left_out(rows)
+    how = "shipped constants" if is_quick else "constants fitted without the system judged"
+    lines = [_line(result) for result in results]
+    if plot:
+        write_parity(results, f"{len(rows)} published rows; {how}.", plot)
+    if save:
+        write_table(lines, save)
+    if output is Format.TABLE:
+        show_check(results, how)
+    else:
+        write({"how": how, "rows": lines}, output)

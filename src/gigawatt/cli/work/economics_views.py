@@ -1,0 +1,151 @@
+"""How answers of ``gw economics`` look on a terminal."""
+
+from collections.abc import Sequence
+
+import typer
+
+from gigawatt.app.economics_sankey import power_text
+from gigawatt.cli.output import pairs, paragraph, table
+from gigawatt.economics.chain.fleet_chain import ChainRequest, FleetChain, TypeChain
+from gigawatt.economics.gpu_hour.cost import GpuHourCost
+from gigawatt.economics.gpu_hour.sensitivity import Swing
+from gigawatt.economics.life.plan import YearPlan
+from gigawatt.economics.validation.judge import Judged, scores
+
+SWINGS_SHOWN = 8
+
+
+def _type_lines(part: TypeChain, request: ChainRequest) -> dict[str, str]:
+    ledger = part.ledger
+    if ledger is None:
+        return {"not served": part.reason}
+    return {
+        "dense peak": f"{part.peak_flop_per_s / 1e15:,.0f} PFLOP/s {request.precision.value}",
+        "useful": f"{ledger.useful_flop_share:.1%} of it",
+        "engine": f"{ledger.engine_gpu_count} GPUs, {ledger.rate.sequence_count:,.0f} answers at a "
+        f"time, {1 / ledger.rate.llm_token_s:.1f} tokens/s for a user",
+        "tokens out": f"{ledger.output_llm_tokens_per_s:,.0f} /s",
+        "energy": f"{ledger.joules_per_output_llm_token['facility']:.3g} J a token at the meter, "
+        f"{ledger.joules_per_output_llm_token['source']:.3g} J at the source",
+        "cost": f"${ledger.cost_usd_per_million_output_llm_tokens:.3g} a million tokens, "
+        f"{ledger.output_llm_tokens_per_usd:,.0f} tokens a dollar",
+        "time": ", ".join(f"{rung.name} {rung.time_share:.0%}" for rung in ledger.ladder),
+    }
+
+
+def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
+    """Write the power of a fleet stage by stage, then tokens, joules and dollars by node type."""
+    paragraph(f"power of {name}")
+    table(
+        ["stage", "fed by", "power", "of source", "of feeder", ""],
+        [
+            [
+                row["stage"],
+                row["fed_by"],
+                power_text(float(str(row["power_w"]))),
+                f"{row['source_share']:.1%}",
+                f"{row['parent_share']:.1%}",
+                "loss" if row["is_loss"] else "",
+            ]
+            for row in result.balance.rows()
+        ],
+    )
+    traffic = request.traffic
+    for part in result.types:
+        title = (
+            f"\n{part.node_type}: {part.gpu_count:,} GPUs serve {request.shape.name}, "
+            f"{traffic.input_llm_tokens:g} tokens in, {traffic.output_llm_tokens:g} out"
+        )
+        pairs(title, _type_lines(part, request))
+
+
+def _input_text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def show_costs(
+    costs: Sequence[GpuHourCost], even: Sequence[float], price: str, moved: Sequence[Swing]
+) -> None:
+    """Write both views by component, the break-even at a price, and the widest swings."""
+    components = [
+        [name, *(f"{cost.components[name]:.4f}" for cost in costs)] for name in costs[0].components
+    ]
+    paragraph("USD for a sold GPU-hour")
+    table(
+        ["component", *(cost.view for cost in costs)],
+        [
+            *components,
+            ["total", *(f"{cost.total_usd:.4f}" for cost in costs)],
+            ["of it cash", *(f"{cost.cash_usd:.4f}" for cost in costs)],
+            [f"hours to sell at {price}", *(f"{share:.1%}" for share in even)],
+        ],
+    )
+    paragraph("widest swings, accounting view")
+    table(
+        ["input", "lower", "USD", "higher", "USD"],
+        [
+            [
+                swing.field,
+                _input_text(swing.low_value),
+                f"{swing.cost_usd_low:.3f}",
+                _input_text(swing.high_value),
+                f"{swing.cost_usd_high:.3f}",
+            ]
+            for swing in moved[:SWINGS_SHOWN]
+        ],
+    )
+
+
+def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
+    """Write the facts of a life and the plan year by year."""
+    pairs("life", words)
+    paragraph("USD for a GPU, by year from now")
+    table(
+        ["year", "best action", "best plan", "rental annuity", "liquidation"],
+        [
+            [
+                year.year,
+                year.action,
+                f"{year.worth_usd:,.0f}",
+                f"{year.annuity_usd:,.0f}",
+                f"{year.liquidation_usd:,.0f}",
+            ]
+            for year in plan
+        ],
+    )
+
+
+def show_check(results: Sequence[Judged], how: str) -> None:
+    """Write errors by family, the misses, and why rows are not computed."""
+    found = scores(results)
+    paragraph(f"computed against published: {how}")
+    table(
+        ["family", "rows", "median error", "90th percentile", "bias", "misses"],
+        [
+            [
+                score.family,
+                score.row_count,
+                f"{score.error_share_median:.1%}",
+                f"{score.error_share_p90:.1%}",
+                f"{score.bias_share:+.1%}",
+                len(score.misses),
+            ]
+            for score in found
+        ],
+    )
+    misses = [miss for score in found for miss in score.misses]
+    typer.echo(f"misses: {len(misses)}, as computed / published")
+    for miss in misses:
+        row = miss.row
+        typer.echo(
+            f"  line {row.row_number}: {miss.ratio:.2f} = {miss.computed_value:.4g} / "
+            f"{row.value:.4g} {row.unit}; {row.system[:32]}, {row.language_model_name}, "
+            f"{row.metric[:48]}"
+        )
+    reasons: dict[str, int] = {}
+    for result in results:
+        if result.reason:
+            reasons[result.reason] = reasons.get(result.reason, 0) + 1
+    typer.echo(f"not computed: {sum(reasons.values())} of {len(results)}")
+    for reason, count in reasons.items():
+        typer.echo(f"  {count} x {reason}")

@@ -1,0 +1,1 @@
+"""The cost of one GPU-hour, by component."""

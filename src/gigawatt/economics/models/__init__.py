@@ -1,0 +1,1 @@
+"""Shipped tables: language models, training runs, workloads, published measurements, capex."""

@@ -1,0 +1,1 @@
+"""Published measurements, what we compute for them, and how far apart the two are."""
