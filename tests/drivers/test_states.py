@@ -6,7 +6,6 @@ Method: random calls against a dictionary that is the whole specification, on bo
 processes that write one file at the same time or are killed while writing; damaged files.
 """
 
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -177,27 +176,32 @@ def test_a_file_keeps_everything_for_the_next_process(tmp_path):
     again.close()
 
 
-def write_accounts(path, prefix, count):
-    """Body of a second process: one account a call."""
-    world = DeviceWorld(FLEET, FileStates(path))
-    for i in range(count):
-        account = BmcAccount(NODE, f"{prefix}{i}", "s")
-        world.ensure(account.device, [account], Fence(f"clu_{prefix}", 1))
-        if i % 3 == 0:
-            world.remove(account.device, [account], Fence(f"clu_{prefix}", 1))
-    world.close()
+ACCOUNTS = """
+import sys
+from pathlib import Path
+from gigawatt.boundary.entries import BmcAccount
+from gigawatt.drivers.fake import DeviceWorld, FileStates
+from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.interfaces.driver import Fence
+path, prefix, node = sys.argv[1:]
+world = DeviceWorld(hgx_fleet(64), FileStates(Path(path)))
+for i in range(60):
+    account = BmcAccount(node, f"{prefix}{i}", "s")
+    world.ensure(account.device, [account], Fence(f"clu_{prefix}", 1))
+    if i % 3 == 0:
+        world.remove(account.device, [account], Fence(f"clu_{prefix}", 1))
+world.close()
+"""
 
 
 def test_processes_on_one_file_do_not_lose_each_others_writes(tmp_path):
     path = tmp_path / "devices.sqlite"
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_accounts, args=(path, p, 60)) for p in ("x", "y")]
-    for writer in writers:
-        writer.start()
-    write_accounts(path, "z", 60)
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    environment = {**os.environ, "PYTHONPATH": str(Path(gigawatt.__file__).parents[1])}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", ACCOUNTS, str(path), prefix, NODE], env=environment)
+        for prefix in "xyz"
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
     with closing(DeviceWorld(FLEET, FileStates(path))) as world:
         left = {f"{p}{i}" for p in "xyz" for i in range(60) if i % 3}
         assert {entry.username for entry in world.entries(f"bmc/{NODE}")} == left
