@@ -26,7 +26,7 @@ import numpy as np
 import sqlalchemy
 
 from gigawatt.app.clock import SystemClock
-from gigawatt.app.control import Control
+from gigawatt.app.control import REPLAN_COUNT_MAX, Control
 from gigawatt.app.ids import RandomIds
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -231,7 +231,7 @@ def print_race() -> None:
     assert held == 96 * (wanted - refused)
     print(f"\n{PROCESS_COUNT} processes race to commit {wanted} clusters of 96 GPUs on one store:")
     print(
-        f"{wanted - refused} committed, {refused} refused after 5 plans, "
+        f"{wanted - refused} committed, {refused} refused after {REPLAN_COUNT_MAX} plans, "
         f"{sum(row[0] for row in found)} plans made again, {twice} GPUs given twice, "
         f"longest commit {max(row[2] for row in found):.0f} ms"
     )

@@ -144,7 +144,7 @@ class ConflictError(GigawattError):
     """Another plan was committed first, so this one no longer holds."""
 
     exit_code = 4
-    next_step = "Plan again: 'gw cluster create' does so by itself up to five times."
+    next_step = "Plan again: 'gw cluster create' does so by itself up to thirty times."
 
 
 class VersionError(ConflictError):

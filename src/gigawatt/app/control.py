@@ -37,7 +37,7 @@ Admit = Callable[[Snapshot, Plan], None]
 
 REBASE_COUNT_MAX = 20
 """Times a plan is judged again on a newer parent before its caller is told to plan again."""
-REPLAN_COUNT_MAX = 5
+REPLAN_COUNT_MAX = 30
 """Times a plan is made again when another was committed first, before the caller is told."""
 
 _WHEN_NOT_ACTIVE: Mapping[Phase, str] = {
