@@ -70,6 +70,6 @@ $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.lock $(VENV)/run.stamp
-	@echo "Adding the tools for tests to $(VENV) (once; about 15 s, 75 MB to fetch)"
+	@echo "Adding the tools for tests to $(VENV) (once; about 40 s, 120 MB to fetch)"
 	@$(TIMED); $(INSTALL) requirements/dev.lock && took
 	@touch $@
