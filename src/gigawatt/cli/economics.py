@@ -45,9 +45,14 @@ TornadoOption = Annotated[
 CapexOption = Annotated[
     Path | None, typer.Option("--capex", help="Write capital for each GW as a picture (PNG).")
 ]
-RentOption = Annotated[float, typer.Option("--rent", help="Market rent, USD a GPU-hour.")]
+RentOption = Annotated[
+    float | None, typer.Option("--rent", help="Market rent, USD a GPU-hour; else 2.5.")
+]
 RentSlopeOption = Annotated[
-    float, typer.Option("--rent-slope", help="Change of its logarithm a year.")
+    float | None, typer.Option("--rent-slope", help="Change of its logarithm a year; else -0.2.")
+]
+RentalOption = Annotated[
+    Path | None, typer.Option("--rental", help="Price file to fit rent and its slope from.")
 ]
 CashOption = Annotated[
     float | None, typer.Option("--cash", help="Cash cost, USD a sold GPU-hour; else from --inputs.")
@@ -59,7 +64,10 @@ ResaleSlopeOption = Annotated[
 ResaleFileOption = Annotated[
     Path | None, typer.Option("--resale-file", help="CSV of gpu, date, usd to fit instead.")
 ]
-GpuOption = Annotated[str | None, typer.Option("--gpu", help="Which gpu of the file.")]
+GpuOption = Annotated[str | None, typer.Option("--gpu", help="Which gpu of the file(s).")]
+ResaleGpuOption = Annotated[
+    str | None, typer.Option("--resale-gpu", help="Its name in --resale-file; else --gpu.")
+]
 HorizonOption = Annotated[int, typer.Option("--horizon", help="Years to look ahead.")]
 
 
@@ -110,14 +118,16 @@ def gpu_hour(
 
 @app.command()
 def life(
-    rent: RentOption = 2.5,
-    rent_slope: RentSlopeOption = -0.2,
+    rent: RentOption = None,
+    rent_slope: RentSlopeOption = None,
+    rental: RentalOption = None,
+    gpu: GpuOption = None,
     inputs: CostOption = None,
     cash: CashOption = None,
     resale: ResaleOption = 25_250.0,
     resale_slope: ResaleSlopeOption = -0.25,
     resale_file: ResaleFileOption = None,
-    gpu: GpuOption = None,
+    resale_gpu: ResaleGpuOption = None,
     horizon: HorizonOption = 12,
     plot: PlotOption = None,
     save: SaveOption = None,
@@ -125,11 +135,14 @@ def life(
 ) -> None:
     """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it.
 
-    Example: gw economics life --rent 2.5 --rent-slope -0.2
+    With a rental panel the life is an interval; a stated slope replaces the fitted one.
+    Example: gw economics life --rental panel.csv --gpu H100
     """
-    backend.economics.life(
-        rent, rent_slope, inputs, cash, resale, resale_slope, resale_file, gpu, horizon, plot,
-        save, output,
+    work = backend.economics
+    work.life(
+        work.Rent(rent, rent_slope, rental, gpu),
+        work.Resale(resale, resale_slope, resale_file, resale_gpu or gpu),
+        inputs, cash, horizon, plot, save, output,
     )  # fmt: skip
 
 

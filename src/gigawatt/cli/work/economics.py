@@ -6,7 +6,6 @@ from pathlib import Path
 from gigawatt.app.economics_plots import (
     write_capex,
     write_cost_stack,
-    write_life,
     write_parity,
     write_tornado,
 )
@@ -15,7 +14,8 @@ from gigawatt.app.economics_sankey import write_sankey
 from gigawatt.app.home import Home
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import write
-from gigawatt.cli.work.economics_views import show_chain, show_check, show_costs, show_life
+from gigawatt.cli.work.economics_life import ILLUSTRATIVE, Rent, Resale, life
+from gigawatt.cli.work.economics_views import show_chain, show_check, show_costs
 from gigawatt.economics.chain.energy import PLANT_EFFICIENCY_SHARE, LoadAssumption, PowerPath
 from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain
 from gigawatt.economics.chain.serving import Traffic
@@ -23,8 +23,6 @@ from gigawatt.economics.chain.silicon import Precision
 from gigawatt.economics.gpu_hour.capex import capex_presets
 from gigawatt.economics.gpu_hour.cost import break_even_utilisation_share, gpu_hour_cost
 from gigawatt.economics.gpu_hour.sensitivity import swings
-from gigawatt.economics.life.decay import Decay, fit_decay, parse_prices
-from gigawatt.economics.life.plan import LifeInputs, best_plan, economic_life_years
 from gigawatt.economics.models.llm import language_model
 from gigawatt.economics.validation.constants import CONSTANTS
 from gigawatt.economics.validation.judge import Judged, judge, judge_left_out
@@ -33,7 +31,7 @@ from gigawatt.errors import InputError
 from gigawatt.fleet.demo import fleet_by_name
 from gigawatt.fleet.model import Fleet
 
-ILLUSTRATIVE = "Inputs are illustrative unless given with --inputs."
+__all__ = ["Rent", "Resale", "chain", "check", "gpu_hour", "life", "request_of", "site_of"]
 
 
 def site_of(fleet: str | None) -> Fleet:
@@ -141,63 +139,6 @@ def gpu_hour(
         "inputs": asdict(given),
     }
     write(document, output)
-
-
-def _fitted(path: Path, gpu: str | None) -> Decay:
-    if gpu is None:
-        raise InputError("--resale-file needs --gpu, the name of a gpu in the file")
-    return fit_decay(parse_prices(read_text(path), str(path), gpu))
-
-
-def life(
-    rent: float,
-    rent_slope: float,
-    inputs: Path | None,
-    cash: float | None,
-    resale: float,
-    resale_slope: float,
-    resale_file: Path | None,
-    gpu: str | None,
-    horizon: int,
-    plot: Path | None,
-    save: Path | None,
-    output: Format,
-) -> None:
-    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it."""
-    given = read_cost_inputs(inputs)
-    words = {}
-    if resale_file:
-        fit = _fitted(resale_file, gpu)
-        low, high = fit.change_share_interval()
-        resale, resale_slope = fit.price_usd(fit.last_year), fit.slope_per_year
-        words["resale fit"] = (
-            f"{fit.change_share_per_year:+.1%} a year ({low:+.1%} to {high:+.1%}), "
-            f"{fit.point_count} prices"
-        )
-    market = LifeInputs(
-        rent_usd_per_gpu_hour=rent,
-        rent_slope_per_year=rent_slope,
-        cash_usd_per_gpu_hour=cash if cash is not None else gpu_hour_cost(given).cash_usd,
-        resale_usd=resale,
-        resale_slope_per_year=resale_slope,
-        utilisation_share=given.utilisation_share,
-        discount_rate_share=given.capital_rate_share,
-        horizon_years=horizon,
-    )
-    years = economic_life_years(rent, rent_slope, market.cash_usd_per_gpu_hour)
-    plan = best_plan(market)
-    rows = [asdict(year) for year in plan]
-    if plot:
-        title = f"Economic life in training: {years:.1f} years"
-        write_life(market, plan, title, ILLUSTRATIVE, plot)
-    if save:
-        write_table(rows, save)
-    if output is Format.TABLE:
-        words["economic life"] = f"{years:.1f} years: rent ${rent:g} falls to cash cost"
-        words["cash cost"] = f"${market.cash_usd_per_gpu_hour:.3f} a sold GPU-hour"
-        show_life(words, plan)
-    else:
-        write({"economic_life_years": years, "years": rows, "inputs": asdict(market)}, output)
 
 
 def _line(result: Judged) -> dict[str, object]:

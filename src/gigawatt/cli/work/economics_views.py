@@ -9,7 +9,7 @@ from gigawatt.cli.output import pairs, paragraph, table
 from gigawatt.economics.chain.fleet_chain import ChainRequest, FleetChain, TypeChain
 from gigawatt.economics.gpu_hour.cost import GpuHourCost
 from gigawatt.economics.gpu_hour.sensitivity import Swing
-from gigawatt.economics.life.plan import YearPlan
+from gigawatt.economics.life.outlook import Outlook
 from gigawatt.economics.validation.judge import Judged, scores
 
 SWINGS_SHOWN = 8
@@ -96,10 +96,18 @@ def show_costs(
     )
 
 
-def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
+def _with_range(value: float, ranges: Sequence[tuple[float, float]], number: int) -> str:
+    if not ranges:
+        return f"{value:,.0f}"
+    low, high = ranges[number]
+    return f"{value:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def show_life(words: dict[str, str], found: Outlook) -> None:
     """Write the facts of a life and the plan year by year."""
     pairs("life", words)
     paragraph("USD for a GPU, by year from now")
+    annuities, sales = found.annuity_usd_intervals, found.liquidation_usd_intervals
     table(
         ["year", "best action", "best plan", "rental annuity", "liquidation"],
         [
@@ -107,10 +115,10 @@ def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
                 year.year,
                 year.action,
                 f"{year.worth_usd:,.0f}",
-                f"{year.annuity_usd:,.0f}",
-                f"{year.liquidation_usd:,.0f}",
+                _with_range(year.annuity_usd, annuities, number),
+                _with_range(year.liquidation_usd, sales, number),
             ]
-            for year in plan
+            for number, year in enumerate(found.plan)
         ],
     )
 
