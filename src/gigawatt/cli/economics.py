@@ -14,10 +14,21 @@ SaveOption = Annotated[Path | None, typer.Option("--save", help="Write a .csv or
 CostOption = Annotated[
     Path | None, typer.Option("--inputs", help="YAML or JSON of cost inputs; else illustrative.")
 ]
-LlmOption = Annotated[str, typer.Option("--llm", help="Language model, e.g. llama-3.1-70b.")]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="fp4, fp8 or bf16.")]
-PromptOption = Annotated[float, typer.Option("--prompt", help="Mean prompt, tokens.")]
-AnswerOption = Annotated[float, typer.Option("--answer", help="Mean answer, tokens.")]
+LlmOption = Annotated[
+    str | None, typer.Option("--llm", help="Language model to serve; else llama-3.1-70b.")
+]
+TrainingOption = Annotated[
+    str | None, typer.Option("--training", help="Train this language model, serve none.")
+]
+PrecisionOption = Annotated[
+    str | None, typer.Option("--precision", help="fp4, fp8 or bf16; else fp8, to train bf16.")
+]
+PromptOption = Annotated[
+    float | None, typer.Option("--prompt", help="Mean prompt, tokens; else 1000.")
+]
+AnswerOption = Annotated[
+    float | None, typer.Option("--answer", help="Mean answer, tokens; else 1000.")
+]
 SpeedOption = Annotated[
     float | None, typer.Option("--speed", help="Tokens/s that a user gets at least.")
 ]
@@ -73,10 +84,11 @@ HorizonOption = Annotated[int, typer.Option("--horizon", help="Years to look ahe
 
 @app.command()
 def chain(
-    llm: LlmOption = "llama-3.1-70b",
-    precision: PrecisionOption = "fp8",
-    prompt: PromptOption = 1000.0,
-    answer: AnswerOption = 1000.0,
+    llm: LlmOption = None,
+    training: TrainingOption = None,
+    precision: PrecisionOption = None,
+    prompt: PromptOption = None,
+    answer: AnswerOption = None,
     speed: SpeedOption = None,
     fleet: FleetOption = None,
     plant: PlantOption = "gas-combined-cycle",
@@ -94,7 +106,15 @@ def chain(
     """
     work = backend.economics
     supply = (plant, pue, delivery, load)
-    request = work.request_of(llm, precision, (prompt, answer), speed, supply, usd)
+    if training is not None:
+        served = {"--llm": llm, "--prompt": prompt, "--answer": answer, "--speed": speed}
+        asked = work.training_request_of(training, precision, served, supply, usd)
+        work.training(work.site_of(fleet), asked, plot, save, output)
+        return
+    lengths = (1000.0 if prompt is None else prompt, 1000.0 if answer is None else answer)
+    request = work.request_of(
+        llm or "llama-3.1-70b", precision or "fp8", lengths, speed, supply, usd
+    )
     work.chain(work.site_of(fleet), request, plot, save, output)
 
 
