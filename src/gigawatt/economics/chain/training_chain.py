@@ -20,6 +20,7 @@ from gigawatt.economics.chain.training import (
     TrainingRun,
     training_rate,
 )
+from gigawatt.economics.html import html_table
 from gigawatt.economics.models.llm import LanguageModel
 from gigawatt.economics.quantities import check_positive
 from gigawatt.errors import InputError, NoCapacityError
@@ -70,6 +71,18 @@ class TrainingLedger:
     ladder: tuple[FlopRung, ...]
     joules_per_trained_llm_token: dict[str, float]
     cost_usd_per_million_trained_llm_tokens: float
+
+    def _repr_html_(self) -> str:
+        """Tokens, joules and dollars, for notebooks."""
+        rows: list[list[object]] = [
+            ["GPUs of the job", self.run.gpu_count],
+            ["trained tokens/s", self.rate.llm_tokens_per_s],
+            ["MFU", self.rate.mfu_share],
+        ]
+        rows += [[f"J a token, {n}", j] for n, j in self.joules_per_trained_llm_token.items()]
+        rows.append(["USD a million trained tokens", self.cost_usd_per_million_trained_llm_tokens])
+        rows += [[f"time, {rung.name}", rung.time_share] for rung in self.ladder]
+        return html_table(f"Training {self.run.shape.name}", ["", "value"], rows)
 
 
 @dataclass(frozen=True, slots=True)

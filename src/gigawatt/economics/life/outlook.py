@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from gigawatt.economics.html import html_table
 from gigawatt.economics.life.plan import (
     LifeInputs,
     YearPlan,
@@ -52,6 +53,17 @@ class Outlook:
                     row[f"{name}_low"], row[f"{name}_high"] = intervals[number]
             found.append(row)
         return found
+
+    def _repr_html_(self) -> str:
+        """Life, best actions and both curves by year, for notebooks."""
+        span = years_text(self.life_years)
+        if self.life_years_range is not None:
+            low, high = self.life_years_range
+            span = f"{years_text(low)} to {years_text(high)} (95 %), {span} at the middle slope"
+        rows = self.rows()
+        columns = list(rows[0]) if rows else []
+        cells = [[row[name] for name in columns] for row in rows]
+        return html_table(f"Economic life: {span}", columns, cells)
 
 
 def years_text(years: float) -> str:
