@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from gigawatt.app.economics_figure import LOSS, MARKERS, NEUTRAL, PALETTE, USEFUL, bare, save, sheet
 from gigawatt.economics.gpu_hour.capex import CapexPreset
 from gigawatt.economics.gpu_hour.cost import GpuHourCost
 from gigawatt.economics.gpu_hour.sensitivity import Swing
-from gigawatt.economics.life.plan import LifeInputs, YearPlan
+from gigawatt.economics.life.outlook import Outlook
 from gigawatt.economics.validation.judge import MISS_RATIO, Judged
 
 SWINGS_SHOWN_MAX = 12
@@ -110,10 +112,15 @@ def write_capex(presets: Sequence[CapexPreset], source: str, path: Path) -> None
     save(figure, source, path)
 
 
-def write_life(
-    inputs: LifeInputs, plan: Sequence[YearPlan], title: str, source: str, path: Path
-) -> None:
+def _shade(axes: Axes, ranges: Sequence[tuple[float, float]], colour: str) -> None:
+    if ranges:
+        low, high = zip(*ranges, strict=True)
+        axes.fill_between(range(len(ranges)), low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def write_life(found: Outlook, title: str, source: str, path: Path) -> None:
     """Write rent against cash cost, and both curves of residual value, by year (PNG)."""
+    inputs, plan = found.inputs, found.plan
     figure = sheet(8.5, 6.0)
     top = figure.add_axes((0.1, 0.55, 0.86, 0.36))
     bottom = figure.add_axes((0.1, 0.1, 0.86, 0.36), sharex=top)
@@ -124,10 +131,13 @@ def write_life(
         ("cash cost", [inputs.cash_usd(y) for y in years], "x", LOSS),
     ):
         top.plot(years, values, marker=marker, markersize=4, color=colour, label=words)
+    _shade(top, found.rent_usd_intervals, USEFUL)
     top.set_ylabel("USD for a GPU-hour", fontsize=9)
     top.set_ylim(bottom=0.0)
     top.legend(fontsize=8, frameon=False)
     top.set_title(title, fontsize=11, weight="bold", loc="left")
+    _shade(bottom, found.annuity_usd_intervals, USEFUL)
+    _shade(bottom, found.liquidation_usd_intervals, LOSS)
     bottom.plot(years, [y.annuity_usd for y in plan], "o-", color=USEFUL, markersize=4,
                 label="rental annuity (training)")  # fmt: skip
     bottom.plot(years, [y.liquidation_usd for y in plan], "s--", color=LOSS, markersize=4,
@@ -143,6 +153,8 @@ def write_life(
     bottom.legend(fontsize=8, frameon=False)
     bare(top)
     bare(bottom)
+    if found.annuity_usd_intervals or found.liquidation_usd_intervals:
+        source = f"Shaded: 95 % of the fitted slopes. {source}"
     save(figure, source, path)
 
 

@@ -14,10 +14,21 @@ SaveOption = Annotated[Path | None, typer.Option("--save", help="Write a .csv or
 CostOption = Annotated[
     Path | None, typer.Option("--inputs", help="YAML or JSON of cost inputs; else illustrative.")
 ]
-LlmOption = Annotated[str, typer.Option("--llm", help="Language model, e.g. llama-3.1-70b.")]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="fp4, fp8 or bf16.")]
-PromptOption = Annotated[float, typer.Option("--prompt", help="Mean prompt, tokens.")]
-AnswerOption = Annotated[float, typer.Option("--answer", help="Mean answer, tokens.")]
+LlmOption = Annotated[
+    str | None, typer.Option("--llm", help="Language model to serve; else llama-3.1-70b.")
+]
+TrainingOption = Annotated[
+    str | None, typer.Option("--training", help="Train this language model, serve none.")
+]
+PrecisionOption = Annotated[
+    str | None, typer.Option("--precision", help="fp4, fp8 or bf16; else fp8, to train bf16.")
+]
+PromptOption = Annotated[
+    float | None, typer.Option("--prompt", help="Mean prompt, tokens; else 1000.")
+]
+AnswerOption = Annotated[
+    float | None, typer.Option("--answer", help="Mean answer, tokens; else 1000.")
+]
 SpeedOption = Annotated[
     float | None, typer.Option("--speed", help="Tokens/s that a user gets at least.")
 ]
@@ -45,9 +56,14 @@ TornadoOption = Annotated[
 CapexOption = Annotated[
     Path | None, typer.Option("--capex", help="Write capital for each GW as a picture (PNG).")
 ]
-RentOption = Annotated[float, typer.Option("--rent", help="Market rent, USD a GPU-hour.")]
+RentOption = Annotated[
+    float | None, typer.Option("--rent", help="Market rent, USD a GPU-hour; else 2.5.")
+]
 RentSlopeOption = Annotated[
-    float, typer.Option("--rent-slope", help="Change of its logarithm a year.")
+    float | None, typer.Option("--rent-slope", help="Change of its logarithm a year; else -0.2.")
+]
+RentalOption = Annotated[
+    Path | None, typer.Option("--rental", help="Price file to fit rent and its slope from.")
 ]
 CashOption = Annotated[
     float | None, typer.Option("--cash", help="Cash cost, USD a sold GPU-hour; else from --inputs.")
@@ -59,16 +75,20 @@ ResaleSlopeOption = Annotated[
 ResaleFileOption = Annotated[
     Path | None, typer.Option("--resale-file", help="CSV of gpu, date, usd to fit instead.")
 ]
-GpuOption = Annotated[str | None, typer.Option("--gpu", help="Which gpu of the file.")]
+GpuOption = Annotated[str | None, typer.Option("--gpu", help="Which gpu of the file(s).")]
+ResaleGpuOption = Annotated[
+    str | None, typer.Option("--resale-gpu", help="Its name in --resale-file; else --gpu.")
+]
 HorizonOption = Annotated[int, typer.Option("--horizon", help="Years to look ahead.")]
 
 
 @app.command()
 def chain(
-    llm: LlmOption = "llama-3.1-70b",
-    precision: PrecisionOption = "fp8",
-    prompt: PromptOption = 1000.0,
-    answer: AnswerOption = 1000.0,
+    llm: LlmOption = None,
+    training: TrainingOption = None,
+    precision: PrecisionOption = None,
+    prompt: PromptOption = None,
+    answer: AnswerOption = None,
     speed: SpeedOption = None,
     fleet: FleetOption = None,
     plant: PlantOption = "gas-combined-cycle",
@@ -86,7 +106,15 @@ def chain(
     """
     work = backend.economics
     supply = (plant, pue, delivery, load)
-    request = work.request_of(llm, precision, (prompt, answer), speed, supply, usd)
+    if training is not None:
+        served = {"--llm": llm, "--prompt": prompt, "--answer": answer, "--speed": speed}
+        asked = work.training_request_of(training, precision, served, supply, usd)
+        work.training(work.site_of(fleet), asked, plot, save, output)
+        return
+    lengths = (1000.0 if prompt is None else prompt, 1000.0 if answer is None else answer)
+    request = work.request_of(
+        llm or "llama-3.1-70b", precision or "fp8", lengths, speed, supply, usd
+    )
     work.chain(work.site_of(fleet), request, plot, save, output)
 
 
@@ -110,14 +138,16 @@ def gpu_hour(
 
 @app.command()
 def life(
-    rent: RentOption = 2.5,
-    rent_slope: RentSlopeOption = -0.2,
+    rent: RentOption = None,
+    rent_slope: RentSlopeOption = None,
+    rental: RentalOption = None,
+    gpu: GpuOption = None,
     inputs: CostOption = None,
     cash: CashOption = None,
     resale: ResaleOption = 25_250.0,
     resale_slope: ResaleSlopeOption = -0.25,
     resale_file: ResaleFileOption = None,
-    gpu: GpuOption = None,
+    resale_gpu: ResaleGpuOption = None,
     horizon: HorizonOption = 12,
     plot: PlotOption = None,
     save: SaveOption = None,
@@ -125,11 +155,14 @@ def life(
 ) -> None:
     """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it.
 
-    Example: gw economics life --rent 2.5 --rent-slope -0.2
+    With a rental panel the life is an interval; a stated slope replaces the fitted one.
+    Example: gw economics life --rental panel.csv --gpu H100
     """
-    backend.economics.life(
-        rent, rent_slope, inputs, cash, resale, resale_slope, resale_file, gpu, horizon, plot,
-        save, output,
+    work = backend.economics
+    work.life(
+        work.Rent(rent, rent_slope, rental, gpu),
+        work.Resale(resale, resale_slope, resale_file, resale_gpu or gpu),
+        inputs, cash, horizon, plot, save, output,
     )  # fmt: skip
 
 

@@ -1,12 +1,12 @@
 """What the commands of ``gw economics`` do: read, compute, draw, and write the answer."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from gigawatt.app.economics_plots import (
     write_capex,
     write_cost_stack,
-    write_life,
     write_parity,
     write_tornado,
 )
@@ -15,16 +15,21 @@ from gigawatt.app.economics_sankey import write_sankey
 from gigawatt.app.home import Home
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import write
-from gigawatt.cli.work.economics_views import show_chain, show_check, show_costs, show_life
-from gigawatt.economics.chain.energy import PLANT_EFFICIENCY_SHARE, LoadAssumption, PowerPath
+from gigawatt.cli.work.economics_life import ILLUSTRATIVE, Rent, Resale, life
+from gigawatt.cli.work.economics_views import show_chain, show_check, show_costs, show_training
+from gigawatt.economics.chain.energy import (
+    PLANT_EFFICIENCY_SHARE,
+    EnergyBalance,
+    LoadAssumption,
+    PowerPath,
+)
 from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain
 from gigawatt.economics.chain.serving import Traffic
 from gigawatt.economics.chain.silicon import Precision
+from gigawatt.economics.chain.training_chain import TrainingRequest, fleet_training
 from gigawatt.economics.gpu_hour.capex import capex_presets
 from gigawatt.economics.gpu_hour.cost import break_even_utilisation_share, gpu_hour_cost
 from gigawatt.economics.gpu_hour.sensitivity import swings
-from gigawatt.economics.life.decay import Decay, fit_decay, parse_prices
-from gigawatt.economics.life.plan import LifeInputs, best_plan, economic_life_years
 from gigawatt.economics.models.llm import language_model
 from gigawatt.economics.validation.constants import CONSTANTS
 from gigawatt.economics.validation.judge import Judged, judge, judge_left_out
@@ -33,12 +38,40 @@ from gigawatt.errors import InputError
 from gigawatt.fleet.demo import fleet_by_name
 from gigawatt.fleet.model import Fleet
 
-ILLUSTRATIVE = "Inputs are illustrative unless given with --inputs."
+__all__ = [
+    "Rent",
+    "Resale",
+    "chain",
+    "check",
+    "gpu_hour",
+    "life",
+    "request_of",
+    "site_of",
+    "training",
+    "training_request_of",
+]
 
 
 def site_of(fleet: str | None) -> Fleet:
     """The demo fleet of this name; the fleet at home for none."""
     return fleet_by_name(fleet) if fleet else Home.default().fleet()
+
+
+def _precision_of(text: str) -> Precision:
+    if text not in set(Precision):
+        raise InputError(f"precision is {text!r}, wanted one of {', '.join(Precision)}")
+    return Precision(text)
+
+
+def _supply_of(supply: tuple[str, float, float, float | None]) -> tuple[PowerPath, LoadAssumption]:
+    """How power arrives and what it drives; ``supply`` is plant, PUE, delivery and load."""
+    plant, pue, delivery, load = supply
+    if plant not in PLANT_EFFICIENCY_SHARE:
+        known = ", ".join(PLANT_EFFICIENCY_SHARE)
+        raise InputError(f"plant is {plant!r}, wanted one of {known}")
+    usual = LoadAssumption(load_share=CONSTANTS.load_power_share)
+    assumption = usual if load is None else replace(usual, load_share=load)
+    return PowerPath(PLANT_EFFICIENCY_SHARE[plant], delivery, pue), assumption
 
 
 def request_of(
@@ -54,24 +87,52 @@ def request_of(
     Raises:
         InputError: an option is out of range or names nothing.
     """
-    plant, pue, delivery, load = supply
-    if plant not in PLANT_EFFICIENCY_SHARE:
-        known = ", ".join(PLANT_EFFICIENCY_SHARE)
-        raise InputError(f"plant is {plant!r}, wanted one of {known}")
-    if precision not in set(Precision):
-        raise InputError(f"precision is {precision!r}, wanted one of {', '.join(Precision)}")
     if speed is not None and speed <= 0:
         raise InputError(f"speed is {speed:g}, wanted more than 0 tokens/s")
-    usual = LoadAssumption(load_share=CONSTANTS.load_power_share)
+    path, assumption = _supply_of(supply)
     return ChainRequest(
         language_model(llm),
-        Precision(precision),
+        _precision_of(precision),
         Traffic(*lengths),
-        PowerPath(PLANT_EFFICIENCY_SHARE[plant], delivery, pue),
-        usual if load is None else replace(usual, load_share=load),
+        path,
+        assumption,
         usd,
         1.0 / speed if speed else None,
     )
+
+
+def training_request_of(
+    llm: str,
+    precision: str | None,
+    served: Mapping[str, object],
+    supply: tuple[str, float, float, float | None],
+    usd: float,
+) -> TrainingRequest:
+    """The training that the options describe; ``served`` are options that only serving has.
+
+    Raises:
+        InputError: an option is out of range, names nothing, or belongs to serving.
+    """
+    stray = [name for name, value in served.items() if value is not None]
+    if stray:
+        raise InputError(
+            f"{', '.join(stray)} belongs to serving and --training serves nobody",
+            next_step="Leave out one side, and ask twice for both.",
+        )
+    return TrainingRequest(
+        language_model(llm), _precision_of(precision or "bf16"), *_supply_of(supply), usd
+    )
+
+
+def _plot_balance(
+    site: Fleet, balance: EnergyBalance, path: PowerPath, assumption: LoadAssumption, plot: Path
+) -> None:
+    words = f"{site.name}: from the plant to {site.gpu_count:,} GPUs"
+    source = (
+        f"Plant {path.plant_efficiency_share:.0%}, PUE {path.pue:g}, nodes at "
+        f"{assumption.load_share:g} of the makers' maximum (catalogue)."
+    )
+    write_sankey(balance, words, source, plot)
 
 
 def chain(
@@ -84,16 +145,30 @@ def chain(
     """Follow power of a fleet from the plant to tokens, with the loss at every stage."""
     result = fleet_chain(site, request, CONSTANTS.serving)
     if plot:
-        path, load = request.path, request.assumption.load_share
-        words = f"{site.name}: from the plant to {site.gpu_count:,} GPUs"
-        source = (
-            f"Plant {path.plant_efficiency_share:.0%}, PUE {path.pue:g}, nodes at {load:g} of the "
-        )
-        write_sankey(result.balance, words, f"{source}makers' maximum (catalogue).", plot)
+        _plot_balance(site, result.balance, request.path, request.assumption, plot)
     if save:
         write_table(result.rows(), save)
     if output is Format.TABLE:
         show_chain(site.name, result, request)
+    else:
+        write({"stages": result.balance.rows(), "types": result.rows()}, output)
+
+
+def training(
+    site: Fleet,
+    request: TrainingRequest,
+    plot: Path | None,
+    save: Path | None,
+    output: Format,
+) -> None:
+    """Follow power of a fleet from the plant to trained tokens, with the loss at every stage."""
+    result = fleet_training(site, request, CONSTANTS.training)
+    if plot:
+        _plot_balance(site, result.balance, request.path, request.assumption, plot)
+    if save:
+        write_table(result.rows(), save)
+    if output is Format.TABLE:
+        show_training(site.name, result, request)
     else:
         write({"stages": result.balance.rows(), "types": result.rows()}, output)
 
@@ -141,63 +216,6 @@ def gpu_hour(
         "inputs": asdict(given),
     }
     write(document, output)
-
-
-def _fitted(path: Path, gpu: str | None) -> Decay:
-    if gpu is None:
-        raise InputError("--resale-file needs --gpu, the name of a gpu in the file")
-    return fit_decay(parse_prices(read_text(path), str(path), gpu))
-
-
-def life(
-    rent: float,
-    rent_slope: float,
-    inputs: Path | None,
-    cash: float | None,
-    resale: float,
-    resale_slope: float,
-    resale_file: Path | None,
-    gpu: str | None,
-    horizon: int,
-    plot: Path | None,
-    save: Path | None,
-    output: Format,
-) -> None:
-    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it."""
-    given = read_cost_inputs(inputs)
-    words = {}
-    if resale_file:
-        fit = _fitted(resale_file, gpu)
-        low, high = fit.change_share_interval()
-        resale, resale_slope = fit.price_usd(fit.last_year), fit.slope_per_year
-        words["resale fit"] = (
-            f"{fit.change_share_per_year:+.1%} a year ({low:+.1%} to {high:+.1%}), "
-            f"{fit.point_count} prices"
-        )
-    market = LifeInputs(
-        rent_usd_per_gpu_hour=rent,
-        rent_slope_per_year=rent_slope,
-        cash_usd_per_gpu_hour=cash if cash is not None else gpu_hour_cost(given).cash_usd,
-        resale_usd=resale,
-        resale_slope_per_year=resale_slope,
-        utilisation_share=given.utilisation_share,
-        discount_rate_share=given.capital_rate_share,
-        horizon_years=horizon,
-    )
-    years = economic_life_years(rent, rent_slope, market.cash_usd_per_gpu_hour)
-    plan = best_plan(market)
-    rows = [asdict(year) for year in plan]
-    if plot:
-        title = f"Economic life in training: {years:.1f} years"
-        write_life(market, plan, title, ILLUSTRATIVE, plot)
-    if save:
-        write_table(rows, save)
-    if output is Format.TABLE:
-        words["economic life"] = f"{years:.1f} years: rent ${rent:g} falls to cash cost"
-        words["cash cost"] = f"${market.cash_usd_per_gpu_hour:.3f} a sold GPU-hour"
-        show_life(words, plan)
-    else:
-        write({"economic_life_years": years, "years": rows, "inputs": asdict(market)}, output)
 
 
 def _line(result: Judged) -> dict[str, object]:

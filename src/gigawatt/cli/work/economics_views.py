@@ -6,10 +6,12 @@ import typer
 
 from gigawatt.app.economics_sankey import power_text
 from gigawatt.cli.output import pairs, paragraph, table
+from gigawatt.economics.chain.energy import EnergyBalance
 from gigawatt.economics.chain.fleet_chain import ChainRequest, FleetChain, TypeChain
+from gigawatt.economics.chain.training_chain import FleetTraining, TrainingRequest, TypeTraining
 from gigawatt.economics.gpu_hour.cost import GpuHourCost
 from gigawatt.economics.gpu_hour.sensitivity import Swing
-from gigawatt.economics.life.plan import YearPlan
+from gigawatt.economics.life.outlook import Outlook
 from gigawatt.economics.validation.judge import Judged, scores
 
 SWINGS_SHOWN = 8
@@ -33,8 +35,7 @@ def _type_lines(part: TypeChain, request: ChainRequest) -> dict[str, str]:
     }
 
 
-def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
-    """Write the power of a fleet stage by stage, then tokens, joules and dollars by node type."""
+def _show_balance(name: str, balance: EnergyBalance) -> None:
     paragraph(f"power of {name}")
     table(
         ["stage", "fed by", "power", "of source", "of feeder", ""],
@@ -47,9 +48,14 @@ def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
                 f"{row['parent_share']:.1%}",
                 "loss" if row["is_loss"] else "",
             ]
-            for row in result.balance.rows()
+            for row in balance.rows()
         ],
     )
+
+
+def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
+    """Write the power of a fleet stage by stage, then tokens, joules and dollars by node type."""
+    _show_balance(name, result.balance)
     traffic = request.traffic
     for part in result.types:
         title = (
@@ -57,6 +63,36 @@ def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
             f"{traffic.input_llm_tokens:g} tokens in, {traffic.output_llm_tokens:g} out"
         )
         pairs(title, _type_lines(part, request))
+
+
+def _training_lines(part: TypeTraining, request: TrainingRequest) -> dict[str, str]:
+    ledger = part.ledger
+    if ledger is None:
+        return {"not trained": part.reason}
+    run, joules = ledger.run, ledger.joules_per_trained_llm_token
+    return {
+        "dense peak": f"{part.peak_flop_per_s / 1e15:,.0f} PFLOP/s {request.precision.value}",
+        "MFU": f"{ledger.rate.mfu_share:.1%} of it, causal attention counted",
+        "layout": f"tensor {run.tensor_ways} x pipeline {run.pipeline_ways} x data "
+        f"{run.data_ways}, experts {run.expert_ways} ways, on {run.gpu_count:,} GPUs: the fastest "
+        f"that memory holds; steps of {run.llm_tokens_per_step:,} tokens in sequences of "
+        f"{run.sequence_llm_tokens:,}, {ledger.rate.step.total_s:.3g} s",
+        "trained": f"{ledger.rate.llm_tokens_per_s:,.0f} tokens/s",
+        "energy": f"{joules['facility']:.3g} J a token at the meter, {joules['source']:.3g} J at "
+        "the source",
+        "cost": f"${ledger.cost_usd_per_million_trained_llm_tokens:.3g} a million trained tokens",
+        "time": ", ".join(
+            f"{rung.name} {rung.time_share:.1%}" for rung in ledger.ladder if rung.time_share > 0
+        ),
+    }
+
+
+def show_training(name: str, result: FleetTraining, request: TrainingRequest) -> None:
+    """Write the power of a fleet stage by stage, then its training by node type."""
+    _show_balance(name, result.balance)
+    for part in result.types:
+        title = f"\n{part.node_type}: {part.gpu_count:,} GPUs train {request.shape.name}"
+        pairs(title, _training_lines(part, request))
 
 
 def _input_text(value: float) -> str:
@@ -96,10 +132,18 @@ def show_costs(
     )
 
 
-def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
+def _with_range(value: float, ranges: Sequence[tuple[float, float]], number: int) -> str:
+    if not ranges:
+        return f"{value:,.0f}"
+    low, high = ranges[number]
+    return f"{value:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def show_life(words: dict[str, str], found: Outlook) -> None:
     """Write the facts of a life and the plan year by year."""
     pairs("life", words)
     paragraph("USD for a GPU, by year from now")
+    annuities, sales = found.annuity_usd_intervals, found.liquidation_usd_intervals
     table(
         ["year", "best action", "best plan", "rental annuity", "liquidation"],
         [
@@ -107,10 +151,10 @@ def show_life(words: dict[str, str], plan: Sequence[YearPlan]) -> None:
                 year.year,
                 year.action,
                 f"{year.worth_usd:,.0f}",
-                f"{year.annuity_usd:,.0f}",
-                f"{year.liquidation_usd:,.0f}",
+                _with_range(year.annuity_usd, annuities, number),
+                _with_range(year.liquidation_usd, sales, number),
             ]
-            for year in plan
+            for number, year in enumerate(found.plan)
         ],
     )
 

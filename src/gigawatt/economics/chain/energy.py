@@ -10,6 +10,7 @@ from math import isclose
 
 import numpy as np
 
+from gigawatt.economics.html import html_table
 from gigawatt.economics.quantities import check_positive, check_range, check_share
 from gigawatt.errors import InputError
 from gigawatt.fleet.catalogue import Accelerator, accelerator, node_types
@@ -144,6 +145,14 @@ class EnergyBalance:
             }
             for stage in self.stages
         ]
+
+    def _repr_html_(self) -> str:
+        """Power and share of the source by stage, for notebooks."""
+        rows: list[list[object]] = [
+            [s.name, s.parent, s.power_w, s.power_w / self.source_w, "loss" if s.is_loss else ""]
+            for s in self.stages
+        ]
+        return html_table("Power by stage", ["stage", "fed by", "W", "of source", ""], rows)
 
 
 def energy_balance(path: PowerPath, load: ItLoad) -> EnergyBalance:

@@ -15,6 +15,7 @@ from gigawatt.economics.chain.serving import (
     fastest_rate,
 )
 from gigawatt.economics.chain.silicon import Precision, Silicon
+from gigawatt.economics.html import html_table
 from gigawatt.economics.models.llm import LanguageModel
 from gigawatt.economics.quantities import check_count, check_positive
 from gigawatt.errors import NoCapacityError
@@ -88,6 +89,19 @@ class TokenLedger:
     output_llm_tokens_per_joule: dict[str, float]
     cost_usd_per_million_output_llm_tokens: float
     output_llm_tokens_per_usd: float
+
+    def _repr_html_(self) -> str:
+        """Tokens, joules and dollars, for notebooks."""
+        rows: list[list[object]] = [
+            ["GPUs", self.gpu_count],
+            ["GPUs of an engine", self.engine_gpu_count],
+            ["output tokens/s", self.output_llm_tokens_per_s],
+            ["useful share of peak", self.useful_flop_share],
+        ]
+        rows += [[f"J a token, {n}", j] for n, j in self.joules_per_output_llm_token.items()]
+        rows.append(["USD a million output tokens", self.cost_usd_per_million_output_llm_tokens])
+        rows += [[f"time, {rung.name}", rung.time_share] for rung in self.ladder]
+        return html_table("Serving: tokens, joules, dollars", ["", "value"], rows)
 
 
 def smallest_engine(

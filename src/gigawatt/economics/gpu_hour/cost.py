@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import exp, expm1, log1p
 
 from gigawatt.economics.gpu_hour.inputs import CostInputs
+from gigawatt.economics.html import html_table
 from gigawatt.economics.quantities import check_positive, check_share
 from gigawatt.errors import InputError
 
@@ -68,6 +69,12 @@ class GpuHourCost:
         """What is paid while it runs: energy, people, repair, and the site."""
         energy = self.power_load_usd + self.power_idle_usd + self.cooling_usd
         return energy + self.staff_usd + self.maintenance_usd + self.site_usd
+
+    def _repr_html_(self) -> str:
+        """The components and their sum, for notebooks."""
+        rows: list[list[object]] = [[name, usd] for name, usd in self.components.items()]
+        rows += [["total", self.total_usd], ["of it cash", self.cash_usd]]
+        return html_table(f"USD for a sold GPU-hour, {self.view} view", ["component", "USD"], rows)
 
 
 def capital_recovery_share(rate_share: float, life_years: float) -> float:
