@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,16 @@ class Terminal:
         """What a terminal does at Ctrl-C or when it is closed: a signal to the whole group."""
         os.killpg(self.process.pid, number)
 
+    def interrupt(self) -> None:
+        """Ctrl-C, pressed again until the command ends.
+
+        One that comes just before the interpreter blocks in a read is noticed at the next only.
+        """
+        while self.process.poll() is None:
+            self.signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5.0)
+
     def read_until(self, pattern: str) -> None:
         end_s = time.monotonic() + PATIENCE_S
         while not re.search(pattern, self.seen):
@@ -115,7 +126,7 @@ def test_ctrl_c_stops_watching_and_not_the_work(home: Path):
 def test_ctrl_c_at_the_question_changes_nothing(home: Path):
     terminal = Terminal(home, "cluster", "create", "train", "--gpus", "16")
     terminal.read_until(r"Go ahead\?")
-    terminal.signal(signal.SIGINT)
+    terminal.interrupt()
     assert terminal.wait() == 2
     assert "nothing was changed" in terminal.seen
     assert clusters(home) == []
