@@ -35,7 +35,7 @@ def all_calls() -> dict[str, Any]:
         name: found
         for name, found in vars(calls).items()
         if inspect.isfunction(found)
-        and found.__module__ == calls.__name__
+        and found.__module__.startswith(calls.__name__)
         and not name.startswith("_")
     }
 

@@ -1,0 +1,115 @@
+"""Documents of the fleet and its nodes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from gigawatt.sdk.documents.base import Answer, Id, Reason, Request
+
+NodeStateName = Literal["available", "drained", "quarantined"]
+
+
+class GpuTypeSummary(Answer):
+    """GPUs of one type: all, free now, and what one costs."""
+
+    gpu_type: str
+    gpu_count: int
+    free_gpu_count: int
+    price_micro_usd_per_gpu_hour: int
+
+
+class SiteSummary(Answer):
+    """A site and the fabrics in it."""
+
+    site_id: str
+    country: str
+    fabric_ids: list[str]
+    gpu_count: int
+
+
+class Fleet(Answer):
+    """What there is, in numbers."""
+
+    name: str
+    node_count: int
+    gpu_count: int
+    free_gpu_count: int
+    blocked_node_count: int
+    gpu_types: list[GpuTypeSummary]
+    sites: list[SiteSummary]
+
+
+class NodeConfig(Answer):
+    """What a node is and where it stands."""
+
+    node_type: str
+    gpu_type: str
+    gpu_count: int
+    site_id: str
+    rack_id: str
+    fabric_id: str
+    pod_id: str
+    leaf_group_id: str
+
+
+class Holder(Answer):
+    """A cluster that holds GPUs of a node."""
+
+    cluster_id: str
+    gpu_mask: int
+
+
+class NodeStatus(Answer):
+    """Who holds a node."""
+
+    free_gpu_count: int
+    holders: list[Holder]
+
+
+class Node(Answer):
+    """A node."""
+
+    id: str
+    config: NodeConfig
+    status: NodeStatus
+    state: NodeStateName
+    state_reason: str
+
+
+class NodeFilter(Request):
+    """Which nodes a list shows; what is left out shows all."""
+
+    state: NodeStateName | None = None
+    site_id: Id | None = None
+    gpu_type: Id | None = None
+    rack_id: Id | None = None
+    cluster_id: Id | None = None
+    only_free: bool = False
+    cursor: (
+        Annotated[str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$")] | None
+    ) = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class NodeReason(Request):
+    """Why a node is taken out of service or given back."""
+
+    reason: Reason
+
+
+class MapNode(Answer):
+    """A node on the floor plan; its box in pixels: x, y, width, height."""
+
+    node_id: str
+    box_px: tuple[float, float, float, float]
+    state: NodeStateName
+    cluster_ids: list[str]
+    free_gpu_count: int
+
+
+class FleetMap(Answer):
+    """The floor plan."""
+
+    width_px: float
+    height_px: float
+    nodes: list[MapNode]
