@@ -197,6 +197,8 @@ def _unknown(fleet: Fleet, target: ClusterTarget | None) -> Iterator[str]:
     if target is None:
         return
     yield from (m.node_id for m in target.members if m.node_id not in fleet.nodes.index_of)
+    if target.is_file_system and target.members:
+        yield f"a network for the members of {target.cluster_id}"
     if target.site_id not in fleet.sites.index_of:
         yield target.site_id
     if target.storage_bytes and target.pool_id not in fleet.storage_pools.index_of:
