@@ -6,9 +6,11 @@ import typer
 
 from gigawatt.app.economics_sankey import power_text
 from gigawatt.cli.output import pairs, paragraph, table
+from gigawatt.economics.chain.by_type import TypeChain
 from gigawatt.economics.chain.energy import EnergyBalance
-from gigawatt.economics.chain.fleet_chain import ChainRequest, FleetChain, TypeChain
-from gigawatt.economics.chain.training_chain import FleetTraining, TrainingRequest, TypeTraining
+from gigawatt.economics.chain.fleet_chain import ChainRequest, ServingChain
+from gigawatt.economics.chain.ledger import TokenLedger
+from gigawatt.economics.chain.training_chain import TrainingChain, TrainingLedger, TrainingRequest
 from gigawatt.economics.gpu_hour.cost import GpuHourCost
 from gigawatt.economics.gpu_hour.sensitivity import Swing
 from gigawatt.economics.life.outlook import Outlook
@@ -17,7 +19,7 @@ from gigawatt.economics.validation.judge import Judged, scores
 SWINGS_SHOWN = 8
 
 
-def _type_lines(part: TypeChain, request: ChainRequest) -> dict[str, str]:
+def _type_lines(part: TypeChain[TokenLedger], request: ChainRequest) -> dict[str, str]:
     ledger = part.ledger
     if ledger is None:
         return {"not served": part.reason}
@@ -53,7 +55,7 @@ def _show_balance(name: str, balance: EnergyBalance) -> None:
     )
 
 
-def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
+def show_chain(name: str, result: ServingChain, request: ChainRequest) -> None:
     """Write the power of a fleet stage by stage, then tokens, joules and dollars by node type."""
     _show_balance(name, result.balance)
     traffic = request.traffic
@@ -65,7 +67,7 @@ def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
         pairs(title, _type_lines(part, request))
 
 
-def _training_lines(part: TypeTraining, request: TrainingRequest) -> dict[str, str]:
+def _training_lines(part: TypeChain[TrainingLedger], request: TrainingRequest) -> dict[str, str]:
     ledger = part.ledger
     if ledger is None:
         return {"not trained": part.reason}
@@ -87,7 +89,7 @@ def _training_lines(part: TypeTraining, request: TrainingRequest) -> dict[str, s
     }
 
 
-def show_training(name: str, result: FleetTraining, request: TrainingRequest) -> None:
+def show_training(name: str, result: TrainingChain, request: TrainingRequest) -> None:
     """Write the power of a fleet stage by stage, then its training by node type."""
     _show_balance(name, result.balance)
     for part in result.types:
