@@ -1,6 +1,7 @@
 """How answers of ``gw economics`` look on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 
@@ -102,9 +103,10 @@ def _input_text(value: float) -> str:
 
 
 def show_costs(
-    costs: Sequence[GpuHourCost], even: Sequence[float], price: str, moved: Sequence[Swing]
+    costs: Sequence[GpuHourCost], document: Mapping[str, Any], price: str, moved: Sequence[Swing]
 ) -> None:
-    """Write both views by component, the break-even at a price, and the widest swings."""
+    """Write both views by component, cost over utilisation, break-even, and the widest swings."""
+    even = document["break_even_utilisation_share"].values()
     components = [
         [name, *(f"{cost.components[name]:.4f}" for cost in costs)] for name in costs[0].components
     ]
@@ -116,6 +118,22 @@ def show_costs(
             ["total", *(f"{cost.total_usd:.4f}" for cost in costs)],
             ["of it cash", *(f"{cost.cash_usd:.4f}" for cost in costs)],
             [f"hours to sell at {price}", *(f"{share:.1%}" for share in even)],
+        ],
+    )
+    paragraph(f"over hours sold; dollars are revenue over {price} times all hours to break even")
+    views = [cost.view for cost in costs]
+    table(
+        ["hours sold", *(f"{view} {what}" for view in views for what in ("USD", "dollars"))],
+        [
+            [
+                f"{row['sold_hours_share']:.0%}",
+                *(
+                    text
+                    for view in views
+                    for text in (f"{row[f'{view}_usd']:.3f}", f"{row[f'{view}_dollar_share']:.1%}")
+                ),
+            ]
+            for row in document["over_utilisation"]
         ],
     )
     paragraph("widest swings, accounting view")
