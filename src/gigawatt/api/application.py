@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, events, fleet, operations
+from gigawatt.api.routes import accounts, clusters, economics, events, fleet, operations
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -24,6 +24,7 @@ ROUTERS = (
     clusters.router,
     operations.router,
     events.router,
+    economics.router,
 )
 
 _POST_HEADERS = [

@@ -240,6 +240,12 @@ class Client:
     get_operation = _blocking(calls.get_operation)
     cancel_operation = _blocking(calls.cancel_operation)
     list_events = _blocking(calls.list_events)
+    compute_chain = _blocking(calls.compute_chain)
+    compute_fleet_chain = _blocking(calls.compute_fleet_chain)
+    compute_gpu_hour = _blocking(calls.compute_gpu_hour)
+    compute_index = _blocking(calls.compute_index)
+    compute_life = _blocking(calls.compute_life)
+    compute_underwriting = _blocking(calls.compute_underwriting)
 
 
 class AsyncClient:
@@ -363,3 +369,9 @@ class AsyncClient:
     get_operation = _awaiting(calls.get_operation)
     cancel_operation = _awaiting(calls.cancel_operation)
     list_events = _awaiting(calls.list_events)
+    compute_chain = _awaiting(calls.compute_chain)
+    compute_fleet_chain = _awaiting(calls.compute_fleet_chain)
+    compute_gpu_hour = _awaiting(calls.compute_gpu_hour)
+    compute_index = _awaiting(calls.compute_index)
+    compute_life = _awaiting(calls.compute_life)
+    compute_underwriting = _awaiting(calls.compute_underwriting)

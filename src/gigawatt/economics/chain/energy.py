@@ -209,7 +209,7 @@ class LoadAssumption:
     """How a node's maximum becomes power in service, and what stands beside the nodes.
 
     Fields:
-        load_share: power of a node over its maximum, 0 to 1.
+        load_share: power of a node over its maximum, above 0 to 1.
         network_w_per_gpu: W of switches and optics for each GPU.
         storage_w_per_gpu: W of file systems for each GPU.
     """
@@ -220,7 +220,7 @@ class LoadAssumption:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, naming the field."""
-        check_share("load_share", self.load_share)
+        check_share("load_share", self.load_share, is_zero_allowed=False)
         check_range("network_w_per_gpu", self.network_w_per_gpu, 0.0)
         check_range("storage_w_per_gpu", self.storage_w_per_gpu, 0.0)
 

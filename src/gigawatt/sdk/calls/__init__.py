@@ -20,6 +20,14 @@ from gigawatt.sdk.calls.clusters import (
     replace_cluster_nodes,
     shrink_cluster,
 )
+from gigawatt.sdk.calls.economics import (
+    compute_chain,
+    compute_fleet_chain,
+    compute_gpu_hour,
+    compute_index,
+    compute_life,
+    compute_underwriting,
+)
 from gigawatt.sdk.calls.fleet import (
     drain_node,
     get_fleet,
@@ -67,6 +75,12 @@ __all__ = [
     "apply_plan",
     "cancel_operation",
     "change_account",
+    "compute_chain",
+    "compute_fleet_chain",
+    "compute_gpu_hour",
+    "compute_index",
+    "compute_life",
+    "compute_underwriting",
     "create_account",
     "create_api_key",
     "create_cluster",
