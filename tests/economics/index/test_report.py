@@ -205,7 +205,7 @@ def clone(tmp_path: Path) -> Path:
 def test_history_of_a_clone_becomes_a_price_file(clone, tmp_path):
     out = tmp_path / "prices.csv"
     result = RUN.invoke(
-        app, ["import-skypilot", str(clone), "--cloud", "lambda", "--out", str(out)]
+        app, ["import", "skypilot", str(clone), "--cloud", "lambda", "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
     offers = read_offers(out.read_text(), "prices.csv")

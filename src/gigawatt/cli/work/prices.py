@@ -1,13 +1,20 @@
 """Rental prices on the screen: the report of the index, and history imported from a clone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from math import isfinite
 from pathlib import Path
 
+from gigawatt.app.clock import SystemClock
 from gigawatt.app.index_choice import Judgements, choice_of, day_of, rate_micro_usd, weight_of
 from gigawatt.app.index_files import write_report
+from gigawatt.app.index_import import (
+    import_gpuhunt_files,
+    import_gpuhunt_query,
+    import_sales,
+    import_table,
+    write_price_file,
+)
 from gigawatt.app.index_report import (
     Choice,
     IndexReport,
@@ -18,14 +25,23 @@ from gigawatt.app.index_report import (
 from gigawatt.app.skypilot_clone import import_history
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import console, count_of, paragraph, remarks, table, write
-from gigawatt.economics.index.csv_format import write_offers
+from gigawatt.economics.index.quote import Offer
 from gigawatt.economics.index.screening import count_rules
 from gigawatt.economics.index.sensitivity import Line
 from gigawatt.economics.index.subindex import SubIndex
 from gigawatt.economics.index.upper import UpperIndex
 from gigawatt.errors import InputError
 
-__all__ = ["Judgements", "Stated", "choice_of", "day_of", "import_skypilot", "show_report"]
+__all__ = [
+    "Judgements",
+    "Stated",
+    "choice_of",
+    "import_csv",
+    "import_gpuhunt",
+    "import_meter",
+    "import_skypilot",
+    "show_report",
+]
 
 WITHHELD = "withheld"
 EXAMPLES_MAX = 3
@@ -153,24 +169,50 @@ def show_report(
         remarks.print(f"wrote {written}")
 
 
+def _written(offers: Iterable[Offer], out: Path) -> None:
+    count = write_price_file(offers, out)
+    remarks.print(f"wrote {count_of(count, 'offer')} to {out}")
+
+
 def import_skypilot(
-    clone: Path, catalog_version: str, clouds: Sequence[str], first_day: date | None, out: Path
+    clone: Path, catalog_version: str, clouds: Sequence[str], since: str | None, out: Path
 ) -> None:
     """Write the price history of clouds in a clone of skypilot-catalog as a price file."""
-    offers = [
-        offer
-        for cloud in clouds
-        for offer in import_history(clone, catalog_version, cloud, first_day)
-    ]
-    if not offers:
-        raise InputError(
-            f"{clone}: no offer with a GPU in the history asked for",
-            next_step="Ask for another cloud, or an earlier first day.",
-        )
-    try:
-        out.write_text(write_offers(offers), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be written: {error}", next_step="Choose another file."
-        ) from error
-    remarks.print(f"wrote {count_of(len(offers), 'offer')} to {out}")
+    first_day = day_of(since)
+    found = (import_history(clone, catalog_version, cloud, first_day) for cloud in clouds)
+    _written((offer for history in found for offer in history), out)
+
+
+def import_gpuhunt(
+    files: Sequence[Path], day: str | None, providers: Sequence[str], out: Path
+) -> None:
+    """Write offers of catalogue files, or of an installed gpuhunt, as a price file."""
+    published = day_of(day)
+    if not files:
+        if published is not None:
+            raise InputError("--day is for files; what gpuhunt gives now is of today")
+        _written(import_gpuhunt_query(providers, SystemClock()), out)
+        return
+    if published is None:
+        raise InputError("files need --day, when the catalogue was published")
+    if len(providers) > 1:
+        raise InputError(f"{len(providers)} --provider for files, wanted at most one")
+    _written(import_gpuhunt_files(files, published, providers[0] if providers else None), out)
+
+
+def import_meter(file: Path, out: Path) -> None:
+    """Write own sales as a price file."""
+    _written(import_sales(file), out)
+
+
+def import_csv(file: Path, columns: Sequence[str], values: Sequence[str], out: Path) -> None:
+    """Write a table of any columns as a price file."""
+    pairs = [dict(_pair(text) for text in texts) for texts in (columns, values)]
+    _written(import_table(file, pairs[0], pairs[1]), out)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InputError(f"{text!r} is no pair", next_step="Write e.g. price=usd_per_hour.")
+    return name, value
