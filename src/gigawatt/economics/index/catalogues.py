@@ -223,7 +223,11 @@ class _Listed:
     gpu_memory: float | None
     spot: bool
     provider: str
-    price: float
+    price_usd: float
+
+    @property
+    def price(self) -> float:
+        return self.price_usd
 
 
 def _listed(row: Mapping[str, str], provider: str, place: str) -> _Listed:
@@ -249,7 +253,7 @@ def _listed(row: Mapping[str, str], provider: str, place: str) -> _Listed:
         gpu_memory=number("gpu_memory") or None,
         spot=row["spot"].strip().lower() == "true",
         provider=provider,
-        price=number("price"),
+        price_usd=number("price"),
     )
 
 
