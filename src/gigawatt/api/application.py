@@ -11,7 +11,16 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, economics, events, fleet, operations
+from gigawatt.api.routes import (
+    accounts,
+    clusters,
+    economics,
+    events,
+    file_systems,
+    firewall,
+    fleet,
+    operations,
+)
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -22,6 +31,8 @@ ROUTERS = (
     accounts.router,
     fleet.router,
     clusters.router,
+    file_systems.router,
+    firewall.router,
     operations.router,
     events.router,
     economics.router,

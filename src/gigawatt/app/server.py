@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.wiring import open_control
@@ -40,7 +41,13 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.units import MINUTE_S
 
@@ -59,6 +66,10 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
     is_stopping: bool = False
     stream_count: int = 0
     desk: EconomicsDesk = field(default_factory=EconomicsDesk)
@@ -114,7 +125,18 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        yield Service(control, directory, WorkerLoop(control, directory), RateLimiter())
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
+        yield Service(
+            control=control,
+            directory=directory,
+            worker=WorkerLoop(control, directory, [follower.follow_due]),
+            rate=RateLimiter(),
+            file_systems=SqlFileSystems(store.database),
+            rulesets=rulesets,
+            follower=follower,
+            storage_quotas=SqlStorageQuotas(store.database),
+        )
 
 
 def make_first_key(service: Service, name: str) -> str:
