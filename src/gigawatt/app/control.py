@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from statistics import median
+from threading import Lock
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gigawatt.app.ids import IdSource
 from gigawatt.app.shown import as_of
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
-from gigawatt.errors import ConflictError, InputError
+from gigawatt.errors import ConflictError, InputError, OutOfReachError, UnknownIdError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, ignore
@@ -60,6 +61,7 @@ class Control:
         self.around = around
         self._ids = ids
         self._policy = policy or ExecutorPolicy()
+        self._committing = Lock()
 
     def snapshot(self) -> Snapshot:
         """What the planner sees now."""
@@ -190,16 +192,34 @@ class Control:
         """
         drawn = operation_id or OperationId(self._ids.new("op"))
         for _ in range(REBASE_COUNT_MAX):
-            view = self.snapshot()
-            rebased = self._judged(view, plan)
-            if admit is not None:
-                admit(view, rebased)
-            try:
-                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
-            except ConflictError:
-                if self.snapshot().generation == view.generation:
-                    raise
+            # In one process plans take turns: each would overtake the others and be judged anew.
+            with self._committing:
+                view = self.snapshot()
+                rebased = self._judged(view, plan)
+                if admit is not None:
+                    admit(view, rebased)
+                try:
+                    return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
+                except OutOfReachError:
+                    # It may have happened: only looking tells. If not, it is safe to try again,
+                    # because an operation of this id can be opened only once.
+                    known = self._operation_if_any(drawn)
+                    if known is not None:
+                        return known
+                except ConflictError:
+                    known = self._operation_if_any(drawn)
+                    if known is not None:
+                        return known
+                    if self.snapshot().generation == view.generation:
+                        raise
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
+
+    def _operation_if_any(self, operation_id: OperationId) -> OperationRecord | None:
+        """The operation of an id, if it was committed by an earlier try or one beside this."""
+        try:
+            return self.around.store.operation(operation_id)
+        except UnknownIdError:
+            return None
 
     @staticmethod
     def _judged(view: Snapshot, plan: Plan) -> Plan:
@@ -266,12 +286,14 @@ class Control:
         """Carry an operation to its end. Errors as ``executor.Executor.run``."""
         return await Executor(self.around, worker, self._policy, listener).run(operation_id)
 
-    async def reconcile(self, worker: str) -> Reconciliation:
-        """One pass of the reconciler."""
-        return await Reconciler(self.around, worker, self._policy).run()
+    async def reconcile(self, worker: str, *, only_stuck: bool = False) -> Reconciliation:
+        """One pass of the reconciler; it resumes all that is open, or only what is stuck."""
+        reconciler = Reconciler(self.around, worker, self._policy)
+        return await reconciler.run(only_stuck=only_stuck)
 
     def prove_targets(self) -> Proof:
         """Proof that all clusters, as committed, are isolated from each other on every plane."""
+        self.around.store.snapshot(self.around.clock.now_s()).refuse_damaged()
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
         return prove(self.around.fleet, targets, entries, scope="targets")
@@ -281,6 +303,7 @@ class Control:
         fleet, store, clock = self.around.fleet, self.around.store, self.around.clock
         seen = await read_back(self.around.drivers, devices_of(fleet))
         stored = store.snapshot(clock.now_s())
+        stored.refuse_damaged()
         targets = tuple(record.target for record in stored.clusters.values() if record.target)
         proof = prove(
             fleet,

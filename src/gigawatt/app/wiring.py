@@ -2,8 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
@@ -12,6 +14,8 @@ from gigawatt.app.ids import RandomIds
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
 from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
+from gigawatt.drivers.fake.states import DeviceStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
@@ -48,8 +52,24 @@ def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
         states.close()
 
 
+@dataclass(frozen=True, slots=True)
+class FakeSite:
+    """How the fake devices of a home behave.
+
+    Fields: their faults; how long they take; what opens their memory in a file.
+    """
+
+    faults: Callable[[], Faults] = Faults
+    latency: Latency = NO_LATENCY
+    states: Callable[[Path], DeviceStates] = FileStates
+
+
+PLAIN_SITE = FakeSite()
+"""Devices that always answer, and at once."""
+
+
 @contextmanager
-def open_control(home: Home) -> Iterator[Control]:
+def open_control(home: Home, devices: FakeSite = PLAIN_SITE) -> Iterator[Control]:
     """The embedded control plane of a home, closed at the end.
 
     Raises:
@@ -61,9 +81,10 @@ def open_control(home: Home) -> Iterator[Control]:
     fleet = home.fleet()
     clock = SystemClock()
     store = open_store_at(home.store_place)
-    states = FileStates(home.devices_path)
+    states = devices.states(home.devices_path)
     try:
-        drivers = fake_drivers(DeviceWorld(fleet, states), Faults(), clock)
+        world = DeviceWorld(fleet, states)
+        drivers = fake_drivers(world, devices.faults(), clock, devices.latency)
         yield Control(Surroundings(fleet, store, drivers, clock), RandomIds())
     finally:
         states.close()

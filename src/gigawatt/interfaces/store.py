@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
+from gigawatt.errors import DataError
 from gigawatt.ids import ClusterId, DeviceId, KeyPoolId, NodeId, OperationId, TenantId
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
@@ -85,6 +86,7 @@ class StoreSnapshot:
         node_states: nodes that are not "available", with the reason.
         allocations: GPU mask held, by node and cluster.
         tombstones: absences not yet observed.
+        damaged: why the rows of some clusters do not read back; they hold what they hold.
     """
 
     generation: int
@@ -93,6 +95,16 @@ class StoreSnapshot:
     node_states: Mapping[NodeId, tuple[NodeState, str]]
     allocations: Mapping[tuple[NodeId, ClusterId], int]
     tombstones: tuple[Tombstone, ...]
+    damaged: Mapping[ClusterId, str] = field(default_factory=dict)
+
+    def refuse_damaged(self) -> None:
+        """Refuse to judge devices while it is not known what they shall hold.
+
+        Raises:
+            DataError: the row of a cluster does not read back.
+        """
+        for sentence in self.damaged.values():
+            raise DataError(sentence)
 
 
 @dataclass(frozen=True, slots=True)

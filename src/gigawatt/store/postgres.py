@@ -21,6 +21,7 @@ from gigawatt.errors import (
     DataError,
     GigawattError,
     InputError,
+    OutOfReachError,
     StorageFullError,
 )
 from gigawatt.store.address import name_of
@@ -38,7 +39,7 @@ PATIENCE_S = 20.0
 
 _CONNECT_TIMEOUT_S = 10
 _BACKOFF_S_FIRST = 0.05
-_BACKOFF_S_MAX = 1.0
+_BACKOFF_S_MAX = 0.5
 _CONNECTION_COUNT_KEPT = 4
 _CONNECTION_COUNT_MORE = 12
 
@@ -63,6 +64,11 @@ _CLASSES: Mapping[str, tuple[type[GigawattError], str, str | None]] = {
         "another process holds the store and did not let go in time",
         "Run the command again; if it persists, look for the one that hangs in pg_stat_activity.",
     ),
+    "23505": (
+        ConflictError,
+        "another process wrote the same row first",
+        "Read again what is there, then decide.",
+    ),
     "40": (ConflictError, "another process wrote at the same time", "Run the command again."),
     "57014": (
         DataError,
@@ -80,10 +86,10 @@ _CLASSES: Mapping[str, tuple[type[GigawattError], str, str | None]] = {
         "Make the user the owner of the database.",
     ),
     "XX": (DataError, "the database is damaged", "Restore it from a copy with 'gw restore FILE'."),
-    "57": (DataError, "the database went away", _COME_BACK),
-    "08": (DataError, "the connection to the database was lost", _COME_BACK),
+    "57": (OutOfReachError, "the database went away", _COME_BACK),
+    "08": (OutOfReachError, "the connection to the database was lost", _COME_BACK),
     "53": (
-        DataError,
+        OutOfReachError,
         "the database server is at its limits",
         "Give it more memory or connections, then run the command again.",
     ),

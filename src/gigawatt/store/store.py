@@ -45,9 +45,11 @@ class SqlStore:
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
         with self._database.read() as connection:
+            found, damaged = clusters.holders(connection)
             return StoreSnapshot(
                 generation=current_generation(connection),
-                clusters={c.cluster_id: c for c in clusters.holders(connection)},
+                clusters=found,
+                damaged=damaged,
                 keys=holdings.keys_not_free(connection, now_s),
                 node_states=nodes.all_states(connection),
                 allocations=holdings.masks(connection),
