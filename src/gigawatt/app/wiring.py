@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
@@ -15,7 +14,6 @@ from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
 from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
-from gigawatt.drivers.fake.states import DeviceStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
@@ -56,12 +54,11 @@ def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
 class FakeSite:
     """How the fake devices of a home behave.
 
-    Fields: their faults; how long they take; what opens their memory in a file.
+    Fields: what makes their plan of faults; how long they take.
     """
 
     faults: Callable[[], Faults] = Faults
     latency: Latency = NO_LATENCY
-    states: Callable[[Path], DeviceStates] = FileStates
 
 
 PLAIN_SITE = FakeSite()
@@ -81,7 +78,7 @@ def open_control(home: Home, devices: FakeSite = PLAIN_SITE) -> Iterator[Control
     fleet = home.fleet()
     clock = SystemClock()
     store = open_store_at(home.store_place)
-    states = devices.states(home.devices_path)
+    states = FileStates(home.devices_path)
     try:
         world = DeviceWorld(fleet, states)
         drivers = fake_drivers(world, devices.faults(), clock, devices.latency)
