@@ -21,6 +21,7 @@ from gigawatt.executor.drift import (
     drift_of_fleet,
     is_unchanged,
     nodes_named,
+    without_changed,
 )
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
@@ -118,8 +119,12 @@ class Reconciler:
     async def _look(self, snapshot: StoreSnapshot) -> tuple[FleetDrift, list[DeviceId]]:
         """Drift against a snapshot taken before, and the devices that did not answer."""
         fleet, store = self._around.fleet, self._around.store
+        under_way = {one.operation_id: one for one in store.open_operations()}
         seen = await read_back(self._around.drivers, devices_of(fleet))
-        return drift_of_fleet(fleet, snapshot, store.open_operations(), seen), sorted(seen.silent)
+        # An operation that ended while devices were read was under way when some of them answered.
+        under_way |= {one.operation_id: one for one in store.open_operations()}
+        drift = drift_of_fleet(fleet, snapshot, tuple(under_way.values()), seen)
+        return without_changed(fleet, drift, snapshot, self._snapshot()), sorted(seen.silent)
 
     async def _resume(self, report: Reconciliation, *, only_stuck: bool) -> None:
         executor = Executor(self._around, self._worker, self._policy)
