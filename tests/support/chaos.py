@@ -1,6 +1,6 @@
 """Chaos: tenants, servers, devices that fail, and somebody who kills servers and the database.
 
-Run with ``make chaos``, or ``python tests/support/chaos.py --engine postgres --seconds 300``. Prints
+Run with ``make chaos``, or ``python tests/support/chaos.py --engine postgres``. Prints
 the counts, writes them to ``out/chaos-ENGINE.json``, and ends with status 1 if anything was wrong.
 """
 
@@ -102,7 +102,8 @@ def run(scene: Scene, folder: Path, seed: int, postgres) -> dict:
     return {
         "engine": "sqlite" if postgres is None else "postgres",
         "seed": seed,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "load": [round(value, 1) for value in os.getloadavg()],
         "gpu_count": scene.gpu_count,
         "tenants": scene.tenant_count,
         "seconds": scene.seconds,

@@ -4,6 +4,8 @@ Run as ``python chaos_replica.py TCP_PORT SEED RECONCILE_S``; everything but the
 server: the same wiring, signals, threads and application.
 """
 
+import faulthandler
+import signal
 import sys
 from functools import partial
 
@@ -40,6 +42,7 @@ MEDIAN_S = {
 
 def main() -> None:
     """Serve until told to stop."""
+    faulthandler.register(signal.SIGUSR1)
     tcp_port, seed, reconcile_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     site = FakeSite(partial(Faults, RULES, seed=seed), Latency(MEDIAN_S, spread=0.3, seed=seed))
     with open_service(Home.default(), site, reconcile_s) as service:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from statistics import median
-from threading import Lock
+from threading import Lock, local
 
 import numpy as np
 
@@ -61,11 +61,21 @@ class Control:
         self.around = around
         self._ids = ids
         self._policy = policy or ExecutorPolicy()
-        self._committing = Lock()
+        self._planning = Lock()
+        self._seen = local()
 
     def snapshot(self) -> Snapshot:
         """What the planner sees now."""
-        return self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
+        view = self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
+        self._seen.view = view
+        return view
+
+    def _view_for(self, plan: Plan) -> Snapshot:
+        """The snapshot that this thread made the plan from, or a new one."""
+        seen: Snapshot | None = getattr(self._seen, "view", None)
+        if seen is not None and seen.generation == plan.parent_generation:
+            return seen
+        return self.snapshot()
 
     def _planner_view(self, stored: StoreSnapshot) -> Snapshot:
         fleet = self.around.fleet
@@ -103,7 +113,9 @@ class Control:
                 f"cluster {record.name!r} is {record.phase.value} ({record.phase_reason})",
                 next_step=_WHEN_NOT_ACTIVE[record.phase],
             )
-        return self._planner_view(stored)
+        view = self._planner_view(stored)
+        self._seen.view = view
+        return view
 
     def _plan_ids(self, kind: OperationKind, cluster_id: ClusterId | None = None) -> PlanIds:
         took = self.around.store.durations_s(kind)
@@ -191,27 +203,23 @@ class Control:
             AssertionError: the checker found a fault in a plan of ours.
         """
         drawn = operation_id or OperationId(self._ids.new("op"))
+        view = self._view_for(plan)
         for _ in range(REBASE_COUNT_MAX):
-            # In one process plans take turns: each would overtake the others and be judged anew.
-            with self._committing:
-                view = self.snapshot()
-                rebased = self._judged(view, plan)
-                if admit is not None:
-                    admit(view, rebased)
-                try:
-                    return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
-                except OutOfReachError:
-                    # It may have happened: only looking tells. If not, it is safe to try again,
-                    # because an operation of this id can be opened only once.
-                    known = self._operation_if_any(drawn)
-                    if known is not None:
-                        return known
-                except ConflictError:
-                    known = self._operation_if_any(drawn)
-                    if known is not None:
-                        return known
-                    if self.snapshot().generation == view.generation:
-                        raise
+            rebased = self._judged(view, plan)
+            if admit is not None:
+                admit(view, rebased)
+            try:
+                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
+            except (ConflictError, OutOfReachError) as error:
+                # Only looking tells whether it happened; an id opens one operation, so that
+                # what did not happen is safe to try again.
+                known = self._operation_if_any(drawn)
+                if known is not None:
+                    return known
+                now = self.snapshot()
+                if isinstance(error, ConflictError) and now.generation == view.generation:
+                    raise
+                view = now
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
     def _operation_if_any(self, operation_id: OperationId) -> OperationRecord | None:
@@ -248,8 +256,14 @@ class Control:
         """
         for _ in range(REPLAN_COUNT_MAX - 1):
             with suppress(ConflictError):
-                return self.commit(make_plan(), operation_id=operation_id, admit=admit)
-        return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+                return self._commit_in_turn(make_plan, operation_id, admit)
+        return self._commit_in_turn(make_plan, operation_id, admit)
+
+    def _commit_in_turn(
+        self, make_plan: Callable[[], Plan], operation_id: OperationId | None, admit: Admit | None
+    ) -> OperationRecord:
+        with self._planning, self.around.store.turn():
+            return self.commit(make_plan(), operation_id=operation_id, admit=admit)
 
     def commit_shown(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None

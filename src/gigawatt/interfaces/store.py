@@ -6,6 +6,7 @@ the disk is full. A method that lost its database may have happened, wholly, or 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -125,6 +126,13 @@ class Store(Protocol):
 
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Planners take turns in it, so that they do not all want the same nodes and keys.
+
+        It spares work and protects nothing: whose turn does not come soon goes on without.
+        """
         ...
 
     def commit(self, plan: Plan, operation_id: OperationId, now_s: float) -> OperationRecord:

@@ -27,6 +27,7 @@ from gigawatt.errors import (
 from gigawatt.store.address import name_of
 from gigawatt.store.database import Database
 from gigawatt.store.store import SqlStore, ready_store
+from gigawatt.store.turns import turn_by_database
 
 LOCK_TIMEOUT_S = 10.0
 """How long a writer waits for another one; as for SQLite."""
@@ -40,8 +41,8 @@ PATIENCE_S = 20.0
 _CONNECT_TIMEOUT_S = 10
 _BACKOFF_S_FIRST = 0.05
 _BACKOFF_S_MAX = 0.5
-_CONNECTION_COUNT_KEPT = 4
-_CONNECTION_COUNT_MORE = 12
+_CONNECTION_COUNT_KEPT = 12
+_CONNECTION_COUNT_MORE = 4
 
 _STARTS_OR_STOPS = (
     "starting up",
@@ -143,7 +144,8 @@ def connect_postgres(
     event.listen(engine, "do_connect", partial(_connect, name, limits, retrying))
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = engine.execution_options(isolation_level="READ COMMITTED")
-    return Database(name, reader, writer, partial(_explained, name))
+    turn = partial(turn_by_database, reader)
+    return Database(name, reader, writer, partial(_explained, name), turn)
 
 
 def _sqlalchemy_url(url: str) -> URL:

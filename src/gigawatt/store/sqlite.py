@@ -30,6 +30,7 @@ from gigawatt.errors import (
 from gigawatt.store.database import Database
 from gigawatt.store.operations import LEASE_S
 from gigawatt.store.store import SqlStore, ready_store
+from gigawatt.store.turns import turn_by_file
 
 BUSY_TIMEOUT_S = 10.0
 """How long a writer waits for another one. Ours: a commit of 500 nodes takes about 0.1 s."""
@@ -60,7 +61,10 @@ def connect_sqlite(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S)
     name = "the store in memory" if path is None else str(path)
     engine = _engine(path, busy_timeout_s)
     writer = engine.execution_options(**{_WRITES: True})
-    return Database(name, engine, writer, partial(_explained, name))
+    if path is None:
+        return Database(name, engine, writer, partial(_explained, name))
+    turn = partial(turn_by_file, path.resolve())
+    return Database(name, engine, writer, partial(_explained, name), turn)
 
 
 def _engine(path: Path | None, busy_timeout_s: float) -> Engine:

@@ -1,6 +1,7 @@
 """``SqlStore``: the ``Store`` on a SQL database, put together from the tables' own modules."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigawatt.boundary.entries import Entry
@@ -55,6 +56,10 @@ class SqlStore:
                 allocations=holdings.masks(connection),
                 tombstones=tombstones.all_tombstones(connection),
             )
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn of planning, or none if it does not come soon."""
+        return self._database.turn()
 
     def commit(self, plan: Plan, operation_id: OperationId, now_s: float) -> OperationRecord:
         """Reserve what the plan needs and open its operation, or change nothing.
