@@ -83,11 +83,11 @@ async def _healthy() -> Health:
 
 
 def _ready(request: Request) -> Response:
-    """The store answers and the worker looks for work."""
+    """The store answers and the worker looks for work; the store itself is not asked here."""
     service: Service = request.app.state.service
-    service.directory.newest_event()
-    if service.is_stopping or not service.worker.is_alive:
-        return JSONResponse({"status": "not ready"}, 503)
+    troubles = service.worker.troubles()
+    if service.is_stopping or troubles:
+        return JSONResponse({"status": "not ready", "reasons": list(troubles)}, 503)
     return JSONResponse({"status": "ok"})
 
 

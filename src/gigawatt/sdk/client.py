@@ -33,7 +33,7 @@ _RETRIED = frozenset({429, 503})
 def _headers(call: Call[Any]) -> dict[str, str]:
     headers = {"Accept": "application/json, application/problem+json, text/plain"}
     if call.method == "POST":
-        headers["Idempotency-Key"] = secrets.token_hex(16)
+        headers["Idempotency-Key"] = call.idempotency_key or secrets.token_hex(16)
     if call.if_match is not None:
         headers["If-Match"] = f'"{call.if_match}"'
     return headers
