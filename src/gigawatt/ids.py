@@ -1,7 +1,7 @@
 """The identifiers that everybody uses, as distinct types so that one cannot stand for another.
 
 Fleet ids (node, switch, rack) are the operator's own names. Ids made by us have a prefix:
-``clu_`` cluster, ``ten_`` tenant, ``pln_`` plan, ``op_`` operation.
+``clu_`` cluster, ``ten_`` tenant, ``pln_`` plan, ``op_`` operation, ``wai_`` waiting request.
 """
 
 from typing import NewType
@@ -18,6 +18,7 @@ TenantId = NewType("TenantId", str)
 ClusterId = NewType("ClusterId", str)
 PlanId = NewType("PlanId", str)
 OperationId = NewType("OperationId", str)
+WaitingId = NewType("WaitingId", str)
 DeviceId = NewType("DeviceId", str)
 """``<class>/<name>``: fabric/F, port/NODE, gateway/SITE, bmc/NODE, oob/SITE, pool/P, host/NODE."""
 KeyPoolId = NewType("KeyPoolId", str)

@@ -1,11 +1,11 @@
 """Plans a launch: place, take keys, write the target, derive the stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gigawatt.boundary.keys import take_keys
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import InputError, NoCapacityError
+from gigawatt.errors import ImpossibleError, InputError, NoCapacityError
 from gigawatt.fleet.model import FabricKind, Fleet
 from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId, StoragePoolId
 from gigawatt.intent.request import ClusterRequest, check_request
@@ -55,7 +55,8 @@ def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = 
     """The placement of a request.
 
     Raises:
-        InputError: the request is wrong, or would not fit an empty fleet either.
+        InputError: the request is wrong.
+        ImpossibleError: it would not fit an empty fleet either.
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
     check_request(request)
@@ -65,12 +66,12 @@ def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = 
     raise refused(request, answer)
 
 
-def refused(request: ClusterRequest, refusal: Refusal) -> InputError | NoCapacityError:
+def refused(request: ClusterRequest, refusal: Refusal) -> ImpossibleError | NoCapacityError:
     """The error that tells a tenant of a refusal."""
     kind = f" {request.gpu_type}" if request.gpu_type else ""
     wish = f"{request.gpu_count:,}{kind} GPUs for {request.name!r}"
     if refusal.is_impossible:
-        return InputError(
+        return ImpossibleError(
             f"{wish} can never fit this fleet: " + "; ".join(refusal.reasons),
             next_step="; ".join(refusal.would_fit) or "Ask for less, or for another type.",
         )
@@ -88,7 +89,7 @@ def _pool_for(fleet: Fleet, site: int, storage_bytes: int) -> StoragePoolId | No
     fits = [i for i in here if fleet.storage_pools.capacity_bytes[i] >= storage_bytes]
     if not fits:
         largest = max((int(fleet.storage_pools.capacity_bytes[i]) for i in here), default=0)
-        raise InputError(
+        raise ImpossibleError(
             f"site {fleet.sites.ids[site]!r} has no storage pool of {storage_bytes:,} bytes, "
             f"its largest has {largest:,}",
             next_step="Ask for less storage, or for another site.",
@@ -103,7 +104,7 @@ def target_of(
 
     Raises:
         NoCapacityError: a key pool is empty.
-        InputError: no storage pool of the site can hold the file system.
+        ImpossibleError: no storage pool of the site can hold the file system.
     """
     fleet = snapshot.fleet
     fabric = placement.fabric
@@ -135,6 +136,36 @@ def target_of(
     )
 
 
+def _refuse_taken_name(snapshot: Snapshot, request: ClusterRequest) -> None:
+    for target in snapshot.targets.values():
+        if (target.tenant_id, target.name) == (request.tenant_id, request.name):
+            raise InputError(
+                f"tenant {request.tenant_id!r} has a cluster {request.name!r} already "
+                f"({target.cluster_id})",
+                next_step="Take another name, or grow the cluster that is there.",
+            )
+
+
+def placed_when_empty(snapshot: Snapshot, request: ClusterRequest) -> Placement:
+    """Where a request would go if nobody held anything: that it can be served at all.
+
+    Raises:
+        InputError: the request is wrong, or names a taken name.
+        ImpossibleError: it would not fit an empty fleet either.
+    """
+    _refuse_taken_name(snapshot, request)
+    fleet = snapshot.fleet
+    empty = replace(
+        snapshot,
+        free_gpu_mask=fleet.full_gpu_mask_of_node.astype(snapshot.free_gpu_mask.dtype),
+        taken_keys={},
+        blocked_nodes={},
+    )
+    placement = placed(empty, request, nodes_of(snapshot, request.near_cluster_id))
+    target_of(empty, request, placement, ClusterId("clu_"))
+    return placement
+
+
 def plan_launch(
     snapshot: Snapshot,
     request: ClusterRequest,
@@ -147,13 +178,7 @@ def plan_launch(
         InputError: the request is wrong, names a taken name, or can never fit.
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
-    for target in snapshot.targets.values():
-        if (target.tenant_id, target.name) == (request.tenant_id, request.name):
-            raise InputError(
-                f"tenant {request.tenant_id!r} has a cluster {request.name!r} already "
-                f"({target.cluster_id})",
-                next_step="Take another name, or grow the cluster that is there.",
-            )
+    _refuse_taken_name(snapshot, request)
     near = nodes_of(snapshot, request.near_cluster_id)
     placement = placed(snapshot, request, near)
     after = target_of(snapshot, request, placement, ids.cluster_id)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gigawatt.errors import InputError, UnknownIdError
-from gigawatt.ids import ClusterId, OperationId
+from gigawatt.ids import ClusterId, OperationId, TenantId
 from gigawatt.interfaces.store import Event, OperationRecord, StepState
 from gigawatt.store.schema import events, evidence, step_journal
 
@@ -94,9 +94,10 @@ def add_event(
     now_s: float,
     *,
     operation: OperationRecord | None = None,
+    project_id: TenantId | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append a line to the audit trail.
+    """Append a line to the audit trail; a project sees those of its clusters and its own.
 
     Raises:
         UnknownIdError: no such operation.
@@ -108,6 +109,7 @@ def add_event(
         "kind": kind,
         "message": message,
         "data": json.dumps(dict(data or {})),
+        "project_id": project_id,
     }
     _insert(connection, events, row, operation)
 
