@@ -89,9 +89,19 @@ class ImpossibleError(InputError):
     """What is asked for does not exist here: no such GPUs, or not so many, even if all were free.
 
     Waiting does not help, so it is refused at once.
+
+    Attributes:
+        is_price: it is there, but for more money than was said.
     """
 
     next_step = "Ask for less, or for another type."
+
+    def __init__(
+        self, message: str, *, next_step: str | None = None, is_price: bool = False
+    ) -> None:
+        """Say whether it is for the price alone."""
+        super().__init__(message, next_step=next_step)
+        self.is_price = is_price
 
 
 class TooLargeError(InputError):

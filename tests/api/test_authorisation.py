@@ -68,6 +68,13 @@ ROWS = {
     "get_operation": ALL,
     "cancel_operation": "OPM",
     "list_events": "OPMR",
+    "create_waiting_request": "OPM",
+    "list_waiting_requests": ALL,
+    "get_waiting_request": ALL,
+    "withdraw_waiting_request": "OPM",
+    "get_admission": "P",
+    "list_turned_away": "P",
+    "list_turned_away_days": "P",
 }
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
@@ -96,6 +103,8 @@ def stage(
             ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
             ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
             ids["operation"] = made["operation_id"]
+            waits = {"cluster": wish(project, f"w-{name}")}
+            ids["waiting"] = world.ok("operator", "POST", "/waiting", waits)["id"]
         yield world
 
 
@@ -112,12 +121,25 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
         body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
         path = f"/projects/{ids['project']}/ssh-keys"
         return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
+    if operation == "withdraw_waiting_request":
+        body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
+        return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
     return {}
 
 
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
-    names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation")
+    names = (
+        "organisation",
+        "project",
+        "account",
+        "key",
+        "ssh_key",
+        "plan",
+        "cluster",
+        "operation",
+        "waiting",
+    )
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
@@ -131,6 +153,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "plan_id": ids["plan"],
         "cluster_id": ids["cluster"],
         "operation_id": ids["operation"],
+        "waiting_id": ids["waiting"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
     }
@@ -173,6 +196,8 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "create_waiting_request":
+        body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     path = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path)
     status: int = world.call(who, method, path, body).status_code
     return status
@@ -183,6 +208,7 @@ def names_an_object(world: Any, operation: str) -> bool:
     return ("{" in path and "{node_id}" not in path) or operation in {
         "create_plan",
         "create_cluster",
+        "create_waiting_request",
     }
 
 
@@ -238,6 +264,7 @@ def test_a_foreign_object_reads_as_an_absent_one(populated: Any):
         "plan": "/plans/{}",
         "ssh": "/ssh-keys/{}",
         "operation": "/operations/{}",
+        "waiting": "/waiting/{}",
         "project": "/projects/{}",
         "organisation": "/organisations/{}/audit",
         "account.owner": "/accounts/{}",
@@ -329,13 +356,20 @@ def test_an_operators_key_for_one_project_does_not_run_the_site(populated: Any):
 def test_lists_show_only_what_is_ones_own(populated: Any):
     world = populated
     for who, ids in (("acme.owner", world.ids["acme"]), ("other.owner", world.ids["other"])):
-        for path in ("/clusters", "/operations"):
+        for path in ("/clusters", "/operations", "/waiting"):
             found = world.ok(who, "GET", path)["items"]
             assert found
             assert {item["project_id"] for item in found} == {ids["project"]}
         events = world.ok(who, "GET", "/events")["items"]
         clusters = {item["id"] for item in world.ok(who, "GET", "/clusters")["items"]}
-        assert {event["cluster_id"] for event in events} <= clusters
+        assert {event["cluster_id"] for event in events} <= {*clusters, None}
+        for event in events:
+            # A line of no cluster is about a waiting request of one's own, or one's own quota.
+            if event["cluster_id"] is None and "waiting_id" in event["data"]:
+                waiting_id = event["data"]["waiting_id"]
+                assert world.call(who, "GET", f"/waiting/{waiting_id}").status_code == 200
+            elif event["cluster_id"] is None:
+                assert event["data"]["project_id"] == ids["project"]
         orgs = world.ok(who, "GET", "/organisations")["items"]
         assert [item["id"] for item in orgs] == [ids["organisation"]]
 

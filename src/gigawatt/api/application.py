@@ -11,7 +11,15 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, events, fleet, operations
+from gigawatt.api.routes import (
+    accounts,
+    admission,
+    clusters,
+    events,
+    fleet,
+    operations,
+    waiting,
+)
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -24,6 +32,8 @@ ROUTERS = (
     clusters.router,
     operations.router,
     events.router,
+    waiting.router,
+    admission.router,
 )
 
 _POST_HEADERS = [

@@ -1,13 +1,14 @@
 """From a request over HTTP to a committed operation: quota, idempotency, version, commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gigawatt.api.access import Access
 from gigawatt.errors import InputError, UnknownIdError, VersionError
-from gigawatt.identity.quota import check_quota
 from gigawatt.ids import ClusterId, NodeId, OperationId, SiteId, TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.interfaces.store import OperationRecord
+from gigawatt.interfaces.turned_away import Origin
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.sdk import documents as doc
@@ -60,30 +61,17 @@ def _public_key(access: Access, project_id: TenantId, ssh_key_id: str) -> str:
     return found.public_key
 
 
+@contextmanager
+def recorded(access: Access, request: ClusterRequest, origin: Origin) -> Iterator[None]:
+    """Note demand that the block turns away, once for each request however often it is sent."""
+    source_key = access.repeat_key or access.service.control.new_id("tur")
+    with access.service.admission.recorded(request, origin, source_key):
+        yield
+
+
 def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
-    """What policy says to a plan: the quota of its project, as of the commit's own snapshot."""
-
-    def judge_plan(view: Snapshot, plan: Plan) -> None:
-        try:
-            project = access.service.directory.project(plan.tenant_id)
-        except UnknownIdError:
-            # Only operators reach a tenant that has no project; the command line made it.
-            return
-        held = sum(
-            member.gpu_mask.bit_count()
-            for target in view.targets.values()
-            if target.tenant_id == plan.tenant_id
-            for member in target.members
-        )
-        before = _gpus_of(plan, is_after=False)
-        check_quota(project, held, _gpus_of(plan, is_after=True) - before)
-
-    return judge_plan
-
-
-def _gpus_of(plan: Plan, *, is_after: bool) -> int:
-    target = plan.after if is_after else plan.before
-    return sum(member.gpu_mask.bit_count() for member in target.members) if target else 0
+    """What policy says to a plan: the limits of its project, and whose turn it is."""
+    return access.service.admission.judge
 
 
 def expected_version(if_match: str | None) -> int | None:

@@ -145,6 +145,8 @@ async def _once(request: Request, inner: Handler) -> Response:
     if isinstance(found, KeptAnswer):
         return Response(found.body, found.status, {**found.headers, "Idempotent-Replayed": "true"})
     access.opened = found
+    whole = hashlib.sha256(f"{account_id}\0{key}\0{digest.hexdigest()}".encode())
+    access.repeat_key = whole.hexdigest()
     answer: KeptAnswer | None = None
     try:
         response = await _answered(request, inner)

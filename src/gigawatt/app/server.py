@@ -12,8 +12,10 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
+from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.wiring import open_control
 from gigawatt.app.worker_loop import WorkerLoop
@@ -40,7 +42,10 @@ from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
 from gigawatt.store.directory import open_directory
+from gigawatt.store.limits import open_limit_book
 from gigawatt.store.store import SqlStore
+from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
 
 TOUCH_S = float(MINUTE_S)
@@ -58,6 +63,7 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    admission: Admission
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -112,7 +118,16 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        yield Service(control, directory, WorkerLoop(control, directory), RateLimiter())
+        admission = Admission(
+            control,
+            directory,
+            open_waiting_room(store),
+            open_turned_away_book(store),
+            open_limit_book(store),
+        )
+        worker = WorkerLoop(control, directory)
+        worker.before_work = Pump(admission, worker.name).run_if_due
+        yield Service(control, directory, worker, RateLimiter(), admission)
 
 
 def make_first_key(service: Service, name: str) -> str:

@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from gigawatt.app.control import Control
 from gigawatt.app.wiring import worker_name
@@ -39,6 +40,8 @@ class WorkerLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.recent_errors: deque[str] = deque(maxlen=20)
+        self.before_work: Callable[[], object] = lambda: None
+        """Called in a thread before each look for work: the pump of the queue."""
 
     @property
     def is_alive(self) -> bool:
@@ -83,6 +86,7 @@ class WorkerLoop:
         while not self._is_stopping:
             self._wake.clear()
             try:
+                await asyncio.to_thread(self.before_work)
                 self._turn_back()
                 self._take_on()
             except GigawattError as error:

@@ -91,6 +91,13 @@ PERMISSIONS: Mapping[str, Permission] = {
     "list_operations": Permission(Scope.SELF, EVERYBODY),
     "get_operation": Permission(_PROJECT, EVERYBODY),
     "cancel_operation": Permission(_PROJECT, BUILDERS),
+    "create_waiting_request": Permission(_PROJECT, BUILDERS),
+    "list_waiting_requests": Permission(Scope.SELF, EVERYBODY),
+    "get_waiting_request": Permission(_PROJECT, EVERYBODY),
+    "withdraw_waiting_request": Permission(_PROJECT, BUILDERS),
+    "get_admission": Permission(_SITE, OPERATORS),
+    "list_turned_away": Permission(_SITE, OPERATORS),
+    "list_turned_away_days": Permission(_SITE, OPERATORS),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),
 }

@@ -14,6 +14,7 @@ from gigawatt.intent.forecast import Freed
 from gigawatt.intent.queue import Why
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.directory import Reach
+from gigawatt.interfaces.turned_away import TurnedAway
 
 WaitingState = Literal["waiting", "started", "withdrawn", "expired", "refused"]
 
@@ -129,8 +130,11 @@ class WaitingRoom(Protocol):
         state: Literal["withdrawn", "expired", "refused"],
         reason: str,
         now_s: float,
+        turned_away: TurnedAway | None,
     ) -> WaitingRequest:
-        """Take a request out of the queue. Nobody can start it after that.
+        """Take a request out of the queue, and keep a row of turned-away demand if one is given.
+
+        Nobody can start it after that.
 
         Raises:
             ConflictError: it waits no more.
@@ -139,7 +143,7 @@ class WaitingRoom(Protocol):
         ...
 
     def take_turn(self, worker: str, now_s: float, lease_s: float) -> bool:
-        """Whether a worker may serve the queue until ``now_s + lease_s``; only one may at a time."""
+        """Whether a worker, one at a time, may serve the queue until ``now_s + lease_s``."""
         ...
 
     def freed(self, since_s: float) -> tuple[Sequence[Freed], float]:

@@ -240,6 +240,13 @@ class Client:
     get_operation = _blocking(calls.get_operation)
     cancel_operation = _blocking(calls.cancel_operation)
     list_events = _blocking(calls.list_events)
+    create_waiting_request = _blocking(calls.create_waiting_request)
+    get_waiting_request = _blocking(calls.get_waiting_request)
+    list_waiting_requests = _blocking(calls.list_waiting_requests)
+    withdraw_waiting_request = _blocking(calls.withdraw_waiting_request)
+    get_admission = _blocking(calls.get_admission)
+    list_turned_away = _blocking(calls.list_turned_away)
+    list_turned_away_days = _blocking(calls.list_turned_away_days)
 
 
 class AsyncClient:
@@ -363,3 +370,10 @@ class AsyncClient:
     get_operation = _awaiting(calls.get_operation)
     cancel_operation = _awaiting(calls.cancel_operation)
     list_events = _awaiting(calls.list_events)
+    create_waiting_request = _awaiting(calls.create_waiting_request)
+    get_waiting_request = _awaiting(calls.get_waiting_request)
+    list_waiting_requests = _awaiting(calls.list_waiting_requests)
+    withdraw_waiting_request = _awaiting(calls.withdraw_waiting_request)
+    get_admission = _awaiting(calls.get_admission)
+    list_turned_away = _awaiting(calls.list_turned_away)
+    list_turned_away_days = _awaiting(calls.list_turned_away_days)

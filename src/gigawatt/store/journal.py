@@ -94,10 +94,9 @@ def add_event(
     now_s: float,
     *,
     operation: OperationRecord | None = None,
-    project_id: TenantId | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append a line to the audit trail; a project sees those of its clusters and its own.
+    """Append a line to the audit trail.
 
     Raises:
         UnknownIdError: no such operation.
@@ -109,9 +108,27 @@ def add_event(
         "kind": kind,
         "message": message,
         "data": json.dumps(dict(data or {})),
-        "project_id": project_id,
     }
     _insert(connection, events, row, operation)
+
+
+def add_project_event(
+    connection: Connection,
+    project_id: TenantId,
+    kind: str,
+    message: str,
+    now_s: float,
+    data: Mapping[str, Any],
+) -> None:
+    """Append a line about a project and no cluster; who sees the project sees it."""
+    row = {
+        "at_s": now_s,
+        "project_id": project_id,
+        "kind": kind,
+        "message": message,
+        "data": json.dumps(dict(data)),
+    }
+    _insert(connection, events, row, None)
 
 
 def read_events(

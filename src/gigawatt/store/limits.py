@@ -11,7 +11,7 @@ from gigawatt.interfaces.limits import LimitBook
 from gigawatt.store.database import Database, raise_generation
 from gigawatt.store.directory_accounts import read_project, write_quota
 from gigawatt.store.directory_schema import projects
-from gigawatt.store.journal import add_event
+from gigawatt.store.journal import add_project_event
 from gigawatt.store.queue_schema import quota_limits
 from gigawatt.store.store import SqlStore
 
@@ -66,7 +66,7 @@ class SqlLimitBook:
             now_s = float(said["at_s"])
             data = {**said, "project_id": project_id, "before": before, "after": after}
             message = f"the quota of project {project_id} was changed"
-            add_event(connection, "quota", message, now_s, project_id=project_id, data=data)
+            add_project_event(connection, project_id, "quota", message, now_s, data)
 
 
 def _read(connection: Connection, project_id: TenantId) -> Limits:

@@ -53,21 +53,11 @@ class SqlTurnedAwayBook:
 
     def record(self, row: TurnedAway) -> bool:
         """Keep a row; False when its source is in the book already."""
-        known = select(_columns.sequence).where(_columns.source_key == row.source_key)
-        values = {**asdict(row), "reasons": json.dumps(row.reasons)}
-        del values["sequence"]
-        try:
-            with self._database.write() as connection:
-                if connection.execute(known).first() is not None:
-                    return False
-                connection.execute(insert(turned_away), values)
-                sequence = connection.execute(known).scalar_one()
-                if sequence % TIDY_EVERY_COUNT == 0:
-                    self._tidy(connection, row.at_s)
-        except (IntegrityError, ConflictError):
-            # Another server was faster with the same request.
-            return False
-        return True
+        with self._database.write() as connection:
+            sequence = add_row(connection, row)
+            if sequence is not None and sequence % TIDY_EVERY_COUNT == 0:
+                self._tidy(connection, row.at_s)
+        return sequence is not None
 
     def page(self, wanted: TurnedAwayFilter, before: int, limit: int) -> tuple[TurnedAway, ...]:
         """Rows, newest first, before a place."""
@@ -111,6 +101,26 @@ class SqlTurnedAwayBook:
         oldest = int(now_s // DAY_S) - DAY_COUNT_MAX
         connection.execute(delete(turned_away_days).where(turned_away_days.c.day < oldest))
         return len(rows)
+
+
+def add_row(connection: Connection, row: TurnedAway) -> int | None:
+    """Keep a row in a transaction that its caller opened; its place, None if it is there already.
+
+    Two tries of one request at once are kept apart by their idempotency key.
+
+    Raises:
+        ConflictError: the same request is being recorded by another server.
+    """
+    known = select(_columns.sequence).where(_columns.source_key == row.source_key)
+    if connection.execute(known).first() is not None:
+        return None
+    values = {**asdict(row), "reasons": json.dumps(row.reasons)}
+    del values["sequence"]
+    try:
+        connection.execute(insert(turned_away), values)
+    except IntegrityError as error:
+        raise ConflictError(f"{row.source_key!r} is being recorded") from error
+    return int(connection.execute(known).scalar_one())
 
 
 def _wanted(wanted: TurnedAwayFilter) -> list[ColumnElement[bool]]:

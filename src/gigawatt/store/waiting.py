@@ -19,6 +19,7 @@ from gigawatt.intent.forecast import Freed
 from gigawatt.intent.queue import Why
 from gigawatt.interfaces.codec import request_from_json, request_to_json
 from gigawatt.interfaces.directory import Reach
+from gigawatt.interfaces.turned_away import TurnedAway
 from gigawatt.interfaces.waiting import (
     LAUNCH_COUNT_MAX,
     WAITING_COUNT_MAX,
@@ -28,10 +29,11 @@ from gigawatt.interfaces.waiting import (
 from gigawatt.store import freed, operations
 from gigawatt.store.database import Database, lock_generation, raise_generation
 from gigawatt.store.directory_schema import cancellations
-from gigawatt.store.journal import add_event
+from gigawatt.store.journal import add_event, add_project_event
 from gigawatt.store.queue_schema import queue_turns, waiting_requests
 from gigawatt.store.schema import operations as operation_rows
 from gigawatt.store.store import SqlStore
+from gigawatt.store.turned_away import add_row
 from gigawatt.units import DAY_S
 
 _columns = waiting_requests.c
@@ -110,20 +112,16 @@ def _say(
     connection: Connection, waiting: WaitingRequest, kind: str, message: str, now_s: float
 ) -> None:
     """A line of the trail that the project sees."""
-    has_operation = _has_operation(connection, waiting.operation_id)
-    add_event(
-        connection,
-        f"waiting.{kind}",
-        message,
-        now_s,
-        operation=operations.get(connection, waiting.operation_id) if has_operation else None,
-        project_id=waiting.project_id,
-        data={
-            "waiting_id": waiting.waiting_id,
-            "name": waiting.request.name,
-            "gpu_count": waiting.gpu_count,
-        },
-    )
+    data = {
+        "waiting_id": waiting.waiting_id,
+        "name": waiting.request.name,
+        "gpu_count": waiting.gpu_count,
+    }
+    if _has_operation(connection, waiting.operation_id):
+        operation = operations.get(connection, waiting.operation_id)
+        add_event(connection, f"waiting.{kind}", message, now_s, operation=operation, data=data)
+    else:
+        add_project_event(connection, waiting.project_id, f"waiting.{kind}", message, now_s, data)
 
 
 class SqlWaitingRoom:
@@ -243,8 +241,9 @@ class SqlWaitingRoom:
         state: Literal["withdrawn", "expired", "refused"],
         reason: str,
         now_s: float,
+        turned_away: TurnedAway | None,
     ) -> WaitingRequest:
-        """Take a request out of the queue. Nobody can start it after that."""
+        """Take a request out of the queue, and keep a row of turned-away demand if one is given."""
         with self._database.write() as connection:
             # A launch that was judged while this one waited names an older parent: it fails.
             raise_generation(connection)
@@ -257,6 +256,8 @@ class SqlWaitingRoom:
                 )
             _set_state(connection, waiting_id, state, reason, now_s)
             _say(connection, waiting, state, f"{waiting.request.name!r} {state}: {reason}", now_s)
+            if turned_away is not None:
+                add_row(connection, turned_away)
             return _one(connection, waiting_id)
 
     def take_turn(self, worker: str, now_s: float, lease_s: float) -> bool:

@@ -4,6 +4,15 @@ Requests refuse fields that they do not know, so that nobody sets what is not th
 Answers allow more fields than these, so that an older client reads a newer service.
 """
 
+from gigawatt.sdk.documents.admission import (
+    Admission,
+    CauseName,
+    OriginName,
+    TurnedAway,
+    TurnedAwayDay,
+    TurnedAwayFilter,
+    TypeAdmission,
+)
 from gigawatt.sdk.documents.base import (
     Answer,
     Health,
@@ -66,14 +75,22 @@ from gigawatt.sdk.documents.identity import (
     SshKey,
 )
 from gigawatt.sdk.documents.operations import Event, Operation, PlaneProgress, StageProgress
+from gigawatt.sdk.documents.waiting import (
+    CreateWaitingRequest,
+    WaitingPlace,
+    WaitingRequest,
+    WaitingStateName,
+)
 
 __all__ = [
     "Account",
+    "Admission",
     "Alternative",
     "Answer",
     "ApiKey",
     "AuditEntry",
     "BoundaryKeys",
+    "CauseName",
     "ChangeAccount",
     "ChangeSize",
     "Cluster",
@@ -85,6 +102,7 @@ __all__ = [
     "CreateOrganisation",
     "CreateProject",
     "CreateSshKey",
+    "CreateWaitingRequest",
     "Event",
     "Evidence",
     "File",
@@ -107,6 +125,7 @@ __all__ = [
     "NodeStatus",
     "Operation",
     "Organisation",
+    "OriginName",
     "Page",
     "Plan",
     "PlanStage",
@@ -125,4 +144,11 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "TurnedAway",
+    "TurnedAwayDay",
+    "TurnedAwayFilter",
+    "TypeAdmission",
+    "WaitingPlace",
+    "WaitingRequest",
+    "WaitingStateName",
 ]
