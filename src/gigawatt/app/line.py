@@ -120,6 +120,8 @@ class Line:
             why = "its project's limits hold it back, and nobody knows when that ends"
             return Place(None, Forecast(None, why))
         ahead = before(self._line, waiter)
+        if waiting.why is None:
+            return Place(1 + len(ahead), Forecast(None, "it has not been tried yet"))
         demand = Demand(
             own_gpu_count=waiter.gpu_count,
             ahead_gpu_count=sum(other.gpu_count for other in ahead),
