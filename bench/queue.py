@@ -2,10 +2,10 @@
 
     python bench/queue.py [SEEDS] [GPUS] [LOAD]
 
-One place of 2,048 GPUs unless said, counted and not placed, so that only the rule differs. Jobs are those of
-the twin's generator (Kalos and Philly, half the load each) over four days, at an offered load of
-0.9; one tenant of eight sends every second job, the others share the rest, and all are granted the
-same. That mix is ours and illustrative.
+One place of 2,048 GPUs unless said, counted and not placed, so that only the rule differs. Jobs
+are those of the twin's generator (Kalos and Philly, half the load each) over four days, at an
+offered load of 0.9; one tenant of eight sends every second job, the others share the rest, and all
+are granted the same. That mix is ours and illustrative.
 
 - wait: of all jobs, in hours; one that never started counts up to the end.
 - Jain: fairness index of the mean wait of jobs by tenant, heavy sender left out; 1 is equal.

@@ -128,7 +128,7 @@ class Admission:
                     reasons=(reason,),
                 )
 
-    def places_of(self, request: ClusterRequest, price_max: int | None) -> frozenset[str]:
+    def places_of(self, request: ClusterRequest, price_micro_usd_max: int | None) -> frozenset[str]:
         """Where a request could go: GPU type and fabric, as far as type, site and price allow."""
         fleet = self.fleet
         found = set()
@@ -139,7 +139,10 @@ class Admission:
                 request.gpu_type in {None, kind.gpu_type}
                 and (not request.site_ids or fleet.sites.ids[site] in request.site_ids)
                 and (not request.countries or fleet.sites.country[site] in request.countries)
-                and (price_max is None or kind.price_micro_usd_per_gpu_hour <= price_max)
+                and (
+                    price_micro_usd_max is None
+                    or kind.price_micro_usd_per_gpu_hour <= price_micro_usd_max
+                )
             )
             if is_wanted:
                 found.add(f"{kind.gpu_type}@{fleet.fabrics.ids[fabric]}")
