@@ -21,6 +21,7 @@ import gigawatt
 from gigawatt.app.admission import Admission, Wish
 from gigawatt.app.clock import ManualClock
 from gigawatt.app.control import Control
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.ids import RandomIds
 from gigawatt.app.pump import Pump
 from gigawatt.errors import ConflictError, QuotaError, UnknownIdError
@@ -36,8 +37,10 @@ from gigawatt.interfaces.turned_away import TurnedAway, TurnedAwayFilter
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.store.audit import audit_database
 from gigawatt.store.directory import open_directory
+from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.open import open_store_at
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.turned_away import (
     ROW_KEPT_S,
     SqlTurnedAwayBook,
@@ -55,18 +58,23 @@ import sys
 from gigawatt.app.admission import Admission
 from gigawatt.app.clock import ManualClock
 from gigawatt.app.control import Control
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.ids import RandomIds
 from gigawatt.app.pump import Pump
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.store.directory import open_directory
+from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.open import open_store_at
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.turned_away import open_turned_away_book
 from gigawatt.store.waiting import open_waiting_room
 store = open_store_at(sys.argv[1])
 control = Control(Surroundings(hgx_fleet(128), store, {}, ManualClock(1e9)), RandomIds())
 books = open_waiting_room(store), open_turned_away_book(store), open_limit_book(store)
+follower = FirewallFollower(control, SqlFirewallRulesets(store.database))
+books = *books, SqlStorageQuotas(store.database), follower
 pump = Pump(Admission(control, open_directory(store), *books), sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -80,17 +88,25 @@ print(count)
 """
 
 
+def books_of(store, control):
+    """Books of storage and of firewall rules that nobody has written into."""
+    rulesets = SqlFirewallRulesets(store.database)
+    return SqlStorageQuotas(store.database), FirewallFollower(control, rulesets)
+
+
 @contextmanager
 def admission_at(place) -> Iterator[Admission]:
     """A control plane without devices on the store at a place; its clock is the test's."""
     with closing(open_store_at(place)) as store:
         around = Surroundings(hgx_fleet(128), store, {}, ManualClock(NOW_S))
+        control = Control(around, RandomIds())
         yield Admission(
-            Control(around, RandomIds()),
+            control,
             open_directory(store),
             open_waiting_room(store),
             open_turned_away_book(store),
             open_limit_book(store),
+            *books_of(store, control),
         )
 
 

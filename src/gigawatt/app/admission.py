@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from gigawatt.app.control import Control
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import (
     GigawattError,
@@ -18,13 +19,20 @@ from gigawatt.errors import (
 )
 from gigawatt.fleet.model import Fleet
 from gigawatt.identity.accounts import AccountId
-from gigawatt.identity.quota import WAITING_COUNT_DEFAULT, Held, check_limits, check_quota
+from gigawatt.identity.quota import (
+    WAITING_COUNT_DEFAULT,
+    Held,
+    check_limits,
+    check_quota,
+    check_storage_quota,
+)
 from gigawatt.ids import OperationId, WaitingId
 from gigawatt.intent.queue import QueuePolicy
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.interfaces.codec import request_to_json
 from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.limits import LimitBook
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.turned_away import Cause, Origin, Outcome, TurnedAway, TurnedAwayBook
 from gigawatt.interfaces.waiting import WaitingRequest, WaitingRoom
 from gigawatt.planner.launch import placed_when_empty
@@ -66,6 +74,8 @@ class Admission:
     room: WaitingRoom
     book: TurnedAwayBook
     limits: LimitBook
+    storage_quotas: StorageQuotas
+    follower: FirewallFollower
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     unrecorded_count: int = 0
 
@@ -82,6 +92,7 @@ class Admission:
         """Refuse a plan that its project may not have, or for which others waited too long.
 
         Raises:
+            ConflictError: what it lets in is not what its firewall rulesets say.
             QuotaError: the project may not hold so much.
             NoCapacityError: it would take GPUs from a request that ran out of patience.
         """
@@ -92,8 +103,10 @@ class Admission:
         """Refuse a plan that its project may not have, as of a commit's own snapshot.
 
         Raises:
+            ConflictError: what it lets in is not what its firewall rulesets say.
             QuotaError: the project may not hold so much.
         """
+        self.follower.admit(view, plan)
         try:
             project = self.directory.project(plan.tenant_id)
         except UnknownIdError:
@@ -110,8 +123,14 @@ class Admission:
         check_limits(
             plan.tenant_id,
             self.limits.limits(plan.tenant_id),
-            Held(held, len(mine)),
-            Held(more, int(plan.before is None)),
+            Held(held, sum(not target.is_file_system for target in mine)),
+            Held(more, int(plan.before is None and bool(after))),
+        )
+        check_storage_quota(
+            project,
+            self.storage_quotas.granted_bytes(project.project_id),
+            sum(target.storage_bytes for target in mine),
+            _bytes_of(plan.after) - _bytes_of(plan.before),
         )
 
     def _judge_turn(self, plan: Plan) -> None:
@@ -291,10 +310,16 @@ def gpus_of(target: ClusterTarget | None) -> int:
     return sum(member.gpu_mask.bit_count() for member in target.members) if target else 0
 
 
+def _bytes_of(target: ClusterTarget | None) -> int:
+    return target.storage_bytes if target else 0
+
+
 def held_by_type(fleet: Fleet, targets: list[ClusterTarget]) -> dict[str, int]:
-    """GPUs that clusters hold, spares included, by type."""
+    """GPUs that clusters hold, spares included, by type; file systems hold none."""
     found: dict[str, int] = {}
     for target in targets:
+        if not target.members:
+            continue
         first = fleet.node_index(target.members[0].node_id)
         gpu_type = fleet.node_type(first).gpu_type
         found[gpu_type] = found.get(gpu_type, 0) + gpus_of(target)
@@ -313,13 +338,14 @@ def shape_of(request: ClusterRequest) -> str:
         "in " + ", ".join(request.countries): request.countries,
         f"near {request.near_cluster_id}": request.near_cluster_id,
         f"{request.storage_bytes:,} bytes of storage": request.storage_bytes,
+        f"{len(request.mounts)} file systems mounted": request.mounts,
     }
     return "; ".join(words for words, is_wanted in parts.items() if is_wanted)[:500]
 
 
 def fingerprint_of(request: ClusterRequest) -> str:
     """A text that is equal for equal wishes of one project, whatever they are called."""
-    bare = replace(request, name="", ssh_public_keys=(), egress_cidrs=())
+    bare = replace(request, name="", ssh_public_keys=(), egress_cidrs=(), inbound_rules=())
     # Read and written again with sorted keys and no set order.
     document = json.loads(request_to_json(bare))
     document["excluded_node_ids"] = sorted(document["excluded_node_ids"])

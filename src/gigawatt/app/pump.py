@@ -6,6 +6,7 @@ it (ADR-0027).
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal
 
 from gigawatt.app.admission import Admission
@@ -149,7 +150,11 @@ class Pump:
         Raises:
             NoCapacityError: only dearer GPUs are free.
         """
-        plan = self._control.plan_create(waiting.request, with_alternatives=False)
+        # What its firewall rulesets say may have changed while it waited.
+        request = waiting.request
+        rules = self._admission.follower.wanted(request.firewall_ruleset_ids)
+        fresh = replace(request, inbound_rules=rules)
+        plan = self._control.plan_create(fresh, with_alternatives=False)
         assert plan.after is not None, "a launch has a target"
         most = waiting.price_micro_usd_per_gpu_hour_max
         price = plan.report.price_micro_usd_per_hour / waiting.gpu_count

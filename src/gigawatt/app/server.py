@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
@@ -41,8 +42,14 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.limits import open_limit_book
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.store.turned_away import open_turned_away_book
 from gigawatt.store.waiting import open_waiting_room
@@ -64,6 +71,10 @@ class Service:
     worker: WorkerLoop
     rate: RateLimiter
     admission: Admission
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -118,16 +129,30 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
+        storage_quotas = SqlStorageQuotas(store.database)
         admission = Admission(
-            control,
-            directory,
-            open_waiting_room(store),
-            open_turned_away_book(store),
-            open_limit_book(store),
+            control=control,
+            directory=directory,
+            room=open_waiting_room(store),
+            book=open_turned_away_book(store),
+            limits=open_limit_book(store),
+            storage_quotas=storage_quotas,
+            follower=follower,
         )
-        worker = WorkerLoop(control, directory)
-        worker.before_work = Pump(admission, worker.name).run_if_due
-        yield Service(control, directory, worker, RateLimiter(), admission)
+        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        yield Service(
+            control=control,
+            directory=directory,
+            worker=WorkerLoop(control, directory, [follower.follow_due, pump.run_if_due]),
+            rate=RateLimiter(),
+            admission=admission,
+            file_systems=SqlFileSystems(store.database),
+            rulesets=rulesets,
+            follower=follower,
+            storage_quotas=storage_quotas,
+        )
 
 
 def make_first_key(service: Service, name: str) -> str:

@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gigawatt.app.control import Control
 from gigawatt.app.wiring import worker_name
@@ -29,11 +29,24 @@ _log = logging.getLogger("gigawatt.worker")
 class WorkerLoop:
     """Carries operations on until it is told to stop."""
 
-    def __init__(self, control: Control, directory: Directory) -> None:
-        """Make a worker with a name that no other has; it starts nothing by itself."""
+    def __init__(
+        self,
+        control: Control,
+        directory: Directory,
+        chores: Sequence[Callable[[], object]] = (),
+    ) -> None:
+        """Make a worker with a name that no other has; it starts nothing by itself.
+
+        Args:
+            control: what carries operations on.
+            directory: where operations that nobody carries are found.
+            chores: done at every look, before operations are taken on; each is brief, does
+                nothing most times, and may commit operations.
+        """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
         self._control = control
         self._directory = directory
+        self._chores = tuple(chores)
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -88,6 +101,7 @@ class WorkerLoop:
             try:
                 await asyncio.to_thread(self.before_work)
                 self._turn_back()
+                await self._do_chores()
                 self._take_on()
             except GigawattError as error:
                 self._note("looking for work", error)
@@ -97,6 +111,14 @@ class WorkerLoop:
                 continue
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+
+    async def _do_chores(self) -> None:
+        """Do each chore in a thread, since it may plan and commit; a failed one stops no other."""
+        for chore in self._chores:
+            try:
+                await asyncio.to_thread(chore)
+            except (GigawattError, AssertionError) as error:
+                self._note(f"chore {getattr(chore, '__qualname__', chore)}", error)
 
     def _take_on(self) -> None:
         now_s = self._control.around.clock.now_s()

@@ -1,4 +1,4 @@
-"""Quotas: how many GPUs and clusters a project may hold at once, spares included."""
+"""Quotas: GPUs (spares included), clusters and bytes of storage a project may hold at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from gigawatt.errors import QuotaError
 from gigawatt.identity.accounts import Project
 from gigawatt.ids import TenantId
+from gigawatt.units import TIB
 
 WAITING_COUNT_DEFAULT = 100
 """Requests of one project that may wait where nobody said otherwise. Ours."""
+
+STORAGE_BYTES_DEFAULT = 100 * TIB
+"""Storage of a project that nobody granted another number. Ours: room to begin with, and a bound
+to what a stolen key can take."""
 
 _ASK = "Ask for fewer, release a cluster, or ask the operator for a larger quota."
 
@@ -81,4 +86,26 @@ def check_limits(project_id: TenantId, limits: Limits, held: Held, more: Held) -
         raise QuotaError(
             f"project {project_id!r} may hold {most:,} clusters and holds {held.cluster_count:,}",
             next_step="Release a cluster, or ask the operator for a larger quota.",
+        )
+
+
+def check_storage_quota(
+    project: Project, granted_bytes: int, held_bytes: int, more_bytes: int
+) -> None:
+    """Refuse to promise a project more storage than it may have; giving back is never refused.
+
+    Args:
+        project: whose quota it is.
+        granted_bytes: what it may have.
+        held_bytes: quotas of its file systems and of those of its clusters, >= 0.
+        more_bytes: what it wants beside them; negative when it gives back.
+
+    Raises:
+        QuotaError: says granted, held and wanted.
+    """
+    if more_bytes > 0 and held_bytes + more_bytes > granted_bytes:
+        raise QuotaError(
+            f"project {project.project_id!r} may hold {granted_bytes:,} bytes of storage, holds"
+            f" {held_bytes:,} and wants {more_bytes:,} more",
+            next_step="Ask for less, delete a file system, or ask the operator for a larger quota.",
         )

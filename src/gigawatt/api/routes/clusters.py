@@ -2,17 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import Header, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import PlainTextResponse
 
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.changes import (
+    IfMatch,
     admit,
     commit,
     committed_before,
     expected_version,
+    live_cluster,
     recorded,
     request_of,
+    started,
 )
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
@@ -22,15 +25,11 @@ from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.directory import Reach
-from gigawatt.interfaces.store import ClusterRecord, OperationRecord
-from gigawatt.planner.phases import Phase
+from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.sdk import documents as doc
 
 router = new_router("clusters")
 
-IfMatch = Annotated[
-    str | None, Header(max_length=64, description='Version that must be current, e.g. "3".')
-]
 ACCEPTED = 202
 
 
@@ -65,14 +64,7 @@ def apply_plan(plan_id: str, access: Allowed, response: Response) -> doc.Cluster
         with recorded(access, wish, "create"):
             found = control.commit_shown(plan, operation_id=drawn, admit=admit(access))
         access.service.worker.wake()
-    return _started(access, found, response)
-
-
-def _started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
-    around = access.service.control.around
-    record = around.store.cluster(operation.cluster_id)
-    response.headers["ETag"] = f'"{record.version}"'
-    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    return started(access, found, response)
 
 
 @operation(router, "GET", "/clusters")
@@ -104,7 +96,7 @@ def create_cluster(body: doc.ClusterRequest, access: Allowed, response: Response
     control, request = access.service.control, request_of(access, body)
     with recorded(access, request, "create"):
         made = commit(access, lambda: control.plan_create(request, with_alternatives=False))
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "GET", "/clusters/{cluster_id}")
@@ -128,7 +120,7 @@ def grow_cluster(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Add GPUs, as near as there is room."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     with recorded(access, _more_of(access, record, body.gpu_count), "grow"):
         made = commit(
             access,
@@ -136,7 +128,7 @@ def grow_cluster(
             cluster_id=record.cluster_id,
             version=expected_version(if_match),
         )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 def _more_of(access: Access, record: ClusterRecord, gpu_count: int) -> ClusterRequest:
@@ -159,14 +151,14 @@ def shrink_cluster(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Give GPUs back."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_shrink(record.cluster_id, body.gpu_count),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:replace", ACCEPTED)
@@ -178,7 +170,7 @@ def replace_cluster_nodes(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Put others in the place of failed nodes, which are quarantined."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     failed = frozenset(NodeId(node_id) for node_id in body.node_ids)
     made = commit(
         access,
@@ -186,7 +178,7 @@ def replace_cluster_nodes(
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:release", ACCEPTED)
@@ -194,29 +186,14 @@ def release_cluster(
     cluster_id: str, access: Allowed, response: Response, if_match: IfMatch = None
 ) -> doc.Cluster:
     """Give everything back; its data is deleted."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_release(record.cluster_id),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
-
-
-def _live(access: Access, cluster_id: str) -> ClusterRecord:
-    """A cluster that the caller may change, and that is in a phase in which it can be.
-
-    Raises:
-        ConflictError: it is not active.
-    """
-    record = access.cluster(cluster_id)
-    if record.phase is not Phase.ACTIVE and committed_before(access) is None:
-        raise ConflictError(
-            f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
-            next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
-        )
-    return record
+    return started(access, made, response)
 
 
 @operation(router, "GET", "/clusters/{cluster_id}/evidence")
