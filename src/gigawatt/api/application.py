@@ -13,6 +13,7 @@ from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
+    admission,
     clusters,
     economics,
     events,
@@ -20,6 +21,7 @@ from gigawatt.api.routes import (
     firewall,
     fleet,
     operations,
+    waiting,
 )
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
@@ -36,6 +38,8 @@ ROUTERS = (
     operations.router,
     events.router,
     economics.router,
+    waiting.router,
+    admission.router,
 )
 
 _POST_HEADERS = [

@@ -20,6 +20,7 @@ STATUS: Mapping[type[GigawattError], int] = {
     ours.UnauthenticatedError: 401,
     ours.ForbiddenError: 403,
     ours.QuotaError: 403,
+    ours.ImpossibleError: 400,
     ours.TooLargeError: 413,
     ours.MediaTypeError: 415,
     ours.KeyReusedError: 422,

@@ -143,6 +143,8 @@ async def _once(request: Request, inner: Handler) -> Response:
     for part in (request.method, request.url.path, request.url.query):
         digest.update(part.encode() + b"\0")
     digest.update(await request.body())
+    whole = hashlib.sha256(f"{account_id}\0{key}\0{digest.hexdigest()}".encode())
+    access.repeat_key = whole.hexdigest()
     drawn, answer = service.new_try(), None
     service.tries.add(drawn.holder)
     try:

@@ -12,10 +12,12 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
+from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
@@ -48,9 +50,12 @@ from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
 from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.limits import open_limit_book
 from gigawatt.store.replicas import open_replicas
 from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
+from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
 
 ANSWER_S = 30
@@ -74,6 +79,7 @@ class Service:
     worker: WorkerLoop
     rate: RateLimiter
     upkeep: Upkeep
+    admission: Admission
     file_systems: FileSystems
     rulesets: FirewallRulesets
     follower: FirewallFollower
@@ -152,18 +158,31 @@ def open_service(
         directory = open_directory(store)
         rulesets = SqlFirewallRulesets(store.database)
         follower = FirewallFollower(control, rulesets)
+        storage_quotas = SqlStorageQuotas(store.database)
+        admission = Admission(
+            control=control,
+            directory=directory,
+            room=open_waiting_room(store),
+            book=open_turned_away_book(store),
+            limits=open_limit_book(store),
+            storage_quotas=storage_quotas,
+            follower=follower,
+        )
+        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        chores = [follower.follow_due, pump.run_if_due]
         with closing(open_replicas(home.store_place)) as replicas:
-            worker = WorkerLoop(control, directory, replicas, [follower.follow_due])
+            worker = WorkerLoop(control, directory, replicas, chores)
             yield Service(
                 control=control,
                 directory=directory,
                 worker=worker,
                 rate=RateLimiter(),
                 upkeep=Upkeep(control, worker, replicas, reconcile_s),
+                admission=admission,
                 file_systems=SqlFileSystems(store.database),
                 rulesets=rulesets,
                 follower=follower,
-                storage_quotas=SqlStorageQuotas(store.database),
+                storage_quotas=storage_quotas,
             )
 
 

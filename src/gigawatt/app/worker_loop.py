@@ -48,7 +48,7 @@ class WorkerLoop:
         control: Control,
         directory: Directory,
         replicas: Replicas,
-        chores: Sequence[Callable[[], None]] = (),
+        chores: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Make a worker with a name that no other has; it starts nothing by itself.
 
@@ -169,8 +169,7 @@ class WorkerLoop:
             self._wake.clear()
             try:
                 self._turn_back()
-                for chore in self._chores:
-                    chore()
+                await self._do_chores()
                 self._take_on(self._replicas.holds())
             except GigawattError as error:
                 self.note("looking for work", error)
@@ -180,6 +179,14 @@ class WorkerLoop:
                 continue
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+
+    async def _do_chores(self) -> None:
+        """Do each chore in a thread, since it may plan and commit; a failed one stops no other."""
+        for chore in self._chores:
+            try:
+                await asyncio.to_thread(chore)
+            except (GigawattError, AssertionError) as error:
+                self.note(f"chore {getattr(chore, '__qualname__', chore)}", error)
 
     def _take_on(self, holds: Iterable[Hold]) -> None:
         found = list(holds)

@@ -162,14 +162,6 @@ class Directory(Protocol):
         """
         ...
 
-    def set_quota(self, project_id: TenantId, gpu_count_max: int) -> Project:
-        """Grant a project another count of GPUs; the project after it.
-
-        Raises:
-            UnknownIdError: there is none.
-        """
-        ...
-
     def add_account(self, account: Account) -> None:
         """Keep an account.
 

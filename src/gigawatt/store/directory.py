@@ -89,11 +89,6 @@ class SqlDirectory:
         with self._database.read() as connection:
             return rows.read_project(connection, project_id)
 
-    def set_quota(self, project_id: TenantId, gpu_count_max: int) -> Project:
-        """Grant a project another count of GPUs; the project after it."""
-        with self._database.write() as connection:
-            return rows.write_quota(connection, project_id, gpu_count_max)
-
     def add_account(self, account: Account) -> None:
         """Keep an account."""
         with self._database.write() as connection:

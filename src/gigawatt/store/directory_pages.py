@@ -98,11 +98,15 @@ def operation_line(connection: Connection, operation_id: OperationId) -> Operati
 def event_page(
     connection: Connection, reach: Reach, place: Place, cluster_id: ClusterId | None
 ) -> tuple[Event, ...]:
-    """Events after a sequence number, oldest first; those of no cluster only to who reaches all."""
+    """Events after a sequence number, oldest first.
+
+    Those of neither a cluster nor a project are only for those who reach all.
+    """
     query = select(events).where(events.c.sequence > place[0])
     if reach.project_ids is not None:
-        query = query.join(clusters, clusters.c.cluster_id == events.c.cluster_id)
-        query = query.where(_reached(reach))
+        query = query.outerjoin(clusters, clusters.c.cluster_id == events.c.cluster_id)
+        is_own = events.c.project_id.in_(sorted(reach.project_ids))
+        query = query.where(_reached(reach) | is_own)
     if cluster_id is not None:
         query = query.where(events.c.cluster_id == cluster_id)
     rows = connection.execute(query.order_by(events.c.sequence).limit(place[1]))

@@ -4,6 +4,15 @@ Requests refuse fields that they do not know, so that nobody sets what is not th
 Answers allow more fields than these, so that an older client reads a newer service.
 """
 
+from gigawatt.sdk.documents.admission import (
+    Admission,
+    CauseName,
+    OriginName,
+    TurnedAway,
+    TurnedAwayDay,
+    TurnedAwayFilter,
+    TypeAdmission,
+)
 from gigawatt.sdk.documents.base import (
     Answer,
     Health,
@@ -116,14 +125,22 @@ from gigawatt.sdk.documents.storage import (
     SetStorageQuota,
     StorageQuota,
 )
+from gigawatt.sdk.documents.waiting import (
+    CreateWaitingRequest,
+    WaitingPlace,
+    WaitingRequest,
+    WaitingStateName,
+)
 
 __all__ = [
     "Account",
+    "Admission",
     "Alternative",
     "Answer",
     "ApiKey",
     "AuditEntry",
     "BoundaryKeys",
+    "CauseName",
     "Chain",
     "ChainRequest",
     "ChainType",
@@ -143,6 +160,7 @@ __all__ = [
     "CreateOrganisation",
     "CreateProject",
     "CreateSshKey",
+    "CreateWaitingRequest",
     "DealInput",
     "Event",
     "Evidence",
@@ -185,6 +203,7 @@ __all__ = [
     "NodeStatus",
     "Operation",
     "Organisation",
+    "OriginName",
     "Page",
     "Plan",
     "PlanStage",
@@ -215,8 +234,15 @@ __all__ = [
     "Swing",
     "TornadoBar",
     "Training",
+    "TurnedAway",
+    "TurnedAwayDay",
+    "TurnedAwayFilter",
+    "TypeAdmission",
     "UnderwriteRequest",
     "Underwriting",
     "UpperIndex",
     "UpperMonth",
+    "WaitingPlace",
+    "WaitingRequest",
+    "WaitingStateName",
 ]
