@@ -19,6 +19,7 @@ from gigawatt.identity.accounts import (
 )
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.interfaces.call_audit import AuditEntry as AuditEntry
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import OperationKind, Plan
 
@@ -32,24 +33,6 @@ class SshKey:
     name: str
     public_key: str
     created_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One call that changed something, or was refused.
-
-    Fields: operation is the id in the permission table; status is the HTTP status.
-    """
-
-    sequence: int
-    at_s: float
-    organisation_id: OrganisationId | None
-    account_id: AccountId | None
-    key_id: ApiKeyId | None
-    operation: str
-    path: str
-    status: int
-    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

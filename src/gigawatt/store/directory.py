@@ -15,8 +15,8 @@ from gigawatt.identity.accounts import (
 )
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.directory import (
-    AuditEntry,
     Directory,
     KeptAnswer,
     OpenedRequest,
@@ -26,6 +26,7 @@ from gigawatt.interfaces.directory import (
 )
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import Plan
+from gigawatt.store import call_audit
 from gigawatt.store import directory_accounts as rows
 from gigawatt.store import directory_pages as pages
 from gigawatt.store import directory_requests as kept
@@ -211,14 +212,14 @@ class SqlDirectory:
     def add_audit(self, entry: AuditEntry) -> None:
         """Append to the audit of calls."""
         with self._database.write() as connection:
-            kept.add_audit(connection, entry)
+            call_audit.append(connection, entry)
 
     def audit(
         self, organisation_id: OrganisationId, before: int, limit: int
     ) -> tuple[AuditEntry, ...]:
         """Calls of an organisation's accounts, newest first, before a sequence number."""
         with self._database.read() as connection:
-            return kept.read_audit(connection, organisation_id, before, limit)
+            return call_audit.read_page(connection, organisation_id, before, limit)
 
     def cluster_page(
         self, reach: Reach, before: int, limit: int, *, with_ended: bool, name: str | None
