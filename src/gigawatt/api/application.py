@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, events, fleet, operations
+from gigawatt.api.routes import accounts, audit, clusters, events, fleet, operations
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -20,6 +20,7 @@ from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    audit.router,
     fleet.router,
     clusters.router,
     operations.router,

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
-from gigawatt.api.access import Access
+from gigawatt.api.access import Access, get_access
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.app.server import Service
 from gigawatt.errors import (
@@ -23,7 +23,8 @@ from gigawatt.errors import (
 )
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import OperationId
-from gigawatt.interfaces.directory import AuditEntry, KeptAnswer
+from gigawatt.interfaces.call_audit import AuditEntry
+from gigawatt.interfaces.directory import KeptAnswer
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 """Source: docs.stripe.com, "Idempotent requests"."""
@@ -173,7 +174,7 @@ def _kept(response: Response, operation: str) -> KeptAnswer | None:
 
 
 def _audit(request: Request, caller: Caller, operation: str, status: int) -> None:
-    service = service_of(request)
+    service, access = service_of(request), get_access(request)
     entry = AuditEntry(
         sequence=0,
         at_s=service.now_s(),
@@ -184,5 +185,8 @@ def _audit(request: Request, caller: Caller, operation: str, status: int) -> Non
         path=request.url.path[:500],
         status=status,
         request_id=request_id_of(request),
+        client_address=request.client.host if request.client else "",
+        before=access.before if status < 400 else None,
+        after=access.after if status < 400 else None,
     )
     service.directory.add_audit(entry)

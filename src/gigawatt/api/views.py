@@ -9,6 +9,7 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.identity import accounts as who
 from gigawatt.identity.keys import ApiKey
 from gigawatt.interfaces import directory as records
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.placement import result
 from gigawatt.planner.phases import Phase
@@ -95,7 +96,7 @@ def ssh_key_document(key: records.SshKey) -> doc.SshKey:
     )
 
 
-def audit_document(entry: records.AuditEntry) -> doc.AuditEntry:
+def audit_document(entry: AuditEntry) -> doc.AuditEntry:
     """One call."""
     return doc.AuditEntry(
         sequence=entry.sequence,
@@ -106,6 +107,10 @@ def audit_document(entry: records.AuditEntry) -> doc.AuditEntry:
         path=entry.path,
         status=entry.status,
         request_id=entry.request_id,
+        client_address=entry.client_address,
+        before=None if entry.before is None else dict(entry.before),
+        after=None if entry.after is None else dict(entry.after),
+        entry_hash=entry.entry_hash or None,
     )
 
 

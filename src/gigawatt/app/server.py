@@ -38,7 +38,9 @@ from gigawatt.identity.keys import (
 )
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
+from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory
+from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.store import SqlStore
 from gigawatt.units import MINUTE_S
@@ -58,6 +60,7 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    audit: CallAudit
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -112,7 +115,8 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        yield Service(control, directory, WorkerLoop(control, directory), RateLimiter())
+        worker = WorkerLoop(control, directory)
+        yield Service(control, directory, worker, RateLimiter(), open_call_audit(store))
 
 
 def make_first_key(service: Service, name: str) -> str:

@@ -110,7 +110,9 @@ def compare(verdict: Verdict, head: Anchor, source: str) -> Verdict:
         reason = f"row {last.sequence + 1} is missing: {source} knows row {head.sequence}"
         return Verdict(verdict.checked_count, last, last.sequence + 1, reason)
     if last.sequence > head.sequence:
-        reason = f"row {head.sequence + 1} was added behind row {head.sequence}, where {source} ends"
+        reason = (
+            f"row {head.sequence + 1} was added behind row {head.sequence}, where {source} ends"
+        )
         return Verdict(verdict.checked_count, last, head.sequence + 1, reason)
     reason = f"row {head.sequence} has another hash than {source} knows"
     return Verdict(verdict.checked_count, last, head.sequence, reason)

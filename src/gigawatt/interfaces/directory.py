@@ -19,7 +19,7 @@ from gigawatt.identity.accounts import (
 )
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
-from gigawatt.interfaces.call_audit import AuditEntry as AuditEntry
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import OperationKind, Plan
 

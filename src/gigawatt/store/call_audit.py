@@ -107,14 +107,15 @@ def _chained(row: Row[Any]) -> ChainedRow:
 
 
 def _rows(connection: Connection, after: int, count_max: int) -> Iterator[ChainedRow]:
-    query = (
-        select(audit_entries)
-        .where(audit_entries.c.sequence > after)
-        .order_by(audit_entries.c.sequence)
-        .limit(count_max)
-        .execution_options(yield_per=ROWS_AT_ONCE)
-    )
-    return (_chained(row) for row in connection.execute(query))
+    """Rows behind one, in pages, so that a long audit needs no long memory."""
+    left, columns = count_max, audit_entries.c
+    while left > 0:
+        query = select(audit_entries).where(columns.sequence > after).order_by(columns.sequence)
+        page = connection.execute(query.limit(min(left, ROWS_AT_ONCE))).all()
+        yield from map(_chained, page)
+        if len(page) < ROWS_AT_ONCE:
+            return
+        after, left = page[-1].sequence, left - len(page)
 
 
 def _hash_of(connection: Connection, sequence: int) -> str | None:

@@ -4,6 +4,7 @@ Both clients, the blocking one and the async one, are made from these functions,
 definition of every call. The name of a function is the operation's id.
 """
 
+from gigawatt.sdk.calls.audit import get_audit_head, verify_audit
 from gigawatt.sdk.calls.call import BASE, NOT_HERE, Call
 from gigawatt.sdk.calls.clusters import (
     apply_plan,
@@ -79,6 +80,7 @@ __all__ = [
     "drain_node",
     "get_account",
     "get_api_key",
+    "get_audit_head",
     "get_cluster",
     "get_file",
     "get_fleet",
@@ -109,5 +111,6 @@ __all__ = [
     "revoke_api_key",
     "set_quota",
     "shrink_cluster",
+    "verify_audit",
     "who_am_i",
 ]

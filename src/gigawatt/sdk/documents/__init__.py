@@ -4,6 +4,13 @@ Requests refuse fields that they do not know, so that nobody sets what is not th
 Answers allow more fields than these, so that an older client reads a newer service.
 """
 
+from gigawatt.sdk.documents.audit import (
+    AuditAnchor,
+    AuditEntry,
+    AuditHead,
+    AuditVerdict,
+    VerifyAudit,
+)
 from gigawatt.sdk.documents.base import (
     Answer,
     Health,
@@ -49,7 +56,6 @@ from gigawatt.sdk.documents.fleet import (
 from gigawatt.sdk.documents.identity import (
     Account,
     ApiKey,
-    AuditEntry,
     ChangeAccount,
     CreateAccount,
     CreateApiKey,
@@ -72,7 +78,10 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AuditAnchor",
     "AuditEntry",
+    "AuditHead",
+    "AuditVerdict",
     "BoundaryKeys",
     "ChangeAccount",
     "ChangeSize",
@@ -125,4 +134,5 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "VerifyAudit",
 ]
