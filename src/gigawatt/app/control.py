@@ -17,7 +17,7 @@ from gigawatt.boundary.render import render
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, ignore
+from gigawatt.executor.progress import Listener, Span, ignore
 from gigawatt.executor.readback import ReadBack, read_back
 from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
 from gigawatt.ids import ClusterId, KeyPoolId, NodeId, OperationId, PlanId, TenantId
@@ -119,10 +119,14 @@ class Control:
             InputError: the request is wrong or can never fit.
             NoCapacityError: it does not fit now.
         """
-        view = self.snapshot()
+        began_s, view = self.around.clock.now_s(), self.snapshot()
         plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH))
-        if not with_alternatives:
-            return plan
+        if with_alternatives:
+            plan = self._with_alternatives(view, request, plan)
+        return self._told(plan, began_s)
+
+    @staticmethod
+    def _with_alternatives(view: Snapshot, request: ClusterRequest, plan: Plan) -> Plan:
         near = nodes_of(view, request.near_cluster_id)
         answer = place_with_alternatives(view.fleet, view.free_gpu_mask, request, near)
         if not isinstance(answer, Placement):
@@ -134,6 +138,11 @@ class Control:
             answer.alternatives,
         )
 
+    def _told(self, plan: Plan, began_s: float) -> Plan:
+        """The plan, after the watch was told how long it took."""
+        self.around.watch.planned(plan, Span(began_s, self.around.clock.now_s()))
+        return plan
+
     def plan_grow(self, cluster_id: ClusterId, gpu_count_more: int) -> Plan:
         """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``.
 
@@ -141,7 +150,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
-        return plan_grow(self._view_of(cluster_id), gpu_count_more, ids)
+        return self._told(plan_grow(self._view_of(cluster_id), gpu_count_more, ids), ids.now_s)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
         """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.
@@ -150,7 +159,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.SHRINK, cluster_id)
-        return plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids)
+        return self._told(plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids), ids.now_s)
 
     def plan_release(self, cluster_id: ClusterId) -> Plan:
         """The plan that gives everything back. Errors as ``planner.resize.plan_release``.
@@ -159,7 +168,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.RELEASE, cluster_id)
-        return plan_release(self._view_of(cluster_id), ids)
+        return self._told(plan_release(self._view_of(cluster_id), ids), ids.now_s)
 
     def plan_replace(self, cluster_id: ClusterId, failed: Collection[NodeId]) -> Plan:
         """The plan that replaces failed nodes. Errors as ``planner.resize.plan_replace``.
@@ -168,7 +177,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
-        return plan_replace(self._view_of(cluster_id), failed, ids)
+        return self._told(plan_replace(self._view_of(cluster_id), failed, ids), ids.now_s)
 
     def commit(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
@@ -194,18 +203,24 @@ class Control:
             rebased = self._judged(view, plan)
             if admit is not None:
                 admit(view, rebased)
+            began_s = self.around.clock.now_s()
             try:
-                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
+                operation = self.around.store.commit(rebased, drawn, began_s)
             except ConflictError:
                 if self.snapshot().generation == view.generation:
                     raise
+            else:
+                span = Span(began_s, self.around.clock.now_s())
+                self.around.watch.committed(operation, span)
+                return operation
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
-    @staticmethod
-    def _judged(view: Snapshot, plan: Plan) -> Plan:
+    def _judged(self, view: Snapshot, plan: Plan) -> Plan:
         """The plan on the snapshot's generation, if the independent checker lets it pass."""
         rebased = replace(plan, parent_generation=view.generation)
+        began_s = self.around.clock.now_s()
         notes = check_plan(view, rebased)
+        self.around.watch.checked(plan, len(notes), Span(began_s, self.around.clock.now_s()))
         if notes and view.generation != plan.parent_generation:
             raise ConflictError(
                 f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
@@ -274,7 +289,9 @@ class Control:
         """Proof that all clusters, as committed, are isolated from each other on every plane."""
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
-        return prove(self.around.fleet, targets, entries, scope="targets")
+        proof = prove(self.around.fleet, targets, entries, scope="targets")
+        self.around.watch.proved(proof)
+        return proof
 
     async def prove_devices(self) -> tuple[Proof, ReadBack]:
         """The same proof from what every device holds now, and what was read."""
@@ -290,6 +307,7 @@ class Control:
             buried=[(t.entry.device, t.entry.key) for t in stored.tombstones],
             scope="read_back",
         )
+        self.around.watch.proved(proof)
         return proof, seen
 
     def cluster_id_of(self, name_or_id: str, tenant: str | None = None) -> ClusterId:

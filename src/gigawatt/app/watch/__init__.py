@@ -1,0 +1,1 @@
+"""Watching the system: metrics, traces, logs and telemetry of GPUs. Nobody else knows their SDKs."""
