@@ -12,6 +12,7 @@ from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import accounts, audit, clusters, events, fleet, operations
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -58,6 +59,7 @@ def build_application(service: Service) -> FastAPI:
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Door)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 from gigawatt.api.access import Access, get_access
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.app.server import Service
+from gigawatt.app.watch.context import note_caller
 from gigawatt.errors import (
     GigawattError,
     InputError,
@@ -37,6 +39,8 @@ PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
 
 SHOWN_ONCE = {"create_api_key": "key"}
 """Field of an operation's answer that is a secret; the answer is kept without it."""
+
+_log = logging.getLogger("gigawatt.api")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -91,6 +95,7 @@ class GuardedRoute(APIRoute):
             caller = None
             try:
                 caller = await authenticated(request)
+                note_caller(caller.account.account_id)
                 request.state.access = Access(service_of(request), caller, operation)
                 _check_media_type(request)
                 _refuse_nul(request)
@@ -189,4 +194,7 @@ def _audit(request: Request, caller: Caller, operation: str, status: int) -> Non
         before=access.before if status < 400 else None,
         after=access.after if status < 400 else None,
     )
-    service.directory.add_audit(entry)
+    row = service.directory.add_audit(entry)
+    # Wherever logs are kept, they anchor the chain.
+    facts = {"audit_sequence": row.sequence, "audit_hash": row.entry_hash}
+    _log.info("audit row %d", row.sequence, extra=facts)

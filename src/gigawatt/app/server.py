@@ -12,12 +12,18 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.address import parse_listen
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
+from gigawatt.app.watch.logs import set_up_logs
+from gigawatt.app.watch.settings import WatchSettings
+from gigawatt.app.watch.showing import showing
+from gigawatt.app.watch.store_metrics import StoreMetrics
+from gigawatt.app.watch.watching import Watching, watching
 from gigawatt.app.wiring import open_control
 from gigawatt.app.worker_loop import WorkerLoop
-from gigawatt.errors import ConflictError, InputError
+from gigawatt.errors import ConflictError
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -42,6 +48,7 @@ from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory
 from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
+from gigawatt.store.gauges import open_gauges
 from gigawatt.store.store import SqlStore
 from gigawatt.units import MINUTE_S
 
@@ -61,6 +68,7 @@ class Service:
     worker: WorkerLoop
     rate: RateLimiter
     audit: CallAudit
+    watching: Watching
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -109,14 +117,28 @@ class Service:
 
 
 @contextmanager
-def open_service(home: Home) -> Iterator[Service]:
-    """The service of a home; its worker is not started."""
-    with open_control(home) as control:
+def open_service(home: Home, settings: WatchSettings | None = None) -> Iterator[Service]:
+    """The service of a home; its worker is not started, and nothing is shown of what is counted."""
+    with (
+        watching(settings or WatchSettings()) as watched,
+        open_control(home, watched.watch) as control,
+    ):
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
         worker = WorkerLoop(control, directory)
-        yield Service(control, directory, worker, RateLimiter(), open_call_audit(store))
+        _count(watched, control, store, worker)
+        yield Service(control, directory, worker, RateLimiter(), open_call_audit(store), watched)
+
+
+def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:
+    """Let the metrics know the store, its transactions, and the worker."""
+    around = control.around
+    watched.registry.register(StoreMetrics(around.fleet, open_gauges(store), around.clock))
+    store.database.observe_with(watched.metrics.transaction_ended)
+    watched.metrics.read_gauge(
+        "worker_tasks", "Operations that this process carries on.", lambda: worker.task_count
+    )
 
 
 def make_first_key(service: Service, name: str) -> str:
@@ -145,22 +167,6 @@ def make_first_key(service: Service, name: str) -> str:
     return service.new_key(account_id, "first key")[1]
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and TCP port of ``HOST:PORT``.
-
-    Raises:
-        InputError: not of this form.
-
-    Example:
-        >>> parse_listen("127.0.0.1:8080")
-        ('127.0.0.1', 8080)
-    """
-    host, _, number = text.rpartition(":")
-    if not host or not number.isdecimal() or int(number) > 65_535:
-        raise InputError(f"{text!r} is not HOST:PORT", next_step="Write e.g. 127.0.0.1:8080.")
-    return host.strip("[]"), int(number)
-
-
 def load_application(place: str) -> Callable[[Service], Any]:
     """The maker of an ASGI application at ``module:function``.
 
@@ -171,14 +177,25 @@ def load_application(place: str) -> Callable[[Service], Any]:
     return maker
 
 
-def serve(home: Home, listen: str, application: str, *, grace_s: float = 20.0) -> None:
+def serve(
+    home: Home,
+    listen: str,
+    application: str,
+    *,
+    grace_s: float = 20.0,
+    settings: WatchSettings | None = None,
+) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
+    What is watched and where it is shown is in ``settings``, by default in the environment.
+
     Raises:
-        InputError: ``listen`` is malformed.
+        InputError: ``listen`` or a setting is malformed.
     """
     host, tcp_port = parse_listen(listen)
-    with open_service(home) as service:
+    watch = WatchSettings.of_environment() if settings is None else settings
+    set_up_logs(watch.log_format)
+    with open_service(home, watch) as service, showing(service.watching, service.control):
         server = make_server(load_application(application), service, host, tcp_port)
         run_server(server, service, grace_s)
 
@@ -209,6 +226,8 @@ def make_server(
         server_header=False,
         # Paths are in the audit; an access log would keep what callers put into queries.
         access_log=False,
+        # Lines go where all others do, so that none leaves without redaction.
+        log_config=None,
         timeout_graceful_shutdown=5,
         log_level="info",
     )

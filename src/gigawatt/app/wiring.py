@@ -15,6 +15,7 @@ from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
+from gigawatt.executor.progress import UNWATCHED, Watch
 from gigawatt.fleet.model import Fleet
 from gigawatt.store.address import name_of
 from gigawatt.store.open import is_empty_at, open_store_at
@@ -49,8 +50,8 @@ def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
 
 
 @contextmanager
-def open_control(home: Home) -> Iterator[Control]:
-    """The embedded control plane of a home, closed at the end.
+def open_control(home: Home, watch: Watch = UNWATCHED) -> Iterator[Control]:
+    """The embedded control plane of a home, closed at the end; ``watch`` is told what happens.
 
     Raises:
         DataError: the store or the devices' file is damaged or out of reach.
@@ -64,7 +65,7 @@ def open_control(home: Home) -> Iterator[Control]:
     states = FileStates(home.devices_path)
     try:
         drivers = fake_drivers(DeviceWorld(fleet, states), Faults(), clock)
-        yield Control(Surroundings(fleet, store, drivers, clock), RandomIds())
+        yield Control(Surroundings(fleet, store, drivers, clock, watch), RandomIds())
     finally:
         states.close()
         store.close()

@@ -45,6 +45,11 @@ class WorkerLoop:
         """Whether it looks for work."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def task_count(self) -> int:
+        """Operations that it carries on now."""
+        return len(self._tasks)
+
     def start(self) -> None:
         """Begin, in a new thread."""
         self._thread = threading.Thread(target=self._main, name="gigawatt-worker", daemon=True)

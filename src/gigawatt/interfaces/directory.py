@@ -17,6 +17,7 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.chain import Anchor
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
 from gigawatt.interfaces.call_audit import AuditEntry
@@ -271,8 +272,8 @@ class Directory(Protocol):
         """Keep the answer, or forget the key so that the request may be tried again."""
         ...
 
-    def add_audit(self, entry: AuditEntry) -> None:
-        """Append to the audit of calls; the sequence of ``entry`` is ignored."""
+    def add_audit(self, entry: AuditEntry) -> Anchor:
+        """Append to the audit of calls; the row's place in the chain, which ``entry`` has not."""
         ...
 
     def audit(

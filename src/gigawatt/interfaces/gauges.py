@@ -21,7 +21,7 @@ class StoreGauges:
         tombstone_count: absences not yet observed.
         open_operation_counts: operations that have not ended, by kind and state.
         waiting_operation_count: those of them, not stuck, that no living worker holds.
-        gpu_hours: GPU-hours that clusters ever held, by GPU type.
+        gpu_seconds: GPU-seconds that clusters ever held, by GPU type.
         event_counts: lines of the trail by kind, of those behind the one that was asked for.
         newest_event: sequence number of the newest line, 0 if there is none.
         audit_count: rows of the audit of calls.
@@ -35,7 +35,7 @@ class StoreGauges:
     tombstone_count: int
     open_operation_counts: Mapping[tuple[str, str], int]
     waiting_operation_count: int
-    gpu_hours: Mapping[str, float]
+    gpu_seconds: Mapping[str, float]
     event_counts: Mapping[str, int]
     newest_event: int
     audit_count: int

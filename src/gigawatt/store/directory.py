@@ -13,6 +13,7 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.chain import Anchor
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
 from gigawatt.interfaces.call_audit import AuditEntry
@@ -209,10 +210,10 @@ class SqlDirectory:
         with self._database.write() as connection:
             kept.close_request(connection, (account_id, idempotency_key), answer)
 
-    def add_audit(self, entry: AuditEntry) -> None:
-        """Append to the audit of calls."""
+    def add_audit(self, entry: AuditEntry) -> Anchor:
+        """Append to the audit of calls; the row's place in the chain."""
         with self._database.write() as connection:
-            call_audit.append(connection, entry)
+            return call_audit.append(connection, entry)
 
     def audit(
         self, organisation_id: OrganisationId, before: int, limit: int

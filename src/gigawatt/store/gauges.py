@@ -78,7 +78,7 @@ class SqlGauges:
                 tombstone_count=_count(connection, select(func.count()).select_from(tombstones)),
                 open_operation_counts=_pairs(connection, _OPEN),
                 waiting_operation_count=len(waiting_operations(connection, now_s)),
-                gpu_hours=usage.gpu_hours(connection, now_s),
+                gpu_seconds=usage.gpu_seconds(connection, now_s),
                 event_counts=_pairs(connection, _event_kinds(after_event, newest)),
                 newest_event=newest,
                 audit_count=_count(connection, select(func.max(audit_heads.c.sequence))),

@@ -5,7 +5,6 @@ from sqlalchemy import Connection, case, func, insert, literal, select, update
 from gigawatt.ids import ClusterId
 from gigawatt.store.schema import allocations
 from gigawatt.store.usage_schema import gpu_usages
-from gigawatt.units import HOUR_S
 
 
 def settle(connection: Connection, cluster_id: ClusterId, gpu_type: str, now_s: float) -> None:
@@ -37,11 +36,11 @@ def settle(connection: Connection, cluster_id: ClusterId, gpu_type: str, now_s: 
     )
 
 
-def gpu_hours(connection: Connection, now_s: float) -> dict[str, float]:
-    """GPU-hours that clusters held until ``now_s``, by GPU type."""
+def gpu_seconds(connection: Connection, now_s: float) -> dict[str, float]:
+    """GPU-seconds that clusters held until ``now_s``, by GPU type."""
     columns, now_ms = gpu_usages.c, round(now_s * 1000)
     passed_ms = literal(now_ms) - columns.since_ms
     under_way = columns.gpu_count * case((passed_ms > 0, passed_ms), else_=0)
     query = select(columns.gpu_type, func.sum(columns.gpu_ms + under_way))
     rows = connection.execute(query.group_by(columns.gpu_type))
-    return {gpu_type: int(gpu_ms) / (1000 * HOUR_S) for gpu_type, gpu_ms in rows}
+    return {gpu_type: int(gpu_ms) / 1000 for gpu_type, gpu_ms in rows}

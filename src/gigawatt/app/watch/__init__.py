@@ -1,1 +1,1 @@
-"""Watching the system: metrics, traces, logs and telemetry of GPUs. Nobody else knows their SDKs."""
+"""Watching the system: metrics, traces, logs, telemetry of GPUs. Only here are their SDKs known."""
