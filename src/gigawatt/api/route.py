@@ -17,6 +17,7 @@ from gigawatt.api.access import Access, get_access
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.app.server import Service
 from gigawatt.app.watch.context import note_caller
+from gigawatt.app.watch.redaction import redact
 from gigawatt.errors import (
     GigawattError,
     InputError,
@@ -187,7 +188,7 @@ def _audit(request: Request, caller: Caller, operation: str, status: int) -> Non
         account_id=caller.account.account_id,
         key_id=caller.key.key_id,
         operation=operation,
-        path=request.url.path[:500],
+        path=redact(request.url.path)[:500],
         status=status,
         request_id=request_id_of(request),
         client_address=request.client.host if request.client else "",

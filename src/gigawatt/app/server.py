@@ -238,17 +238,18 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
     """Run a server with its worker beside it, and stop both in order.
 
     uvicorn repeats a signal for the handler that was there before it; the default one would end
-    the process before the worker has let go.
+    the process before the worker has let go. One that comes before uvicorn listens to signals
+    counts too.
     """
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _noted)
+        signal.signal(number, note)
     service.worker.start()
     try:
         server.run()
     finally:
         service.is_stopping = True
         service.worker.stop(grace_s)
-
-
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """A signal that the server has heeded already."""

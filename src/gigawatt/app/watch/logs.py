@@ -8,7 +8,7 @@ from pythonjsonlogger.json import JsonFormatter
 from typing_extensions import override
 
 from gigawatt.app.watch.context import OPERATION, REQUEST
-from gigawatt.app.watch.redaction import redact
+from gigawatt.app.watch.redaction import REPLACEMENT, is_secret_name, redact
 from gigawatt.app.watch.settings import LogFormat
 from gigawatt.app.watch.trace_ids import trace_id_of
 from gigawatt.executor.call import Outcome
@@ -50,12 +50,16 @@ def _clean(value: object) -> object:
     if isinstance(value, str):
         return bounded(value)
     if isinstance(value, dict):
-        return {bounded(str(name)): _clean(inner) for name, inner in value.items()}
+        return {bounded(str(name)): _clean_field(str(name), inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(inner) for inner in value]
     if value is None or isinstance(value, bool | int | float):
         return value
     return bounded(str(value))
+
+
+def _clean_field(name: str, value: object) -> object:
+    return REPLACEMENT if is_secret_name(name) else _clean(value)
 
 
 class JsonLines(JsonFormatter):
@@ -72,7 +76,8 @@ class JsonLines(JsonFormatter):
     @override
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         every = {**log_data, **context_fields()}
-        return {name: _clean(value) for name, value in every.items()}
+        every.pop("color_message", None)  # uvicorn's message once more, with colours
+        return {name: _clean_field(name, value) for name, value in every.items()}
 
 
 class TextLines(logging.Formatter):
@@ -101,10 +106,11 @@ def set_up_logs(log_format: LogFormat, stream: TextIO | None = None) -> logging.
     root.setLevel(logging.INFO)
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name, propagates in (("uvicorn", True), ("uvicorn.error", True), ("uvicorn.access", False)):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        # uvicorn's lines about requests hold their paths and queries; ours do not.
+        logger.propagate = propagates
     return handler
 
 

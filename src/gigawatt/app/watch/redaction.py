@@ -24,6 +24,16 @@ _SECRETS = (
 """Keys of ours, private keys in PEM, credentials in headers, assignments, URLs, and signed JWTs."""
 
 
+_SECRET_NAME = re.compile(
+    r"authorization|cookie|passw(or)?d|secret|private[_-]?key|api[_-]?key$|token$|assertion$", re.I
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what stands under a name is not to be told, whatever it looks like."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def redact(text: str) -> str:
     """The text with every secret replaced.
 
