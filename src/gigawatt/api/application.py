@@ -11,7 +11,17 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, audit, clusters, events, fleet, operations
+from gigawatt.api.routes import (
+    accounts,
+    audit,
+    clusters,
+    economics,
+    events,
+    file_systems,
+    firewall,
+    fleet,
+    operations,
+)
 from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
@@ -24,8 +34,11 @@ ROUTERS = (
     audit.router,
     fleet.router,
     clusters.router,
+    file_systems.router,
+    firewall.router,
     operations.router,
     events.router,
+    economics.router,
 )
 
 _POST_HEADERS = [

@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -14,6 +14,8 @@ from typing_extensions import override
 
 from gigawatt.app.address import parse_listen
 from gigawatt.app.control import Control
+from gigawatt.app.economics_desk import EconomicsDesk
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.watch.logs import set_up_logs
@@ -46,9 +48,15 @@ from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.gauges import open_gauges
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.units import MINUTE_S
 
@@ -67,10 +75,15 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
     audit: CallAudit
     watching: Watching
     is_stopping: bool = False
     stream_count: int = 0
+    desk: EconomicsDesk = field(default_factory=EconomicsDesk)
 
     def now_s(self) -> float:
         """Unix seconds."""
@@ -126,9 +139,22 @@ def open_service(home: Home, settings: WatchSettings | None = None) -> Iterator[
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        worker = WorkerLoop(control, directory)
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
+        worker = WorkerLoop(control, directory, [follower.follow_due])
         _count(watched, control, store, worker)
-        yield Service(control, directory, worker, RateLimiter(), open_call_audit(store), watched)
+        yield Service(
+            control=control,
+            directory=directory,
+            worker=worker,
+            rate=RateLimiter(),
+            file_systems=SqlFileSystems(store.database),
+            rulesets=rulesets,
+            follower=follower,
+            storage_quotas=SqlStorageQuotas(store.database),
+            audit=open_call_audit(store),
+            watching=watched,
+        )
 
 
 def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:

@@ -14,6 +14,7 @@ class StoreGauges:
 
     Fields:
         live_clusters: phase, and since when in Unix seconds, of each cluster that has not ended.
+        live_file_systems: the same of file systems.
         ended_cluster_count: clusters ever released or failed, by phase.
         node_states: nodes that are not "available".
         gpu_counts: GPUs that are not free, by node and state ("held", "tombstone").
@@ -28,6 +29,7 @@ class StoreGauges:
     """
 
     live_clusters: tuple[tuple[Phase, float], ...]
+    live_file_systems: tuple[tuple[Phase, float], ...]
     ended_cluster_count: Mapping[str, int]
     node_states: Mapping[NodeId, str]
     gpu_counts: Mapping[tuple[NodeId, str], int]

@@ -36,10 +36,9 @@ def _count(connection: Connection, query: Select[Any]) -> int:
     return int(connection.execute(query).scalar_one() or 0)
 
 
-_IN_PHASE = select(clusters.c.phase, clusters.c.phase_since_s).where(~clusters.c.is_ended)
-_ENDED = (
-    select(clusters.c.phase, func.count()).where(clusters.c.is_ended).group_by(clusters.c.phase)
-)
+_IS_CLUSTER = ~clusters.c.is_file_system
+_LIVE = select(clusters.c.phase, clusters.c.phase_since_s).where(~clusters.c.is_ended)
+_ENDED = select(clusters.c.phase, func.count()).where(clusters.c.is_ended, _IS_CLUSTER)
 _GPUS = select(allocations.c.node_id, allocations.c.state, func.count()).group_by(
     allocations.c.node_id, allocations.c.state
 )
@@ -62,10 +61,9 @@ class SqlGauges:
         with self._database.read() as connection:
             newest = _count(connection, select(func.max(events.c.sequence)))
             return StoreGauges(
-                live_clusters=tuple(
-                    (Phase(row.phase), row.phase_since_s) for row in connection.execute(_IN_PHASE)
-                ),
-                ended_cluster_count=_pairs(connection, _ENDED),
+                live_clusters=_phases(connection, _LIVE.where(_IS_CLUSTER)),
+                live_file_systems=_phases(connection, _LIVE.where(clusters.c.is_file_system)),
+                ended_cluster_count=_pairs(connection, _ENDED.group_by(clusters.c.phase)),
                 node_states={
                     NodeId(row.node_id): row.state
                     for row in connection.execute(select(nodes.c.node_id, nodes.c.state))
@@ -83,6 +81,10 @@ class SqlGauges:
                 newest_event=newest,
                 audit_count=_count(connection, select(func.max(audit_heads.c.sequence))),
             )
+
+
+def _phases(connection: Connection, query: Select[Any]) -> tuple[tuple[Phase, float], ...]:
+    return tuple((Phase(row.phase), row.phase_since_s) for row in connection.execute(query))
 
 
 def _keys(connection: Connection, now_s: float) -> Mapping[tuple[KeyPoolId, str], int]:

@@ -18,6 +18,8 @@ def settle(connection: Connection, cluster_id: ClusterId, gpu_type: str, now_s: 
     gpu_count, now_ms = int(connection.execute(held).scalar_one()), round(now_s * 1000)
     mine = gpu_usages.c.cluster_id == cluster_id
     row = connection.execute(select(gpu_usages).where(mine)).one_or_none()
+    if row is None and gpu_count == 0:
+        return  # a file system holds none
     if row is None:
         first = {"cluster_id": cluster_id, "gpu_type": gpu_type, "gpu_ms": 0}
         first |= {"gpu_count": gpu_count, "since_ms": now_ms}

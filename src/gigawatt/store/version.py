@@ -19,17 +19,23 @@ from sqlalchemy import (
 
 from gigawatt.errors import DataError
 from gigawatt.identity.chain import GENESIS
-from gigawatt.store import directory_schema, schema, usage_schema
+from gigawatt.store import (
+    directory_schema,
+    firewall_schema,
+    schema,
+    storage_quota_schema,
+    usage_schema,
+)
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0006")
+REVISIONS = ("0001", "0002", "0003", "0007", "0006")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
-_METADATA = schema.metadata
-assert {directory_schema.metadata, usage_schema.metadata} == {_METADATA}, "one database"
+_EVERY_TABLE = (directory_schema, firewall_schema, storage_quota_schema, usage_schema)
+"""Modules that add their tables to the one set of ``schema`` when they are imported."""
 
 _NUMBER_BEFORE_ALEMBIC = 1
 """What ``counter`` held under "schema_version" when the tables were those of revision 0001."""
@@ -113,7 +119,7 @@ def make_tables(connection: Connection, name: str) -> None:
     lock_tables(connection)
     if is_ready(connection, name):
         return
-    _METADATA.create_all(connection)
+    schema.metadata.create_all(connection)
     connection.execute(insert(schema.counters), {"name": "generation", "value": 0})
     head = {"name": CHAIN, "first_sequence": 1, "sequence": 0, "entry_hash": GENESIS}
     connection.execute(insert(audit_heads), head)
@@ -128,5 +134,5 @@ def write_revision(connection: Connection, revision: str) -> None:
 
 def drop_tables(connection: Connection) -> None:
     """Remove the tables of this release with all they hold."""
-    _METADATA.drop_all(connection)
+    schema.metadata.drop_all(connection)
     _versions.drop(connection)

@@ -108,26 +108,36 @@ class StoreMetrics(Collector):
 
 def _clusters(stored: StoreGauges, now_s: float) -> Iterator[Metric]:
     counts = GaugeMetricFamily("gigawatt_clusters", "Clusters by phase.", labels=["phase"])
+    volumes = GaugeMetricFamily(
+        "gigawatt_file_systems", "Live file systems by phase.", labels=["phase"]
+    )
     late = GaugeMetricFamily(
-        "gigawatt_clusters_over_sla", "Clusters longer in a phase than its SLA.", labels=["phase"]
+        "gigawatt_clusters_over_sla",
+        "Clusters and file systems longer in a phase than its SLA.",
+        labels=["phase"],
     )
     allowed = GaugeMetricFamily(
         "gigawatt_phase_sla_seconds", "How long a phase should last.", labels=["phase"]
     )
     ages = GaugeHistogramMetricFamily(
-        "gigawatt_cluster_state_age_seconds", "Time in the current phase.", labels=["phase"]
+        "gigawatt_cluster_state_age_seconds",
+        "Time of clusters and file systems in their phase.",
+        labels=["phase"],
     )
     for phase in Phase:
-        found = [max(0.0, now_s - since_s) for p, since_s in stored.live_clusters if p is phase]
-        ended = stored.ended_cluster_count.get(phase.value, 0) if phase in ENDED else 0
-        counts.add_metric([phase.value], len(found) + ended)
+        live = sum(p is phase for p, _ in stored.live_clusters)
+        ended = stored.ended_cluster_count.get(phase.value, 0)
+        counts.add_metric([phase.value], live + ended)
+        every = (*stored.live_clusters, *stored.live_file_systems)
+        found = [max(0.0, now_s - since_s) for p, since_s in every if p is phase]
         if phase in PHASE_SLA_S:
             sla_s = PHASE_SLA_S[phase]
             late.add_metric([phase.value], sum(age_s > sla_s for age_s in found))
             allowed.add_metric([phase.value], sla_s)
         if phase not in ENDED:
+            volumes.add_metric([phase.value], len(found) - live)
             ages.add_metric([phase.value], _buckets(found), gsum_value=sum(found))
-    yield from (counts, late, allowed, ages)
+    yield from (counts, volumes, late, allowed, ages)
 
 
 def _buckets(ages_s: list[float]) -> list[tuple[str, float]]:
