@@ -22,7 +22,7 @@ from gigawatt.app.server import open_service
 from gigawatt.app.watch.process_metrics import ProcessMetrics
 from gigawatt.app.watch.settings import WatchSettings
 from gigawatt.app.watch.traces import tracing
-from gigawatt.app.watch.watching import Watches
+from gigawatt.app.watch.watches import Watches
 from gigawatt.executor.progress import UNWATCHED, Watch
 from gigawatt.identity.accounts import AccountId, ApiKeyId, OrganisationId
 from gigawatt.ids import TenantId

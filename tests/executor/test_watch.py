@@ -18,7 +18,7 @@ from gigawatt.app.ids import CountingIds
 from gigawatt.app.watch.process_metrics import ProcessMetrics
 from gigawatt.app.watch.trace_ids import root_span_id, trace_id_of
 from gigawatt.app.watch.traces import CALL_SPANS_MAX, parse_traceparent, tracing
-from gigawatt.app.watch.watching import Watches
+from gigawatt.app.watch.watches import Watches
 from gigawatt.boundary.entries import BmcAccount
 from gigawatt.drivers.fake.faults import FaultKind, FaultRule
 from gigawatt.drivers.fake.latency import Latency

@@ -11,8 +11,9 @@ import pytest
 
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.gauges import open_gauges
-from gigawatt.store.migration import migrate_store
-from gigawatt.store.open import open_store_at
+from gigawatt.store.migration import migrate_store, upgrade_tables
+from gigawatt.store.open import database_at, open_store_at
+from gigawatt.store.version import REVISIONS
 
 
 def held_s(store, now_s):
@@ -41,20 +42,30 @@ def test_gpu_time_is_the_sum_over_what_was_held(place, build):
     store.close()
 
 
-def test_clusters_from_before_count_from_their_last_change(engine, place, build):
-    store = open_store_at(place)
-    build.launched(store, build.target("a", (0, 1)), now_s=100.0)
-    store.close()
-    for name in ("client_address", "before", "after", "previous_hash", "entry_hash"):
-        engine.execute(place, f'ALTER TABLE audit_entry DROP COLUMN "{name}"')
-    engine.execute(
-        place,
-        "DROP TABLE gpu_usage; DROP TABLE audit_head;"
-        " UPDATE alembic_version SET version_num = '0003'",
-    )
+OLD_ROWS = """
+INSERT INTO cluster (cluster_id, tenant_id, name, phase, phase_reason, phase_since_s, is_ended,
+  version, created_s, created_generation)
+  VALUES ('clu_1', 'ten_1', 'train', 'active', '', 100, false, 2, 90, 1);
+INSERT INTO operation (operation_id, cluster_id, kind, state, is_open, plan, opened_generation,
+  generation, started_s, finished_s, error)
+  VALUES ('op_1', 'clu_1', 'launch', 'done', false, '{"report": {"gpu_type": "h100"}}', 1, 1, 90,
+  100, '');
+INSERT INTO allocation VALUES ('node-1', 0, 'clu_1', 'held');
+INSERT INTO allocation VALUES ('node-1', 1, 'clu_1', 'held');
+INSERT INTO allocation VALUES ('node-1', 2, 'clu_1', 'tombstone')
+"""
+
+
+def test_clusters_from_before_count_from_their_last_change(engine, place):
+    before = REVISIONS[REVISIONS.index("0006") - 1]
+    database = database_at(place)
+    with database.write() as connection:
+        upgrade_tables(connection, before)
+    database.close()
+    engine.execute(place, OLD_ROWS)
     migrate_store(place)
     store = open_store_at(place)
-    assert held_s(store, 150.0) == 16 * 50.0
+    assert held_s(store, 150.0) == 2 * 50.0
     store.close()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from gigawatt.app.home import DATABASE_VARIABLE, Home
 from gigawatt.app.watch.logs import set_up_logs
 from gigawatt.app.watch.settings import WatchSettings
-from gigawatt.app.watch.watching import watching
+from gigawatt.app.watch.watches import following
 from gigawatt.app.wiring import open_control, worker_name
 from gigawatt.errors import ConflictError, GigawattError, StaleGenerationError
 from gigawatt.ids import OperationId
@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     settings = WatchSettings.of_environment()
     set_up_logs(settings.log_format)
     with (
-        watching(settings) as watched,
-        open_control(Home(given.home), watched.watch) as control,
+        following(settings) as watch,
+        open_control(Home(given.home), watch) as control,
     ):
         try:
             asyncio.run(control.run(given.operation_id, worker_name()))

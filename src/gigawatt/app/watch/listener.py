@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
-from typing import Any, ClassVar
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from typing_extensions import override
@@ -38,7 +38,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout: ClassVar[float | None] = SOCKET_TIMEOUT_S
+    timeout = SOCKET_TIMEOUT_S  # type: ignore[mutable-override]
 
     @override
     def log_message(self, format: str, *args: Any) -> None:

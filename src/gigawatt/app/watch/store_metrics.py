@@ -121,7 +121,7 @@ def _clusters(stored: StoreGauges, now_s: float) -> Iterator[Metric]:
     )
     ages = GaugeHistogramMetricFamily(
         "gigawatt_cluster_state_age_seconds",
-        "Time of clusters and file systems in their phase.",
+        "Time in the current phase.",
         labels=["phase"],
     )
     for phase in Phase:

@@ -22,7 +22,7 @@ def trace_id_of(plan_id: PlanId) -> int:
 
     Example:
         >>> f"{trace_id_of(PlanId('pln_1')):032x}"
-        '5f2cbc4e8f8a0a3a1fb8ad5b0e2fa46b'
+        'bd500b571d772c571e0b16becf42c971'
     """
     return _number(f"gigawatt trace {plan_id}", 16)
 
