@@ -14,6 +14,7 @@ from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
     admission,
+    audit,
     clusters,
     economics,
     events,
@@ -23,6 +24,7 @@ from gigawatt.api.routes import (
     operations,
     waiting,
 )
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -31,6 +33,7 @@ from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    audit.router,
     fleet.router,
     clusters.router,
     file_systems.router,
@@ -73,6 +76,7 @@ def build_application(service: Service) -> FastAPI:
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Door)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

@@ -71,6 +71,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
     "revoke_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
     "list_audit": Permission(_ORGANISATION, MANAGERS),
+    "get_audit_head": Permission(_SITE, OPERATORS),
+    "verify_audit": Permission(_SITE, OPERATORS),
     "list_ssh_keys": Permission(_PROJECT, VIEWERS),
     "create_ssh_key": Permission(_PROJECT, BUILDERS),
     "get_ssh_key": Permission(_PROJECT, VIEWERS),
