@@ -21,6 +21,7 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 DIRECTORY = (
+    "instance",
     "cancellation",
     "audit_entry",
     "idempotent_request",
@@ -31,7 +32,7 @@ DIRECTORY = (
     "project",
     "organisation",
 )
-"""Tables of revision 0003, those that refer to others first."""
+"""Tables of revisions after 0002, those that refer to others first."""
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,6 +15,8 @@ from typing_extensions import override
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
+from gigawatt.app.instance_release import release_unwanted
+from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.wiring import open_control
 from gigawatt.app.worker_loop import WorkerLoop
@@ -39,7 +42,9 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.instances import Instances
 from gigawatt.store.directory import open_directory
+from gigawatt.store.instances import open_instances
 from gigawatt.store.store import SqlStore
 from gigawatt.units import MINUTE_S
 
@@ -58,6 +63,8 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    instances: Instances
+    lambda_settings: LambdaSettings
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -111,8 +118,12 @@ def open_service(home: Home) -> Iterator[Service]:
     with open_control(home) as control:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
-        directory = open_directory(store)
-        yield Service(control, directory, WorkerLoop(control, directory), RateLimiter())
+        directory, instances = open_directory(store), open_instances(store)
+        worker = WorkerLoop(
+            control, directory, chores=(lambda: release_unwanted(control, instances),)
+        )
+        settings = LambdaSettings.from_environment(control.around.fleet)
+        yield Service(control, directory, worker, RateLimiter(), instances, settings)
 
 
 def make_first_key(service: Service, name: str) -> str:
@@ -167,16 +178,44 @@ def load_application(place: str) -> Callable[[Service], Any]:
     return maker
 
 
-def serve(home: Home, listen: str, application: str, *, grace_s: float = 20.0) -> None:
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of a TLS server: its certificate with the chain, and its private key, both PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server serves.
+
+    Fields:
+        listen: ``HOST:PORT``.
+        tls: None for plain HTTP.
+        has_lambda_parity: whether the Lambda-compatible door limits requests as Lambda does.
+        grace_s: seconds to finish what is under way when told to stop.
+    """
+
+    listen: str
+    tls: Tls | None = None
+    has_lambda_parity: bool = False
+    grace_s: float = 20.0
+
+
+def serve(home: Home, application: str, options: ServerOptions) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
     Raises:
-        InputError: ``listen`` is malformed.
+        InputError: ``listen`` is malformed, or the certificate or its key cannot be used.
     """
-    host, tcp_port = parse_listen(listen)
+    host, tcp_port = parse_listen(options.listen)
     with open_service(home) as service:
-        server = make_server(load_application(application), service, host, tcp_port)
-        run_server(server, service, grace_s)
+        if options.has_lambda_parity:
+            service.lambda_settings = service.lambda_settings.with_parity()
+        maker = load_application(application)
+        server = make_server(maker, service, host, tcp_port, tls=options.tls)
+        run_server(server, service, options.grace_s)
 
 
 class Server(uvicorn.Server):
@@ -194,9 +233,18 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    application: Callable[[Service], Any], service: Service, host: str, tcp_port: int
+    application: Callable[[Service], Any],
+    service: Service,
+    host: str,
+    tcp_port: int,
+    *,
+    tls: Tls | None = None,
 ) -> Server:
-    """A server of a service's application; a TCP port of 0 takes any that is free."""
+    """A server of a service's application; a TCP port of 0 takes any that is free.
+
+    Raises:
+        InputError: the certificate or its key cannot be used.
+    """
     config = uvicorn.Config(
         application(service),
         host=host,
@@ -207,7 +255,17 @@ def make_server(
         access_log=False,
         timeout_graceful_shutdown=5,
         log_level="info",
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        assert tls is not None, "only certificates are read"
+        raise InputError(
+            f"the certificate {tls.certificate} or its key {tls.key} cannot be used: {error}",
+            next_step="Name two PEM files that belong together and that you may read.",
+        ) from error
     return Server(config, service)
 
 

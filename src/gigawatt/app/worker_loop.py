@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from gigawatt.app.control import Control
 from gigawatt.app.wiring import worker_name
@@ -28,11 +29,17 @@ _log = logging.getLogger("gigawatt.worker")
 class WorkerLoop:
     """Carries operations on until it is told to stop."""
 
-    def __init__(self, control: Control, directory: Directory) -> None:
-        """Make a worker with a name that no other has; it starts nothing by itself."""
+    def __init__(
+        self, control: Control, directory: Directory, *, chores: tuple[Callable[[], None], ...] = ()
+    ) -> None:
+        """Make a worker with a name that no other has; it starts nothing by itself.
+
+        ``chores`` are done at every look for work: short, and safe to do twice.
+        """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
         self._control = control
         self._directory = directory
+        self._chores = chores
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -83,6 +90,8 @@ class WorkerLoop:
         while not self._is_stopping:
             self._wake.clear()
             try:
+                for chore in self._chores:
+                    chore()
                 self._turn_back()
                 self._take_on()
             except GigawattError as error:

@@ -93,8 +93,22 @@ PERMISSIONS: Mapping[str, Permission] = {
     "cancel_operation": Permission(_PROJECT, BUILDERS),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),
+    "list_lambda_instances": Permission(_PROJECT, EVERYBODY),
+    "get_lambda_instance": Permission(_PROJECT, EVERYBODY),
+    "rename_lambda_instance": Permission(_PROJECT, BUILDERS),
+    "launch_lambda_instance": Permission(_PROJECT, BUILDERS),
+    "restart_lambda_instances": Permission(_PROJECT, BUILDERS),
+    "terminate_lambda_instances": Permission(_PROJECT, BUILDERS),
+    "list_lambda_instance_types": Permission(_SITE, EVERYBODY),
+    "list_lambda_regions": Permission(_SITE, EVERYBODY),
+    "list_lambda_images": Permission(_SITE, EVERYBODY),
+    "list_lambda_ssh_keys": Permission(_PROJECT, VIEWERS),
+    "add_lambda_ssh_key": Permission(_PROJECT, BUILDERS),
+    "delete_lambda_ssh_key": Permission(_PROJECT, BUILDERS),
+    "list_lambda_audit_events": Permission(_ORGANISATION, MANAGERS),
 }
-"""Every operation of the API by its id. ``self``: answers only with what the caller reaches."""
+"""Every operation of both doors by its id; those of the Lambda-compatible one have its name in
+theirs. ``self``: answers only with what the caller reaches."""
 
 
 @dataclass(frozen=True, slots=True)
