@@ -9,14 +9,17 @@ operation without a row fails. Operations are committed and never carried out, s
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 import pytest
 
+from gigawatt.api.lambda_cloud.errors import CODES
 from gigawatt.api.problems import STATUS
-from gigawatt.errors import GigawattError
+from gigawatt.errors import ConflictError, GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
+from gigawatt.interfaces.directory import SshKey
 
 ROLES = {"O": "owner", "P": "operator", "M": "member", "B": "billing", "R": "read_only"}
 ALL = "OPMBR"
@@ -69,6 +72,22 @@ ROWS = {
     "cancel_operation": "OPM",
     "list_events": "OPMR",
 }
+LAMBDA_ROWS = {
+    "list_lambda_instances": ALL,
+    "get_lambda_instance": ALL,
+    "rename_lambda_instance": "OPM",
+    "launch_lambda_instance": "OPM",
+    "restart_lambda_instances": "OPM",
+    "terminate_lambda_instances": "OPM",
+    "list_lambda_instance_types": ALL,
+    "list_lambda_regions": ALL,
+    "list_lambda_images": ALL,
+    "list_lambda_ssh_keys": "OPMR",
+    "add_lambda_ssh_key": "OPM",
+    "delete_lambda_ssh_key": "OPM",
+    "list_lambda_audit_events": "OP",
+}
+"""Operations of the Lambda-compatible door, which knows one project a key."""
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
 
@@ -167,6 +186,93 @@ def operations(world: Any) -> dict[str, tuple[str, str]]:
     return dict(world.described)
 
 
+def lambda_operations(world: Any) -> dict[str, tuple[str, str]]:
+    """Method and path of every operation in the document of the Lambda-compatible door."""
+    schema = world.http.get(f"{world.url}/api/v1/openapi.json").json()
+    return {
+        described["operationId"]: (method.upper(), path)
+        for path, methods in schema["paths"].items()
+        for method, described in methods.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def narrow(populated: Any) -> dict[str, str]:
+    """A key for the project alone, for each role of acme: this door must know which project."""
+    found = {}
+    for role in ROLES.values():
+        path = f"/accounts/{populated.ids['acme'][f'account.{role}']}/api-keys"
+        body = {"name": "narrow", "project_id": populated.ids["acme"]["project"]}
+        found[role] = populated.ok("operator", "POST", path, body)["key"]
+    return found
+
+
+def send_there(world: Any, who: str | None, operation: str, whose: str) -> int:
+    """One request at the Lambda-compatible door, about a thing of ``whose``."""
+    method, path = lambda_operations(world)[operation]
+    instance = ssh = ABSENT
+    if whose != "absent":
+        instance, ssh = lambda_things(world, whose)
+    path = path.replace("{instance_id}", instance).replace("{ssh_key_id}", ssh)
+    launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
+    bodies: dict[str, Any] = {
+        "rename_lambda_instance": {"name": "n"},
+        "launch_lambda_instance": {**launch, "ssh_key_names": [f"{whose}-launch"]},
+        "restart_lambda_instances": {"instance_ids": [instance]},
+        "terminate_lambda_instances": {"instance_ids": [instance]},
+        "add_lambda_ssh_key": {"name": f"n{next(_number)}"},
+    }
+    status: int = world.ask(who, method, path, bodies.get(operation)).status_code
+    return status
+
+
+def lambda_things(world: Any, whose: str) -> tuple[str, str]:
+    """An instance and an SSH key of an organisation, made for one call."""
+    service, project = world.service, world.ids[whose]["project"]
+    for name in (f"{whose}-launch", f"k{next(_number)}"):
+        key = SshKey(service.control.new_id("ssh"), project, name, "ssh-ed25519 AAAA", 1.0)
+        with suppress(ConflictError):
+            service.directory.add_ssh_key(key)
+    owner = f"{whose}.narrow"
+    if owner not in world.keys:
+        path = f"/accounts/{world.ids[whose]['account.owner']}/api-keys"
+        body = {"name": "narrow", "project_id": project}
+        world.keys[owner] = world.ok("operator", "POST", path, body)["key"]
+    instances = world.data(owner, "GET", "/instances")
+    launched = [one for one in instances if one["ssh_key_names"] and one["status"] == "booting"]
+    if launched:
+        return launched[0]["id"], key.ssh_key_id
+    launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
+    body = {**launch, "ssh_key_names": [f"{whose}-launch"]}
+    made = world.data(owner, "POST", "/instance-operations/launch", body)
+    return made["instance_ids"][0], key.ssh_key_id
+
+
+@pytest.mark.parametrize("operation", LAMBDA_ROWS)
+def test_who_may_and_who_may_not_at_the_lambda_door(
+    populated: Any, narrow: dict[str, str], operation: str
+):
+    """Who may not, may not whatever it is about; who may, finds what is foreign absent."""
+    world, may = populated, LAMBDA_ROWS[operation]
+    names_one = operation.startswith(("get_", "rename_", "restart_", "terminate_", "delete_"))
+    for whose in ("acme", "other", "absent"):
+        assert send_there(world, None, operation, whose) == 401, whose
+        for letter, role in ROLES.items():
+            key = narrow[role]
+            if operation == "list_lambda_audit_events":
+                key = f"acme.{role}"
+                assert send_there(world, narrow[role], operation, whose) == 403
+            status = send_there(world, key, operation, whose)
+            if letter not in may:
+                assert status == 403, (role, whose, status)
+            elif whose == "acme" or not (names_one or operation.startswith("launch_")):
+                # 409: there is no restart.
+                wanted = 409 if operation.startswith("restart_") else 200
+                assert status == wanted, (role, whose, status)
+            else:
+                assert status == 404, (role, whose, status)
+
+
 def send(world: Any, who: str | None, operation: str, whose: str) -> int:
     method, path = operations(world)[operation]
     found = parameters(world, operation, whose)
@@ -201,7 +307,9 @@ def populated(stage: Any) -> Any:
 def test_every_operation_has_a_row_and_a_permission(populated: Any):
     described = set(operations(populated))
     assert described == set(ROWS) | set(STREAMS)
-    assert described == set(PERMISSIONS)
+    described_there = set(lambda_operations(populated))
+    assert described_there == set(LAMBDA_ROWS)
+    assert described | described_there == set(PERMISSIONS)
 
 
 @pytest.mark.parametrize("operation", ROWS)
@@ -263,6 +371,7 @@ def test_every_error_class_has_a_status():
 
     ours = {kind for kind in tree(GigawattError) if kind.__module__ == "gigawatt.errors"}
     assert ours == set(STATUS)
+    assert ours == set(CODES)
 
 
 def test_an_account_manages_its_own_keys_and_no_others(populated: Any):
