@@ -136,7 +136,7 @@ def test_skypilot_checks_launches_two_nodes_looks_and_takes_them_down(door: Door
     output = door.start(bin_folder / "sky", "launch", "-y", *what, "true", **environment)
     # Both are there when it has listed them twice after the second launch: once to see them
     # active, once for their addresses.
-    door.until(lambda calls: shown(calls)[-2:] == [LIST, LIST] and count(LAUNCH)(calls) == 2)
+    door.until(lambda calls: shown(calls)[-2:] == [LIST, LIST] and count(LAUNCH)(calls) == 2, 120.0)
     found = shown(door.calls())[before:]
     wanted = ["GET /ssh-keys 200", "POST /ssh-keys 200", LIST, TYPES, LAUNCH, TYPES, LAUNCH, LIST]
     assert_in_order(wanted, found)

@@ -23,6 +23,9 @@ SERVICE = "cloud"
 CATALOG_VERSION = "2026-11-22"
 """Day on which the words for nouns and actions below last changed. Ours."""
 
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+
 Time = Annotated[datetime | None, Query()]
 PageToken = Annotated[str | None, Query(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$")]
 Kind = Annotated[str | None, Query(max_length=128, pattern=r"^[^\x00]*$")]
@@ -42,33 +45,36 @@ def list_lambda_audit_events(
 ) -> doc.AuditPage:
     """Calls of the organisation's accounts, newest first, whichever door they came by."""
     owner = access.organisation(access.caller.account.organisation_id)
-    first_s, last_s = _seconds(start, float("-inf")), _seconds(end, float("inf"))
+    first, last = _in_utc(start or _FIRST_MOMENT), _in_utc(end or _LAST_MOMENT)
 
     def read(before: int) -> Sequence[AuditEntry]:
         return access.service.directory.audit(owner, before, PAGE_COUNT)
 
     def is_wanted(entry: AuditEntry) -> bool:
         kind = f"{SERVICE}.{_noun_and_action(entry)[0]}"
-        return entry.at_s <= last_s and resource_type in {None, kind}
+        return _moment(entry) <= last and resource_type in {None, kind}
 
-    found, place = _page(read, number_place(page_token, NEWEST), first_s, is_wanted)
+    found, place = _page(read, number_place(page_token, NEWEST), first, is_wanted)
     return doc.AuditPage(
         data=[_event(entry) for entry in found],
         page_token=None if place is None else cursor_of(place),
     )
 
 
-def _seconds(moment: datetime | None, otherwise_s: float) -> float:
-    """Unix seconds of a moment; one that names no zone is in UTC."""
-    if moment is None:
-        return otherwise_s
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _in_utc(moment: datetime) -> datetime:
+    """A moment; one that names no zone is in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _moment(entry: AuditEntry) -> datetime:
+    """When a call was made, as it is shown."""
+    return datetime.fromtimestamp(entry.at_s, UTC)
 
 
 def _page(
     read: Callable[[int], Sequence[AuditEntry]],
     place: int,
-    first_s: float,
+    first: datetime,
     is_wanted: Callable[[AuditEntry], bool],
 ) -> tuple[list[AuditEntry], int | None]:
     """Calls that are wanted, before a place, and where to go on; None at the end."""
@@ -76,7 +82,7 @@ def _page(
     for _ in range(READ_COUNT_MAX):
         entries = read(place)
         for entry in entries:
-            if entry.at_s < first_s:
+            if _moment(entry) < first:
                 return found, None
             if len(found) == PAGE_COUNT:
                 return found, place
@@ -106,7 +112,7 @@ def _event(entry: AuditEntry) -> doc.AuditEvent:
         action=action,
         catalog_version=CATALOG_VERSION,
         event_id=f"{entry.sequence:032x}",
-        event_time=datetime.fromtimestamp(entry.at_s, UTC),
+        event_time=_moment(entry),
         actor_lrn=_name("identity", entry.account_id),
         resource_lrns=[f"lrn:{SERVICE}:{noun}:{one}" for one in named if one],
         resource_owner_lrn=_name("account", entry.organisation_id),

@@ -18,7 +18,7 @@ from gigawatt.api.lambda_cloud.listing import (
 )
 from gigawatt.api.lambda_cloud.route import new_router, operation
 from gigawatt.api.paging import NEWEST
-from gigawatt.errors import ConflictError, ForbiddenError, UnknownIdError
+from gigawatt.errors import ConflictError, ForbiddenError, InputError, UnknownIdError
 from gigawatt.identity.accounts import Project
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.instances import Instance
@@ -141,11 +141,12 @@ def terminate_lambda_instances(
 def _begin_release(access: LambdaAccess, seen: Seen) -> None:
     """Commit the release of an active instance; have the launch of a booting one undone.
 
-    What cannot begin now is begun later by whoever carries operations on: the wish is kept.
+    What cannot begin now is begun later by whoever carries operations on: the wish is kept. It
+    may also be that somebody was faster, and it is gone.
     """
     control, cluster_id = access.service.control, seen.record.cluster_id
     if seen.record.phase is Phase.ACTIVE:
-        with suppress(ConflictError):
+        with suppress(ConflictError, InputError):
             control.commit(control.plan_release(cluster_id))
     elif seen.record.phase is Phase.LAUNCHING:
         directory = access.service.directory
