@@ -13,7 +13,15 @@ from gigawatt.api.door import Door
 from gigawatt.api.lambda_cloud import application as lambda_cloud
 from gigawatt.api.lambda_cloud import errors as lambda_errors
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, events, fleet, operations
+from gigawatt.api.routes import (
+    accounts,
+    clusters,
+    events,
+    file_systems,
+    firewall,
+    fleet,
+    operations,
+)
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -24,6 +32,8 @@ ROUTERS = (
     accounts.router,
     fleet.router,
     clusters.router,
+    file_systems.router,
+    firewall.router,
     operations.router,
     events.router,
 )

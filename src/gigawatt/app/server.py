@@ -14,6 +14,7 @@ import uvicorn
 from typing_extensions import override
 
 from gigawatt.app.control import Control
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
@@ -42,9 +43,15 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.instances import Instances
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.instances import open_instances
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.units import MINUTE_S
 
@@ -63,6 +70,10 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
     instances: Instances
     lambda_settings: LambdaSettings
     is_stopping: bool = False
@@ -119,11 +130,24 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory, instances = open_directory(store), open_instances(store)
-        worker = WorkerLoop(
-            control, directory, chores=(lambda: release_unwanted(control, instances),)
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
+        yield Service(
+            control=control,
+            directory=directory,
+            worker=WorkerLoop(
+                control,
+                directory,
+                [follower.follow_due, lambda: release_unwanted(control, instances)],
+            ),
+            rate=RateLimiter(),
+            file_systems=SqlFileSystems(store.database),
+            rulesets=rulesets,
+            follower=follower,
+            storage_quotas=SqlStorageQuotas(store.database),
+            instances=instances,
+            lambda_settings=LambdaSettings.from_environment(control.around.fleet),
         )
-        settings = LambdaSettings.from_environment(control.around.fleet)
-        yield Service(control, directory, worker, RateLimiter(), instances, settings)
 
 
 def make_first_key(service: Service, name: str) -> str:

@@ -4,8 +4,6 @@ from sqlalchemy import Column, Double, ForeignKey, Table, Text
 
 from gigawatt.store.schema import metadata
 
-__all__ = ["instances", "metadata"]
-
 _NAME = Text().with_variant(Text(collation="C"), "postgresql")
 
 instances = Table(

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.lambda_cloud import (
     audit_events,
+    file_systems,
+    firewalls,
     images,
     instance_types,
     instances,
@@ -31,6 +33,8 @@ ROUTERS = (
     regions.router,
     images.router,
     ssh_keys.router,
+    file_systems.router,
+    firewalls.router,
     audit_events.router,
 )
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from gigawatt.intent.firewall import RULES_PER_RULESET_MAX
+
 T = TypeVar("T")
 
 Text64 = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -102,6 +104,19 @@ class Tag(BaseModel):
     value: Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00]*$")]
 
 
+class RulesetName(BaseModel):
+    """A firewall ruleset by its id."""
+
+    id: Word
+
+
+class MountEntry(BaseModel):
+    """Where an instance has a file system."""
+
+    mount_point: str
+    file_system_id: str
+
+
 class Instance(BaseModel):
     """One node, or one slice of a node, of a cluster; what is not known yet is left out."""
 
@@ -117,6 +132,8 @@ class Instance(BaseModel):
     hostname: str | None = None
     actions: InstanceActions
     tags: list[Tag] | None = None
+    file_system_mounts: list[MountEntry] | None = None
+    firewall_rulesets: list[RulesetName] | None = None
     cluster_id: str
 
 
@@ -137,26 +154,20 @@ class Mount(BaseModel):
     file_system_id: Word
 
 
-class RulesetName(BaseModel):
-    """A firewall ruleset by its id."""
-
-    id: Word
-
-
 class LaunchRequest(BaseModel):
     """A wish for one instance."""
 
     region_name: Word
     instance_type_name: Word
     ssh_key_names: Annotated[list[Word], Field(min_length=1, max_length=1)]
-    file_system_names: Annotated[list[Word], Field(max_length=64)] | None = None
-    file_system_mounts: Annotated[list[Mount], Field(max_length=64)] | None = None
+    file_system_names: Annotated[list[Word], Field(max_length=16)] | None = None
+    file_system_mounts: Annotated[list[Mount], Field(max_length=16)] | None = None
     hostname: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][0-9a-z-]{0,62}$")] | None = None
     name: Text64 | None = None
     image: ImageById | None = None
     user_data: Annotated[str, StringConstraints(max_length=USER_DATA_LENGTH_MAX)] | None = None
     tags: Annotated[list[Tag], Field(max_length=TAG_COUNT_MAX)] | None = None
-    firewall_rulesets: Annotated[list[RulesetName], Field(max_length=64)] | None = None
+    firewall_rulesets: Annotated[list[RulesetName], Field(max_length=7)] | None = None
     quantity: Annotated[int, Field(ge=1, le=1)] | None = None
 
 
@@ -245,3 +256,97 @@ class AuditPage(BaseModel):
 
 class Nothing(BaseModel):
     """An empty object."""
+
+
+class CreateFileSystem(BaseModel):
+    """A wish for a file system."""
+
+    name: Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-zA-Z]+[0-9a-zA-Z-]*$")]
+    region: Word
+
+
+class User(BaseModel):
+    """Who made something."""
+
+    id: str
+    email: str
+    status: Literal["active", "deactivated"]
+
+
+class FileSystem(BaseModel):
+    """A file system that outlives instances."""
+
+    id: str
+    name: str
+    mount_point: str
+    created: datetime
+    created_by: User
+    is_in_use: bool
+    region: Region
+
+
+class Deleted(BaseModel):
+    """What was deleted."""
+
+    deleted_ids: list[str]
+
+
+class Rule(BaseModel):
+    """What may come in."""
+
+    protocol: Literal["tcp", "udp", "icmp", "all"]
+    port_range: (
+        Annotated[list[Annotated[int, Field(ge=1, le=65_535)]], Field(min_length=2, max_length=2)]
+        | None
+    ) = None
+    source_network: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    description: Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00]*$")] = ""
+
+
+Rules = Annotated[list[Rule], Field(max_length=RULES_PER_RULESET_MAX)]
+
+
+class SetRules(BaseModel):
+    """All rules that shall be, in place of those that are."""
+
+    data: Rules
+
+
+class CreateRuleset(BaseModel):
+    """A wish for a firewall ruleset."""
+
+    name: Annotated[Text64, Field(min_length=1)]
+    region: Word
+    rules: Rules
+
+
+class ChangeRuleset(BaseModel):
+    """Another name, or other rules; what is left out stays."""
+
+    name: Annotated[Text64, Field(min_length=1)] | None = None
+    rules: Rules | None = None
+
+
+class ChangeGlobalRuleset(BaseModel):
+    """Other rules for all instances."""
+
+    rules: Rules
+
+
+class Ruleset(BaseModel):
+    """A firewall ruleset of one region."""
+
+    id: str
+    name: str
+    region: Region
+    rules: list[Rule]
+    created: datetime
+    instance_ids: list[str]
+
+
+class GlobalRuleset(BaseModel):
+    """The rules of all instances."""
+
+    id: Literal["global"]
+    name: str
+    rules: list[Rule]

@@ -51,6 +51,15 @@ CODES: Mapping[type[GigawattError], tuple[int, str]] = {
 _log = logging.getLogger("gigawatt.api.lambda")
 
 
+class CodedError(InputError):
+    """A refusal with a code of its own, where the class of ours says too little; status 400."""
+
+    def __init__(self, code: str, message: str, next_step: str) -> None:
+        """Refuse with Lambda's ``code``."""
+        super().__init__(message, next_step=next_step)
+        self.code = code
+
+
 def failure(status: int, code: str, message: str, suggestion: str) -> JSONResponse:
     """An error as Lambda's clients read it."""
     said = Failure(code=code, message=message, suggestion=suggestion or None)
@@ -64,6 +73,8 @@ def answer_to(request: Request, error: Exception) -> Response:
         return answer_to(request, InputError(findings(error)))
     if isinstance(error, HTTPException):
         return _of_framework(request, error)
+    if isinstance(error, CodedError):
+        return failure(400, error.code, str(error), error.next_step)
     if isinstance(error, GigawattError):
         return _of_ours(error)
     _log.exception("request %s: a bug", request_id_of(request), exc_info=error)

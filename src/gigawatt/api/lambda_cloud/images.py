@@ -1,6 +1,6 @@
 """Host images that an instance can boot: one list, in every region for the CPUs that it has."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Literal
@@ -13,6 +13,7 @@ from gigawatt.api.lambda_cloud.regions import region_of
 from gigawatt.api.lambda_cloud.route import new_router, operation
 from gigawatt.app.server import Service
 from gigawatt.errors import UnknownIdError
+from gigawatt.fleet.catalogue import host_images
 
 router = new_router()
 
@@ -22,25 +23,14 @@ ARM_GPU_TYPES = frozenset({"gh200", "gb200", "gb300", "vr200"})
 """GPU types on one board with an Arm CPU. Source: NVIDIA's datasheets of Grace and Vera boards."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFamily:
-    """A host image by the name that the planner knows; ``released`` says how old its base is."""
-
-    name: str
-    description: str
-    version: str
-    released: datetime
-
-
-FAMILIES = (
-    ImageFamily(
-        name="debian-12-gpu",
-        description="Debian 12 with the drivers of the node's GPUs",
-        version="12",
-        released=datetime(2023, 6, 10, tzinfo=UTC),
-    ),
-)
-"""What can be booted. Source of the date: www.debian.org/releases/bookworm."""
+_RELEASED: Mapping[str, datetime] = {
+    "debian-12-gpu": datetime(2023, 6, 10, tzinfo=UTC),
+    "ubuntu-22-04-gpu": datetime(2022, 4, 21, tzinfo=UTC),
+    "ubuntu-24-04-gpu": datetime(2024, 4, 25, tzinfo=UTC),
+}
+"""When the operating system of an image was released, which is all that is known of its age.
+Sources: www.debian.org/releases/bookworm; wiki.ubuntu.com/Releases."""
+_NOT_KNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def image_id(name: str, site_id: str, architecture: Architecture) -> str:
@@ -62,18 +52,19 @@ def images_at(service: Service, site_id: str) -> list[doc.HostImage]:
     """Images of one region."""
     return [
         doc.HostImage(
-            id=image_id(family.name, site_id, architecture),
-            created_time=family.released,
-            updated_time=family.released,
-            name=family.name,
-            description=family.description,
-            family=family.name,
-            version=family.version,
+            id=image_id(row.host_image_id, site_id, architecture),
+            created_time=_RELEASED.get(row.host_image_id, _NOT_KNOWN),
+            updated_time=_RELEASED.get(row.host_image_id, _NOT_KNOWN),
+            name=row.host_image_id,
+            description=row.description,
+            family=row.family,
+            version=row.version,
             architecture=architecture,
             region=region_of(service, site_id),
         )
-        for family in FAMILIES
+        for row in host_images()
         for architecture in architectures_at(service, site_id)
+        if row.architecture in {"any", architecture}
     ]
 
 
@@ -83,15 +74,19 @@ def chosen_image(service: Service, site_id: str, wanted: doc.ImageById | None) -
     Raises:
         UnknownIdError: there is none of this id or family in the region.
     """
+    images = images_at(service, site_id)
     if wanted is None or (wanted.id is None and wanted.family is None):
-        return FAMILIES[0].name
-    for found in images_at(service, site_id):
-        if found.id == wanted.id or (wanted.id is None and found.family == wanted.family):
-            return found.name
-    raise UnknownIdError(
-        f"no image {wanted.id or wanted.family!r} in this region",
-        next_step="See GET /api/v1/images for ids and families.",
-    )
+        return images[0].name
+    if wanted.id is not None:
+        fits = [found for found in images if found.id == wanted.id]
+    else:
+        fits = [found for found in images if found.family == wanted.family]
+    if not fits:
+        raise UnknownIdError(
+            f"no image {wanted.id or wanted.family!r} in this region",
+            next_step="See GET /api/v1/images for ids and families.",
+        )
+    return max(fits, key=lambda found: found.version).name
 
 
 @operation(router, "GET", "/images")

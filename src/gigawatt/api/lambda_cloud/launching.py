@@ -7,10 +7,13 @@ whose cluster was refused is forgotten. A crash between the two leaves a row tha
 
 import re
 import secrets
+from dataclasses import replace
 
 from gigawatt.api.changes import admit
 from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import LambdaAccess
+from gigawatt.api.lambda_cloud.file_systems import mounts_of
+from gigawatt.api.lambda_cloud.firewalls import rulesets_of
 from gigawatt.api.lambda_cloud.images import chosen_image
 from gigawatt.api.lambda_cloud.offers import (
     TypeOffer,
@@ -22,9 +25,11 @@ from gigawatt.api.lambda_cloud.offers import (
 from gigawatt.errors import ConflictError, InputError, NoCapacityError, UnknownIdError
 from gigawatt.identity.accounts import Project
 from gigawatt.ids import ClusterId, SiteId
+from gigawatt.intent.firewall import union_of
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.interfaces.directory import SshKey
 from gigawatt.interfaces.instances import Instance
+from gigawatt.planner.plan import Plan
 
 EGRESS_CIDRS = ("0.0.0.0/0",)
 """An instance reaches the world, less the inside networks, as Lambda's do: tools that set one up
@@ -57,7 +62,7 @@ def launch(access: LambdaAccess, body: doc.LaunchRequest) -> str:
         ssh_key_names=(key.name,),
         created_s=service.now_s(),
     )
-    request = ClusterRequest(
+    wish = ClusterRequest(
         tenant_id=project.project_id,
         name=_cluster_name(body, instance.instance_id),
         gpu_count=offer.gpu_count,
@@ -67,13 +72,22 @@ def launch(access: LambdaAccess, body: doc.LaunchRequest) -> str:
         image=chosen_image(service, site_id, body.image),
         ssh_public_keys=(key.public_key,),
         egress_cidrs=EGRESS_CIDRS,
+        mounts=mounts_of(access, project, body, site_id),
     )
+
+    def make_plan() -> Plan:
+        # Rules are read for every try: a plan with those of before is refused.
+        rulesets = rulesets_of(access, project, body, site_id)
+        request = replace(
+            wish,
+            firewall_ruleset_ids=tuple(ruleset.ruleset_id for ruleset in rulesets),
+            inbound_rules=union_of([ruleset.inbound_rules for ruleset in rulesets]),
+        )
+        return control.plan_create(request, with_alternatives=False, cluster_id=cluster_id)
+
     service.instances.add(instance)
     try:
-        control.commit_new(
-            lambda: control.plan_create(request, with_alternatives=False, cluster_id=cluster_id),
-            admit=admit(access),
-        )
+        control.commit_new(make_plan, admit=admit(access))
     except NoCapacityError as error:
         service.instances.remove(instance.instance_id)
         raise _no_capacity(access, offer) from error
@@ -116,16 +130,6 @@ def _refuse_unserved(body: doc.LaunchRequest) -> None:
         raise InputError(
             "user_data is not served: nothing on the host would run it",
             next_step="Leave user_data out, and set the instance up over SSH when it is active.",
-        )
-    if body.file_system_names or body.file_system_mounts:
-        raise UnknownIdError(
-            "no such file system",
-            next_step="Leave file systems out; the project has none that an instance can mount.",
-        )
-    if body.firewall_rulesets:
-        raise UnknownIdError(
-            "no such firewall ruleset",
-            next_step="Leave firewall_rulesets out; the project has none.",
         )
 
 

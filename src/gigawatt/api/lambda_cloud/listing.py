@@ -38,6 +38,9 @@ _STATUS: Mapping[Phase, Status] = {
 }
 """Status by the phase of the cluster; those that have ended are not shown."""
 
+GLOBAL_ID_PREFIX = "fwr_global_"
+"""Beginning of the ids of global firewall rulesets, which instances have and do not show."""
+
 NO_RESTART = "a running node is not restarted by the control plane"
 
 
@@ -46,7 +49,7 @@ class Seen:
     """One instance at one moment.
 
     Fields: instance is the memory of one that was launched here, None for a node of a native
-    cluster; is_broken tells that its node is quarantined.
+    cluster; is_broken tells that its node is quarantined; mount_names are of file systems.
     """
 
     instance_id: str
@@ -55,6 +58,7 @@ class Seen:
     member: Member
     instance: Instance | None
     is_broken: bool
+    mount_names: tuple[str, ...]
 
     @property
     def status(self) -> Status:
@@ -74,9 +78,10 @@ def member_id(cluster_id: ClusterId, host_index: int) -> str:
 
 def seen_in(holding: Holding) -> Iterator[Seen]:
     """Every instance of a project, oldest cluster first, in rank order."""
+    names = {record.cluster_id: record.name for record in holding.records}
     for record in holding.records:
         target = record.target
-        if target is None:
+        if target is None or target.is_file_system:
             continue
         members = target.active_members
         instance = holding.instances.get(record.cluster_id) if len(members) == 1 else None
@@ -89,6 +94,7 @@ def seen_in(holding: Holding) -> Iterator[Seen]:
                 member,
                 instance,
                 member.node_id in holding.broken,
+                tuple(names.get(mount.file_system_id, "") for mount in target.mounts),
             )
 
 
@@ -111,6 +117,7 @@ def _addresses(service: Service, seen: Seen) -> tuple[str | None, str | None]:
     if seen.status not in {"active", "unhealthy"} or seen.record.phase is Phase.STUCK:
         return None, None
     subnet = seen.target.keys.subnet
+    assert subnet is not None, "a cluster with members has a network"
     inside = address_of(subnet_of(subnet), seen.member.host_index).partition("/")[0]
     prefix = service.lambda_settings.public_prefixes.get(seen.target.site_id)
     is_first = seen.member == seen.target.active_members[0]
@@ -152,7 +159,18 @@ def instance_document(service: Service, seen: Seen) -> doc.Instance:
         private_ip=inside,
         status=seen.status,
         ssh_key_names=[] if instance is None else list(instance.ssh_key_names),
-        file_system_names=[],
+        file_system_names=list(seen.mount_names),
+        file_system_mounts=[
+            doc.MountEntry(mount_point=mount.mount_point, file_system_id=mount.file_system_id)
+            for mount in target.mounts
+        ]
+        or None,
+        firewall_rulesets=[
+            doc.RulesetName(id=one)
+            for one in target.firewall_ruleset_ids
+            if not one.startswith(GLOBAL_ID_PREFIX)
+        ]
+        or None,
         region=region_of(service, target.site_id),
         instance_type=type_of_member(fleet, row, seen.member.gpu_mask.bit_count()),
         hostname=hostname,
