@@ -9,7 +9,6 @@ operation without a row fails. Operations are committed and never carried out, s
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -17,9 +16,8 @@ import pytest
 
 from gigawatt.api.lambda_cloud.errors import CODES
 from gigawatt.api.problems import STATUS
-from gigawatt.errors import ConflictError, GigawattError
+from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
-from gigawatt.interfaces.directory import SshKey
 
 ROLES = {"O": "owner", "P": "operator", "M": "member", "B": "billing", "R": "read_only"}
 ALL = "OPMBR"
@@ -101,6 +99,18 @@ LAMBDA_ROWS = {
     "add_lambda_ssh_key": "OPM",
     "delete_lambda_ssh_key": "OPM",
     "list_lambda_audit_events": "OP",
+    "list_lambda_file_systems": ALL,
+    "create_lambda_file_system": "OPM",
+    "delete_lambda_file_system": "OPM",
+    "list_lambda_firewall_rules": "OPMR",
+    "set_lambda_firewall_rules": "OPM",
+    "list_lambda_firewall_rulesets": "OPMR",
+    "create_lambda_firewall_ruleset": "OPM",
+    "get_lambda_firewall_ruleset": "OPMR",
+    "change_lambda_firewall_ruleset": "OPM",
+    "delete_lambda_firewall_ruleset": "OPM",
+    "get_lambda_global_firewall_ruleset": "OPMR",
+    "change_lambda_global_firewall_ruleset": "OPM",
 }
 """Operations of the Lambda-compatible door, which knows one project a key."""
 STREAMS = {"stream_events": "OPMR"}
@@ -245,10 +255,11 @@ def narrow(populated: Any) -> dict[str, str]:
 def send_there(world: Any, who: str | None, operation: str, whose: str) -> int:
     """One request at the Lambda-compatible door, about a thing of ``whose``."""
     method, path = lambda_operations(world)[operation]
-    instance = ssh = ABSENT
+    things = dict.fromkeys(("instance_id", "ssh_key_id", "ruleset_id", "file_system_id"), ABSENT)
     if whose != "absent":
-        instance, ssh = lambda_things(world, whose)
-    path = path.replace("{instance_id}", instance).replace("{ssh_key_id}", ssh)
+        things = lambda_things(world, whose)
+    path = path.format(**things)
+    instance = things["instance_id"]
     launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
     bodies: dict[str, Any] = {
         "rename_lambda_instance": {"name": "n"},
@@ -256,31 +267,47 @@ def send_there(world: Any, who: str | None, operation: str, whose: str) -> int:
         "restart_lambda_instances": {"instance_ids": [instance]},
         "terminate_lambda_instances": {"instance_ids": [instance]},
         "add_lambda_ssh_key": {"name": f"n{next(_number)}"},
+        "create_lambda_file_system": {"name": f"n{next(_number)}", "region": "site-a"},
+        "set_lambda_firewall_rules": {"data": []},
+        "create_lambda_firewall_ruleset": {
+            "name": f"n{next(_number)}",
+            "region": "site-a",
+            "rules": [],
+        },
+        "change_lambda_firewall_ruleset": {"rules": []},
+        "change_lambda_global_firewall_ruleset": {"rules": []},
     }
     status: int = world.ask(who, method, path, bodies.get(operation)).status_code
     return status
 
 
-def lambda_things(world: Any, whose: str) -> tuple[str, str]:
-    """An instance and an SSH key of an organisation, made for one call."""
-    service, project = world.service, world.ids[whose]["project"]
-    for name in (f"{whose}-launch", f"k{next(_number)}"):
-        key = SshKey(service.control.new_id("ssh"), project, name, "ssh-ed25519 AAAA", 1.0)
-        with suppress(ConflictError):
-            service.directory.add_ssh_key(key)
+def lambda_things(world: Any, whose: str) -> dict[str, str]:
+    """Ids of one thing of each kind of an organisation, made for one call where it may go."""
+    project = world.ids[whose]["project"]
     owner = f"{whose}.narrow"
     if owner not in world.keys:
         path = f"/accounts/{world.ids[whose]['account.owner']}/api-keys"
         body = {"name": "narrow", "project_id": project}
         world.keys[owner] = world.ok("operator", "POST", path, body)["key"]
+        body = {"name": f"{whose}-launch", "public_key": "ssh-ed25519 AAAA"}
+        world.data(owner, "POST", "/ssh-keys", body)
+        body = {"name": "kept", "region": "site-a"}
+        world.data(owner, "POST", "/filesystems", body)
+    key = {"name": f"k{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
+    rules = {"name": f"r{next(_number)}", "region": "site-a", "rules": []}
     instances = world.data(owner, "GET", "/instances")
-    launched = [one for one in instances if one["ssh_key_names"] and one["status"] == "booting"]
-    if launched:
-        return launched[0]["id"], key.ssh_key_id
-    launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
-    body = {**launch, "ssh_key_names": [f"{whose}-launch"]}
-    made = world.data(owner, "POST", "/instance-operations/launch", body)
-    return made["instance_ids"][0], key.ssh_key_id
+    launched = [one["id"] for one in instances if one["status"] == "booting" and "tags" in one]
+    if not launched:
+        launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
+        body = {**launch, "ssh_key_names": [f"{whose}-launch"]}
+        made = world.data(owner, "POST", "/instance-operations/launch", body)
+        launched = made["instance_ids"]
+    return {
+        "instance_id": launched[0],
+        "ssh_key_id": world.data(owner, "POST", "/ssh-keys", key)["id"],
+        "ruleset_id": world.data(owner, "POST", "/firewall-rulesets", rules)["id"],
+        "file_system_id": world.data(owner, "GET", "/file-systems")[0]["id"],
+    }
 
 
 @pytest.mark.parametrize("operation", LAMBDA_ROWS)
@@ -289,7 +316,9 @@ def test_who_may_and_who_may_not_at_the_lambda_door(
 ):
     """Who may not, may not whatever it is about; who may, finds what is foreign absent."""
     world, may = populated, LAMBDA_ROWS[operation]
-    names_one = operation.startswith(("get_", "rename_", "restart_", "terminate_", "delete_"))
+    names_one = "{" in lambda_operations(world)[operation][1] or operation.startswith(
+        ("restart_", "terminate_", "launch_")
+    )
     for whose in ("acme", "other", "absent"):
         assert send_there(world, None, operation, whose) == 401, whose
         for letter, role in ROLES.items():
@@ -300,10 +329,10 @@ def test_who_may_and_who_may_not_at_the_lambda_door(
             status = send_there(world, key, operation, whose)
             if letter not in may:
                 assert status == 403, (role, whose, status)
-            elif whose == "acme" or not (names_one or operation.startswith("launch_")):
-                # 409: there is no restart.
-                wanted = 409 if operation.startswith("restart_") else 200
-                assert status == wanted, (role, whose, status)
+            elif whose == "acme" or not names_one:
+                # 409: there is no restart, and a file system that is being made is not deleted.
+                late = ("restart_lambda_instances", "delete_lambda_file_system")
+                assert status == (409 if operation in late else 200), (role, whose, status)
             else:
                 assert status == 404, (role, whose, status)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from gigawatt.api.lambda_cloud.documents import ImageById
+from gigawatt.api.lambda_cloud.images import chosen_image
 from gigawatt.api.lambda_cloud.offers import (
     free_masks,
     instance_type,
@@ -22,7 +24,7 @@ from gigawatt.api.lambda_cloud.offers import (
 )
 from gigawatt.app.lambda_settings import PUBLIC_VARIABLE, REGIONS_VARIABLE, LambdaSettings
 from gigawatt.errors import InputError
-from gigawatt.fleet.catalogue import accelerator, node_types
+from gigawatt.fleet.catalogue import accelerator, host_images, node_types
 from gigawatt.fleet.demo import hgx_fleet, mixed_fleet
 from gigawatt.fleet.slices import aligned_masks, slice_sizes
 from gigawatt.ids import NodeId
@@ -113,12 +115,14 @@ def test_images_are_in_every_region(tmp_path: Path, new_world_of: Any):
     fleet = mixed_fleet()
     with new_world_of(tmp_path / "home", with_worker=False, fleet=fleet) as world:
         images = world.data(OWNER, "GET", "/images")
-        assert [(found["region"]["name"], found["architecture"]) for found in images] == [
-            ("site-a", "x86_64"),
-            ("site-b", "arm64"),
-        ]
-        assert len({found["id"] for found in images}) == 2
-        assert {found["family"] for found in images} == {"debian-12-gpu"}
+        native = {row.host_image_id for row in host_images()}
+        for region, architecture in (("site-a", "x86_64"), ("site-b", "arm64")):
+            here = [found for found in images if found["region"]["name"] == region]
+            assert {found["name"] for found in here} == native
+            assert {found["architecture"] for found in here} == {architecture}
+        assert len({found["id"] for found in images}) == len(images)
+        newest = chosen_image(world.service, "site-a", ImageById(family="ubuntu-gpu"))
+        assert newest == "ubuntu-24-04-gpu"
 
 
 def test_sites_get_the_names_that_the_operator_gives(

@@ -125,7 +125,7 @@ def test_names_are_not_unique_and_change(quiet_world: Any):
 def test_a_launch_takes_all_that_tools_send(quiet_world: Any):
     world = quiet_world
     add_key(world)
-    (found,) = world.data(OWNER, "GET", "/images")
+    found = world.data(OWNER, "GET", "/images")[1]
     bodies = (
         {"quantity": 1, "file_system_names": [], "name": None, "hostname": "head-1"},
         {"image": {"id": found["id"]}, "user_data": "", "firewall_rulesets": []},

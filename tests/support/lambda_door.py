@@ -45,6 +45,8 @@ NAMES = ("cloud.lambdalabs.com", "cloud.lambda.ai")
 """Names of Lambda's servers that clients have built in."""
 REGION = "us-west-1"
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+PATIENCE_S = 300.0
+"""How long a program may take for one thing: its own start takes most of it on a busy computer."""
 UNNOTED = "x-unnoted"
 """Header of calls by the tests themselves."""
 
@@ -92,7 +94,7 @@ class Door:
             "SSL_CERT_FILE": str(self.folder / "ca.crt"),
         }
 
-    def run(self, *command: str | Path, limit_s: float = 60.0, **environment: str) -> Done:
+    def run(self, *command: str | Path, limit_s: float = PATIENCE_S, **environment: str) -> Done:
         """Run a command inside, to its end."""
         return Done(**self._ask("run", command, environment, limit_s))
 
@@ -105,7 +107,7 @@ class Door:
         lines = (self.folder / "calls.jsonl").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
-    def until(self, what: Any, limit_s: float = 60.0) -> list[dict[str, Any]]:
+    def until(self, what: Any, limit_s: float = PATIENCE_S) -> list[dict[str, Any]]:
         """Calls, as soon as ``what`` is true of them."""
         until_s = time.monotonic() + limit_s
         while time.monotonic() < until_s:
@@ -123,14 +125,14 @@ class Door:
         """The same for a request that changes something."""
         return self._ask("call", ["POST", place, json.dumps(body)], {}, 0.0)
 
-    def until_active(self, wanted: int, limit_s: float = 60.0) -> list[dict[str, Any]]:
+    def until_active(self, wanted: int, limit_s: float = PATIENCE_S) -> list[dict[str, Any]]:
         """Instances, as soon as there are as many as wanted and all are active."""
         return self._poll(
             lambda found: len(found) == wanted and {one["status"] for one in found} == {"active"},
             limit_s,
         )
 
-    def until_gone(self, limit_s: float = 60.0) -> None:
+    def until_gone(self, limit_s: float = PATIENCE_S) -> None:
         """Return as soon as there is no instance."""
         self._poll(lambda found: not found, limit_s)
 
