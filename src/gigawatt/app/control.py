@@ -154,15 +154,26 @@ class Control:
             expected_s=median(took) if took else None,
         )
 
-    def plan_create(self, request: ClusterRequest, *, with_alternatives: bool = True) -> Plan:
+    def plan_create(
+        self,
+        request: ClusterRequest,
+        *,
+        with_alternatives: bool = True,
+        cluster_id: ClusterId | None = None,
+    ) -> Plan:
         """The plan that would launch a cluster; nothing is reserved yet.
+
+        Args:
+            request: what is wanted.
+            with_alternatives: look for other ways to serve the request too; slower.
+            cluster_id: id of the cluster, drawn here if None.
 
         Raises:
             InputError: the request is wrong or can never fit.
             NoCapacityError: it does not fit now.
         """
         began_s, view = self.around.clock.now_s(), self.snapshot()
-        plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH))
+        plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH, cluster_id))
         if with_alternatives:
             plan = self._with_alternatives(view, request, plan)
         return self._told(plan, began_s)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,8 @@ from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
+from gigawatt.app.instance_release import release_unwanted
+from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
@@ -28,7 +31,7 @@ from gigawatt.app.watch.store_metrics import StoreMetrics
 from gigawatt.app.watch.watching import Watching, watching
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
 from gigawatt.app.worker_loop import WorkerLoop
-from gigawatt.errors import ConflictError
+from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -53,12 +56,14 @@ from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory, Try
 from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
+from gigawatt.interfaces.instances import Instances
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
 from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.gauges import open_gauges
+from gigawatt.store.instances import open_instances
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.replicas import open_replicas
 from gigawatt.store.storage_quota import SqlStorageQuotas
@@ -95,6 +100,8 @@ class Service:
     storage_quotas: StorageQuotas
     audit: CallAudit
     watching: Watching
+    instances: Instances
+    lambda_settings: LambdaSettings
     is_stopping: bool = False
     stream_count: int = 0
     tries: set[str] = field(default_factory=set)
@@ -172,7 +179,7 @@ def open_service(
     ):
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
-        directory = open_directory(store)
+        directory, instances = open_directory(store), open_instances(store)
         rulesets = SqlFirewallRulesets(store.database)
         follower = FirewallFollower(control, rulesets)
         storage_quotas = SqlStorageQuotas(store.database)
@@ -186,7 +193,11 @@ def open_service(
             follower=follower,
         )
         pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
-        chores = [follower.follow_due, pump.run_if_due]
+        chores: list[Callable[[], object]] = [
+            follower.follow_due,
+            pump.run_if_due,
+            lambda: release_unwanted(control, instances),
+        ]
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
             _count(watched, control, store, worker)
@@ -203,6 +214,8 @@ def open_service(
                 storage_quotas=storage_quotas,
                 audit=open_call_audit(store),
                 watching=watched,
+                instances=instances,
+                lambda_settings=LambdaSettings.from_environment(control.around.fleet),
             )
 
 
@@ -252,31 +265,53 @@ def load_application(place: str) -> Callable[[Service], Any]:
     return maker
 
 
-def serve(
-    home: Home,
-    listen: str,
-    application: str,
-    *,
-    grace_s: float = 20.0,
-    reconcile_s: float = PERIOD_S,
-    settings: WatchSettings | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of a TLS server: its certificate with the chain, and its private key, both PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server serves.
+
+    Fields:
+        listen: ``HOST:PORT``.
+        tls: None for plain HTTP.
+        has_lambda_parity: whether the Lambda-compatible door limits requests as Lambda does.
+        grace_s: seconds to finish what is under way when told to stop.
+        reconcile_s: seconds from one pass of the reconciler to the next, never if 0.
+        settings: what is watched and where it is shown; of the environment if None.
+    """
+
+    listen: str
+    tls: Tls | None = None
+    has_lambda_parity: bool = False
+    grace_s: float = 20.0
+    reconcile_s: float = PERIOD_S
+    settings: WatchSettings | None = None
+
+
+def serve(home: Home, application: str, options: ServerOptions) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
-    What is watched and where it is shown is in ``settings``, by default in the environment.
-
     Raises:
-        InputError: ``listen`` or a setting is malformed.
+        InputError: ``listen``, a setting, the certificate or its key cannot be used.
     """
-    host, tcp_port = parse_listen(listen)
-    watch = WatchSettings.of_environment() if settings is None else settings
+    host, tcp_port = parse_listen(options.listen)
+    watch = WatchSettings.of_environment() if options.settings is None else options.settings
     set_up_logs(watch.log_format)
     with (
-        open_service(home, reconcile_s=reconcile_s, settings=watch) as service,
+        open_service(home, reconcile_s=options.reconcile_s, settings=watch) as service,
         showing(service.watching, service.control),
     ):
-        server = make_server(load_application(application), service, host, tcp_port)
-        run_server(server, service, grace_s)
+        if options.has_lambda_parity:
+            service.lambda_settings = service.lambda_settings.with_parity()
+        maker = load_application(application)
+        server = make_server(maker, service, host, tcp_port, tls=options.tls)
+        run_server(server, service, options.grace_s)
 
 
 class Server(uvicorn.Server):
@@ -295,9 +330,18 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    application: Callable[[Service], Any], service: Service, host: str, tcp_port: int
+    application: Callable[[Service], Any],
+    service: Service,
+    host: str,
+    tcp_port: int,
+    *,
+    tls: Tls | None = None,
 ) -> Server:
-    """A server of a service's application; a TCP port of 0 takes any that is free."""
+    """A server of a service's application; a TCP port of 0 takes any that is free.
+
+    Raises:
+        InputError: the certificate or its key cannot be used.
+    """
     config = uvicorn.Config(
         application(service),
         host=host,
@@ -310,7 +354,17 @@ def make_server(
         # Lines go where all others do, so that none leaves without redaction.
         log_config=None,
         log_level="info",
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        assert tls is not None, "only certificates are read"
+        raise InputError(
+            f"the certificate {tls.certificate} or its key {tls.key} cannot be used: {error}",
+            next_step="Name two PEM files that belong together and that you may read.",
+        ) from error
     return Server(config, service)
 
 

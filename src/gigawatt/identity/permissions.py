@@ -123,8 +123,34 @@ PERMISSIONS: Mapping[str, Permission] = {
     "compute_life": Permission(Scope.SELF, EVERYBODY),
     "compute_index": Permission(Scope.SELF, EVERYBODY),
     "compute_underwriting": Permission(Scope.SELF, EVERYBODY),
+    "list_lambda_instances": Permission(_PROJECT, EVERYBODY),
+    "get_lambda_instance": Permission(_PROJECT, EVERYBODY),
+    "rename_lambda_instance": Permission(_PROJECT, BUILDERS),
+    "launch_lambda_instance": Permission(_PROJECT, BUILDERS),
+    "restart_lambda_instances": Permission(_PROJECT, BUILDERS),
+    "terminate_lambda_instances": Permission(_PROJECT, BUILDERS),
+    "list_lambda_instance_types": Permission(_SITE, EVERYBODY),
+    "list_lambda_regions": Permission(_SITE, EVERYBODY),
+    "list_lambda_images": Permission(_SITE, EVERYBODY),
+    "list_lambda_ssh_keys": Permission(_PROJECT, VIEWERS),
+    "add_lambda_ssh_key": Permission(_PROJECT, BUILDERS),
+    "delete_lambda_ssh_key": Permission(_PROJECT, BUILDERS),
+    "list_lambda_audit_events": Permission(_ORGANISATION, MANAGERS),
+    "list_lambda_file_systems": Permission(_PROJECT, EVERYBODY),
+    "create_lambda_file_system": Permission(_PROJECT, BUILDERS),
+    "delete_lambda_file_system": Permission(_PROJECT, BUILDERS),
+    "list_lambda_firewall_rules": Permission(_PROJECT, VIEWERS),
+    "set_lambda_firewall_rules": Permission(_PROJECT, BUILDERS),
+    "list_lambda_firewall_rulesets": Permission(_PROJECT, VIEWERS),
+    "create_lambda_firewall_ruleset": Permission(_PROJECT, BUILDERS),
+    "get_lambda_firewall_ruleset": Permission(_PROJECT, VIEWERS),
+    "change_lambda_firewall_ruleset": Permission(_PROJECT, BUILDERS),
+    "delete_lambda_firewall_ruleset": Permission(_PROJECT, BUILDERS),
+    "get_lambda_global_firewall_ruleset": Permission(_PROJECT, VIEWERS),
+    "change_lambda_global_firewall_ruleset": Permission(_PROJECT, BUILDERS),
 }
-"""Every operation of the API by its id. ``self``: answers only with what the caller reaches."""
+"""Every operation of both doors by its id; those of the Lambda-compatible one have its name in
+theirs. ``self``: answers only with what the caller reaches."""
 
 
 @dataclass(frozen=True, slots=True)

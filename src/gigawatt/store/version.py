@@ -22,6 +22,7 @@ from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
     directory_schema,
     firewall_schema,
+    instances_schema,
     queue_schema,
     replica_schema,
     schema,
@@ -30,7 +31,7 @@ from gigawatt.store import (
 )
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0007", "0009", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0007", "0009", "0006", "0008")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
@@ -39,6 +40,7 @@ HEAD = REVISIONS[-1]
 _EVERY_TABLE = (
     directory_schema,
     firewall_schema,
+    instances_schema,
     queue_schema,
     replica_schema,
     storage_quota_schema,

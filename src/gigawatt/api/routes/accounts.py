@@ -28,7 +28,8 @@ from gigawatt.sdk import documents as doc
 
 router = new_router("identity")
 
-_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-zA-Z0-9@.-]+ [A-Za-z0-9+/=]+( [ -~]*)?")
+PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-zA-Z0-9@.-]+ [A-Za-z0-9+/=]+( [ -~]*)?")
+"""One line of an OpenSSH public key file."""
 
 
 @operation(router, "GET", "/me")
@@ -335,7 +336,7 @@ def create_ssh_key(project_id: str, body: doc.CreateSshKey, access: Allowed) -> 
     """Keep an SSH key."""
     project, service = access.project(project_id), access.service
     who.check_label("an SSH key", body.name)
-    if _PUBLIC_KEY.fullmatch(body.public_key) is None:
+    if PUBLIC_KEY.fullmatch(body.public_key) is None:
         raise InputError("public_key is not one line of an OpenSSH public key")
     made = SshKey(
         service.control.new_id("ssh"),
