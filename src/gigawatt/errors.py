@@ -20,8 +20,9 @@
     │ └ StaleGenerationError  the device holds a newer generation: stop
     ├ DriftError              verify found a difference                   exit 6
     ├ UnwindError             an undo failed: nodes are quarantined       exit 7
-    ├ DataError               a data row or a database is not usable      exit 8
-    └ StorageFullError        the disk is full, nothing was lost          exit 8
+    └ DataError               a data row or a database is not usable      exit 8
+      ├ StorageFullError      the disk is full, nothing was lost          exit 8
+      └ OutOfReachError       the database is away now, ask again         exit 8
 
 An outer error says its own sentence only; its cause hangs on ``raise ... from``. A "no" that a
 judging function gives is not an error: it returns a report. ``AssertionError`` is our own bug.
@@ -247,3 +248,9 @@ class StorageFullError(DataError):
     """The disk is full; what was committed before is intact."""
 
     next_step = "Free disk space and run the command again; nothing was lost."
+
+
+class OutOfReachError(DataError):
+    """The database does not answer now; what was under way is wholly done or not at all."""
+
+    next_step = "Bring the database back; a request with its Idempotency-Key may be sent again."

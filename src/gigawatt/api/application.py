@@ -14,7 +14,9 @@ from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
     admission,
+    audit,
     clusters,
+    economics,
     events,
     file_systems,
     firewall,
@@ -22,6 +24,7 @@ from gigawatt.api.routes import (
     operations,
     waiting,
 )
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -30,12 +33,14 @@ from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    audit.router,
     fleet.router,
     clusters.router,
     file_systems.router,
     firewall.router,
     operations.router,
     events.router,
+    economics.router,
     waiting.router,
     admission.router,
 )
@@ -71,6 +76,7 @@ def build_application(service: Service) -> FastAPI:
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Door)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
@@ -85,11 +91,11 @@ async def _healthy() -> Health:
 
 
 def _ready(request: Request) -> Response:
-    """The store answers and the worker looks for work."""
+    """The store answers and the worker looks for work; the store itself is not asked here."""
     service: Service = request.app.state.service
-    service.directory.newest_event()
-    if service.is_stopping or not service.worker.is_alive:
-        return JSONResponse({"status": "not ready"}, 503)
+    troubles = service.worker.troubles()
+    if service.is_stopping or troubles:
+        return JSONResponse({"status": "not ready", "reasons": list(troubles)}, 503)
     return JSONResponse({"status": "ok"})
 
 

@@ -36,6 +36,7 @@ STATUS: Mapping[type[GigawattError], int] = {
     ours.UnwindError: 500,
     ours.DataError: 500,
     ours.StorageFullError: 507,
+    ours.OutOfReachError: 503,
 }
 """Status of every error class. A test fails when a class has no row."""
 

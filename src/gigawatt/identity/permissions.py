@@ -71,6 +71,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
     "revoke_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
     "list_audit": Permission(_ORGANISATION, MANAGERS),
+    "get_audit_head": Permission(_SITE, OPERATORS),
+    "verify_audit": Permission(_SITE, OPERATORS),
     "list_ssh_keys": Permission(_PROJECT, VIEWERS),
     "create_ssh_key": Permission(_PROJECT, BUILDERS),
     "get_ssh_key": Permission(_PROJECT, VIEWERS),
@@ -115,6 +117,12 @@ PERMISSIONS: Mapping[str, Permission] = {
     "list_turned_away_days": Permission(_SITE, OPERATORS),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),
+    "compute_chain": Permission(Scope.SELF, EVERYBODY),
+    "compute_fleet_chain": Permission(_SITE, OPERATORS),
+    "compute_gpu_hour": Permission(Scope.SELF, EVERYBODY),
+    "compute_life": Permission(Scope.SELF, EVERYBODY),
+    "compute_index": Permission(Scope.SELF, EVERYBODY),
+    "compute_underwriting": Permission(Scope.SELF, EVERYBODY),
 }
 """Every operation of the API by its id. ``self``: answers only with what the caller reaches."""
 

@@ -68,6 +68,7 @@ def create_organisation(body: doc.CreateOrganisation, access: Allowed) -> doc.Or
         who.OrganisationId(service.control.new_id("org")), body.name, service.now_s()
     )
     service.directory.add_organisation(made)
+    access.note_change(None, organisation_document(made))
     return organisation_document(made)
 
 
@@ -95,6 +96,7 @@ def create_project(organisation_id: str, body: doc.CreateProject, access: Allowe
         TenantId(service.control.new_id("ten")), owner, body.name, 0, service.now_s()
     )
     service.directory.add_project(made)
+    access.note_change(None, project_document(made))
     return project_document(made)
 
 
@@ -131,12 +133,15 @@ def set_quota(project_id: str, body: doc.SetQuota, access: Allowed) -> doc.Quota
     """Grant GPUs to a project; what it holds beyond them stays until it is released."""
     project, service = access.project(project_id), access.service
     _refuse_unknown_types(access, body)
+    before = _quota(service, project)
     said = {"at_s": service.now_s(), "account_id": access.caller.account.account_id}
     book = service.admission.limits
     limits = _limits(body, book.limits(project.project_id))
     book.grant(project.project_id, body.granted_gpu_count, limits, said)
     service.worker.wake()
-    return _quota(service, service.directory.project(project.project_id))
+    after = _quota(service, service.directory.project(project.project_id))
+    access.note_change(before, after)
+    return after
 
 
 def _refuse_unknown_types(access: Allowed, body: doc.SetQuota) -> None:
@@ -198,6 +203,7 @@ def create_account(organisation_id: str, body: doc.CreateAccount, access: Allowe
         created_s=service.now_s(),
     )
     service.directory.add_account(made)
+    access.note_change(None, account_document(made))
     return account_document(made)
 
 
@@ -214,7 +220,9 @@ def change_account(account_id: str, body: doc.ChangeAccount, access: Allowed) ->
     role = _granted(access, body.role)
     _granted(access, account.role.value)
     _keep_somebody(access, account, role)
-    return account_document(access.service.directory.change_role(account.account_id, role))
+    changed = access.service.directory.change_role(account.account_id, role)
+    access.note_change(account_document(account), account_document(changed))
+    return account_document(changed)
 
 
 def _keep_somebody(access: Allowed, account: who.Account, role: who.AccountRole | None) -> None:
@@ -237,6 +245,7 @@ def delete_account(account_id: str, access: Allowed) -> Response:
     _granted(access, account.role.value)
     _keep_somebody(access, account, None)
     access.service.directory.remove_account(account.account_id, access.service.now_s())
+    access.note_change(account_document(account), None)
     return Response(status_code=204)
 
 
@@ -271,6 +280,7 @@ def create_api_key(account_id: str, body: doc.CreateApiKey, access: Allowed) -> 
     key, text = service.new_key(
         account.account_id, body.name, project_id=project_id, expires_s=expires_s
     )
+    access.note_change(None, key_document(key, service.now_s()))
     return key_document(key, service.now_s(), text)
 
 
@@ -294,7 +304,10 @@ def revoke_api_key(key_id: str, access: Allowed) -> doc.ApiKey:
     """End a key at once."""
     key, service = access.api_key(key_id), access.service
     _granted(access, service.directory.account(key.account_id).role.value)
-    return key_document(service.directory.revoke_key(key.key_id, service.now_s()), service.now_s())
+    before, now_s = key_document(key, service.now_s()), service.now_s()
+    after = key_document(service.directory.revoke_key(key.key_id, now_s), now_s)
+    access.note_change(before, after)
+    return after
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/audit")
@@ -332,6 +345,7 @@ def create_ssh_key(project_id: str, body: doc.CreateSshKey, access: Allowed) -> 
         service.now_s(),
     )
     service.directory.add_ssh_key(made)
+    access.note_change(None, ssh_key_document(made))
     return ssh_key_document(made)
 
 
@@ -346,4 +360,5 @@ def delete_ssh_key(ssh_key_id: str, access: Allowed) -> Response:
     """Forget an SSH key; clusters that have it keep it."""
     key = access.ssh_key(ssh_key_id)
     access.service.directory.remove_ssh_key(key.ssh_key_id)
+    access.note_change(ssh_key_document(key), None)
     return Response(status_code=204)

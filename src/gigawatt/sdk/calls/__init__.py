@@ -5,6 +5,7 @@ definition of every call. The name of a function is the operation's id.
 """
 
 from gigawatt.sdk.calls.admission import get_admission, list_turned_away, list_turned_away_days
+from gigawatt.sdk.calls.audit import get_audit_head, verify_audit
 from gigawatt.sdk.calls.call import BASE, NOT_HERE, Call
 from gigawatt.sdk.calls.clusters import (
     apply_plan,
@@ -20,6 +21,14 @@ from gigawatt.sdk.calls.clusters import (
     release_cluster,
     replace_cluster_nodes,
     shrink_cluster,
+)
+from gigawatt.sdk.calls.economics import (
+    compute_chain,
+    compute_fleet_chain,
+    compute_gpu_hour,
+    compute_index,
+    compute_life,
+    compute_underwriting,
 )
 from gigawatt.sdk.calls.firewall import (
     change_firewall_ruleset,
@@ -94,6 +103,12 @@ __all__ = [
     "cancel_operation",
     "change_account",
     "change_firewall_ruleset",
+    "compute_chain",
+    "compute_fleet_chain",
+    "compute_gpu_hour",
+    "compute_index",
+    "compute_life",
+    "compute_underwriting",
     "configure_cluster",
     "create_account",
     "create_api_key",
@@ -113,6 +128,7 @@ __all__ = [
     "get_account",
     "get_admission",
     "get_api_key",
+    "get_audit_head",
     "get_cluster",
     "get_cluster_network",
     "get_file",
@@ -156,6 +172,7 @@ __all__ = [
     "set_quota",
     "set_storage_quota",
     "shrink_cluster",
+    "verify_audit",
     "who_am_i",
     "withdraw_waiting_request",
 ]
