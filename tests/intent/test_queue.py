@@ -231,7 +231,7 @@ def test_who_ran_out_of_patience_closes_only_the_places_that_would_do():
     fair.start(other, "b200")
     assert fair.next_waiter() is None
     assert fair.reasons["wai_001"] == Why(
-        "behind", "wai_000 was passed for too long and is served first"
+        "behind", "a request that was passed for too long is served first"
     )
 
 

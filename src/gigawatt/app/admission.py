@@ -35,7 +35,7 @@ from gigawatt.interfaces.limits import LimitBook
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.turned_away import Cause, Origin, Outcome, TurnedAway, TurnedAwayBook
 from gigawatt.interfaces.waiting import WaitingRequest, WaitingRoom
-from gigawatt.planner.launch import placed_when_empty
+from gigawatt.planner.launch import at_its_mounts, placed_when_empty
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 
@@ -177,7 +177,8 @@ class Admission:
             ConflictError: a request of this name waits already, or the queue is full.
         """
         request, now_s = wish.request, self.now_s()
-        placement = placed_when_empty(self.control.snapshot(), request)
+        view = self.control.snapshot()
+        placement = placed_when_empty(view, request)
         gpu_count = sum(mask.bit_count() for _, mask in (*placement.members, *placement.spares))
         price_max = wish.price_micro_usd_per_gpu_hour_max
         price = placement.price_micro_usd_per_hour // gpu_count
@@ -198,7 +199,7 @@ class Admission:
                 request=request,
                 gpu_count=gpu_count,
                 gpu_type=placement.gpu_type,
-                places=self.places_of(request, price_max),
+                places=self.places_of(at_its_mounts(view, request), price_max),
                 price_micro_usd_per_gpu_hour_max=price_max,
                 duration_s=wish.duration_s,
                 operation_id=operation_id,

@@ -5,6 +5,7 @@ keeps a request from being started twice is not the turn but the operation id th
 it (ADR-0027).
 """
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
@@ -43,6 +44,8 @@ ENDED_KEPT_S = 90.0 * DAY_S
 """How long a request that ended can be looked at. Ours."""
 
 WHY_LENGTH_MAX = 1_000
+
+_log = logging.getLogger("gigawatt.pump")
 
 
 class Pump:
@@ -96,7 +99,9 @@ class Pump:
         return True
 
     def _end(self, waiting: WaitingRequest, state: Literal["expired", "refused"], why: str) -> None:
-        now_s, row = self._admission.now_s(), self._admission.ended(waiting, state)
+        now_s, row = self._admission.now_s(), None
+        if waiting.why is not None:
+            row = self._admission.ended(waiting, state)
         # Its sender or another server may have ended or started it meanwhile.
         with suppress(ConflictError):
             self._room.end(waiting.waiting_id, state, why[:WHY_LENGTH_MAX], now_s, row)
@@ -143,6 +148,10 @@ class Pump:
             return Why("untried", str(error)[:WHY_LENGTH_MAX])
         except InputError as error:
             return self._give_up(waiting, error)
+        except AssertionError as error:
+            # A bug of ours with one request shall not stop all others.
+            _log.exception("waiting request %s", waiting.waiting_id)
+            return Why("limit", f"it cannot be planned, which is a fault of ours: {error}"[:500])
 
     def _plan(self, waiting: WaitingRequest) -> Plan:
         """A fresh plan within the price that was said.

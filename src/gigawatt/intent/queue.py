@@ -51,18 +51,16 @@ class Passage:
         """Begin a round in which everybody may be tried."""
         self._policy = policy
         self._now_s = now_s
-        self._closed: dict[str, str] = {}
+        self._closed: set[str] = set()
         self._refusal_count = 0
 
     def is_over(self) -> bool:
         """Whether enough was tried for one round."""
         return self._refusal_count >= self._policy.refusal_count_max
 
-    def blocker(self, places: Iterable[str]) -> str | None:
-        """Who ran out of patience and waits for one of these places; None when they are open."""
-        return next(
-            (self._closed[place] for place in sorted(places) if place in self._closed), None
-        )
+    def is_closed(self, places: Iterable[str]) -> bool:
+        """Whether somebody who ran out of patience waits for one of these places."""
+        return not self._closed.isdisjoint(places)
 
     def is_overdue(self, front_since_s: float | None) -> bool:
         """Whether somebody who is in front since then may no longer be passed."""
@@ -72,11 +70,10 @@ class Passage:
         """One more was tried and did not fit."""
         self._refusal_count += 1
 
-    def leave(self, name: str, places: Iterable[str], front_since_s: float | None) -> None:
+    def leave(self, places: Iterable[str], front_since_s: float | None) -> None:
         """Somebody stays waiting; if their patience is over, nobody passes them at their places."""
         if self.is_overdue(front_since_s):
-            for place in places:
-                self._closed.setdefault(place, name)
+            self._closed.update(places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +221,8 @@ class FairRound:
                 f"it wants {waiter.gpu_count:,} GPUs and its project may hold {max(room, 0):,} more"
             )
             return Why("limit", text)
-        blocker = self._passage.blocker(waiter.places)
-        if blocker is not None:
-            return Why("behind", f"{blocker} was passed for too long and is served first")
+        if self._passage.is_closed(waiter.places):
+            return Why("behind", "a request that was passed for too long is served first")
         if waiter.profile and waiter.profile in self._hopeless:
             return Why("room", "an equal request did not fit just before")
         return None
@@ -254,7 +250,7 @@ class FairRound:
     def _leave(self, waiter: Waiter, why: Why) -> None:
         self.reasons[waiter.waiting_id] = why
         if why.kind != "limit":
-            self._passage.leave(waiter.waiting_id, waiter.places, waiter.front_since_s)
+            self._passage.leave(waiter.places, waiter.front_since_s)
 
     def fronts(self) -> frozenset[str]:
         """Ids of those who are now first of their project among those that its limits allow."""

@@ -85,8 +85,8 @@ class JobQueue(Generic[W]):
                 if self._is_hopeless(job):
                     passage.count_refusal()
             if self._is_hopeless(job):
-                passage.leave("a job", ANYWHERE, job.order[0])
-            if passage.is_over() or passage.blocker(ANYWHERE) is not None:
+                passage.leave(ANYWHERE, job.order[0])
+            if passage.is_over() or passage.is_closed(ANYWHERE):
                 return
 
     def _is_hopeless(self, job: W) -> bool:
