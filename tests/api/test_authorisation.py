@@ -83,6 +83,12 @@ ROWS = {
     "get_operation": ALL,
     "cancel_operation": "OPM",
     "list_events": "OPMR",
+    "compute_chain": ALL,
+    "compute_fleet_chain": "P",
+    "compute_gpu_hour": ALL,
+    "compute_life": ALL,
+    "compute_index": ALL,
+    "compute_underwriting": ALL,
 }
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
@@ -182,6 +188,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "grow_cluster": {"gpu_count": 8},
     "shrink_cluster": {"gpu_count": 8},
     "replace_cluster_nodes": {"node_ids": ["n"]},
+    "compute_chain": {"fleet": "small"},
+    "compute_fleet_chain": {},
+    "compute_gpu_hour": {},
+    "compute_life": {},
+    "compute_index": {"prices_csv": "day,provider"},
+    "compute_underwriting": {"deal_yaml": "name: nothing"},
     "configure_cluster": {"egress_cidrs": []},
     "resize_file_system": {"quota_bytes": 1 << 31},
     "set_storage_quota": {"granted_bytes": 1 << 50},

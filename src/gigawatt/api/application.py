@@ -14,6 +14,7 @@ from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
     clusters,
+    economics,
     events,
     file_systems,
     firewall,
@@ -34,6 +35,7 @@ ROUTERS = (
     firewall.router,
     operations.router,
     events.router,
+    economics.router,
 )
 
 _POST_HEADERS = [

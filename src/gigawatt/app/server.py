@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -13,6 +13,7 @@ import uvicorn
 from typing_extensions import override
 
 from gigawatt.app.control import Control
+from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
@@ -71,6 +72,7 @@ class Service:
     storage_quotas: StorageQuotas
     is_stopping: bool = False
     stream_count: int = 0
+    desk: EconomicsDesk = field(default_factory=EconomicsDesk)
 
     def now_s(self) -> float:
         """Unix seconds."""

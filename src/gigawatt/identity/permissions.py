@@ -108,6 +108,12 @@ PERMISSIONS: Mapping[str, Permission] = {
     "cancel_operation": Permission(_PROJECT, BUILDERS),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),
+    "compute_chain": Permission(Scope.SELF, EVERYBODY),
+    "compute_fleet_chain": Permission(_SITE, OPERATORS),
+    "compute_gpu_hour": Permission(Scope.SELF, EVERYBODY),
+    "compute_life": Permission(Scope.SELF, EVERYBODY),
+    "compute_index": Permission(Scope.SELF, EVERYBODY),
+    "compute_underwriting": Permission(Scope.SELF, EVERYBODY),
 }
 """Every operation of the API by its id. ``self``: answers only with what the caller reaches."""
 

@@ -255,6 +255,12 @@ class Client:
     list_firewall_rulesets = _blocking(calls.list_firewall_rulesets)
     list_images = _blocking(calls.list_images)
     list_events = _blocking(calls.list_events)
+    compute_chain = _blocking(calls.compute_chain)
+    compute_fleet_chain = _blocking(calls.compute_fleet_chain)
+    compute_gpu_hour = _blocking(calls.compute_gpu_hour)
+    compute_index = _blocking(calls.compute_index)
+    compute_life = _blocking(calls.compute_life)
+    compute_underwriting = _blocking(calls.compute_underwriting)
 
 
 class AsyncClient:
@@ -393,3 +399,9 @@ class AsyncClient:
     list_firewall_rulesets = _awaiting(calls.list_firewall_rulesets)
     list_images = _awaiting(calls.list_images)
     list_events = _awaiting(calls.list_events)
+    compute_chain = _awaiting(calls.compute_chain)
+    compute_fleet_chain = _awaiting(calls.compute_fleet_chain)
+    compute_gpu_hour = _awaiting(calls.compute_gpu_hour)
+    compute_index = _awaiting(calls.compute_index)
+    compute_life = _awaiting(calls.compute_life)
+    compute_underwriting = _awaiting(calls.compute_underwriting)

@@ -20,6 +20,14 @@ from gigawatt.sdk.calls.clusters import (
     replace_cluster_nodes,
     shrink_cluster,
 )
+from gigawatt.sdk.calls.economics import (
+    compute_chain,
+    compute_fleet_chain,
+    compute_gpu_hour,
+    compute_index,
+    compute_life,
+    compute_underwriting,
+)
 from gigawatt.sdk.calls.firewall import (
     change_firewall_ruleset,
     configure_cluster,
@@ -87,6 +95,12 @@ __all__ = [
     "cancel_operation",
     "change_account",
     "change_firewall_ruleset",
+    "compute_chain",
+    "compute_fleet_chain",
+    "compute_gpu_hour",
+    "compute_index",
+    "compute_life",
+    "compute_underwriting",
     "configure_cluster",
     "create_account",
     "create_api_key",
