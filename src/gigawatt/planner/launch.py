@@ -7,6 +7,7 @@ from gigawatt.boundary.keys import take_keys
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import ImpossibleError, InputError, NoCapacityError
+from gigawatt.fleet.catalogue import host_images
 from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId
 from gigawatt.intent.request import ClusterRequest, check_request
@@ -175,6 +176,16 @@ def at_its_mounts(snapshot: Snapshot, request: ClusterRequest) -> ClusterRequest
     return replace(request, site_ids=sites_for(snapshot, request.site_ids, mounts))
 
 
+def _check_image(request: ClusterRequest) -> None:
+    """Refuse a host image that the catalogue does not have."""
+    known = [row.host_image_id for row in host_images()]
+    if request.image not in known:
+        raise InputError(
+            f"request {request.name!r}: image {request.image!r} is not one of {', '.join(known)}",
+            next_step="Name one of them.",
+        )
+
+
 def plan_launch(
     snapshot: Snapshot,
     request: ClusterRequest,
@@ -187,6 +198,7 @@ def plan_launch(
         InputError: the request is wrong, names a taken name, or can never fit.
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
+    _check_image(request)
     _refuse_taken_name(snapshot, request)
     near = nodes_of(snapshot, request.near_cluster_id)
     request = at_its_mounts(snapshot, request)
