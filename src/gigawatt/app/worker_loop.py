@@ -224,7 +224,7 @@ class WorkerLoop:
             await asyncio.wait([after])
         try:
             self._cancel_if_asked(operation_id)
-            await self._control.run(operation_id, self.name)
+            await self._control.run(operation_id, self.name, only_free=True)
         except (ConflictError, StaleGenerationError):
             self._put_off(operation_id)
             return
