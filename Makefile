@@ -14,7 +14,7 @@ LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench docs lock clean
+.PHONY: help run test test-long check format bench chaos docs lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ format: $(VENV)/dev.stamp ## Put the code in shape
 
 bench: $(VENV)/dev.stamp ## Measure: every figure that the documents name
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+chaos: $(VENV)/dev.stamp ## Kill servers and databases under load, 5 minutes each (needs PostgreSQL)
+	@for engine in sqlite postgres; do $(BIN)/python tests/support/chaos.py --engine $$engine || exit 1; done
 
 docs: $(VENV)/run.stamp ## Write the generated pages (docs/phases.md)
 	@$(BIN)/python docs/generate.py

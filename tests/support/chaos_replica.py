@@ -1,7 +1,7 @@
 """A ``gw server`` whose fake devices take their time and go wrong now and then.
 
-Run as ``python chaos_replica.py TCP_PORT SEED RECONCILE_S SLOWNESS``; all but the devices is the real
-server: the same wiring, signals, threads and application.
+Run as ``python chaos_replica.py TCP_PORT SEED RECONCILE_S SLOWNESS``; all but the devices is the
+real server: the same wiring, signals, threads and application.
 """
 
 import faulthandler

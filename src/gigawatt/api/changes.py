@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gigawatt.api.access import Access
-from gigawatt.errors import InputError, UnknownIdError, VersionError
+from gigawatt.errors import GigawattError, InputError, UnknownIdError, VersionError
 from gigawatt.identity.quota import check_quota
 from gigawatt.ids import ClusterId, NodeId, OperationId, SiteId, TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
@@ -139,7 +139,14 @@ def commit(
         return plan
 
     drawn = None if access.opened is None else access.opened.operation_id
-    operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    try:
+        operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    except GigawattError:
+        # A try that was given up as lost may have woken up and committed it meanwhile.
+        late = committed_before(access)
+        if late is None:
+            raise
+        operation = late
     access.service.worker.wake()
     return operation
 
