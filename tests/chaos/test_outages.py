@@ -36,6 +36,7 @@ from gigawatt.sdk import calls
 from gigawatt.sdk import documents as doc
 from gigawatt.sdk.client import Client
 from gigawatt.store.audit import audit_database
+from gigawatt.store.version import HEAD
 from postgres_server import SETTINGS, private_server
 
 WAIT_S_MAX = 40.0
@@ -227,6 +228,25 @@ def test_a_damaged_plan_stops_its_own_operation_only(tmp_path):
         assert any("is damaged" in error for error in until(lambda: worker.recent_errors))
         assert worker.is_alive
         assert desk.client.list_operations().items[1].id == made.operation_id
+
+
+def test_a_server_whose_tables_are_migrated_takes_no_more_work_and_says_so(tmp_path):
+    """``gw migrate`` of a later release while a server runs: what it knows still reads."""
+    with desk_at(tmp_path / "home") as desk:
+        kept = desk.launched("before")
+        with closing(sqlite3.connect(tmp_path / "home" / "store.sqlite")) as raw, raw:
+            raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        until(lambda: desk.readiness()[0] == 503)
+        assert desk.client.get_cluster(kept.id).state == "active"
+        made = desk.client.release_cluster(kept.id)
+        until(
+            lambda: any("migrated to revision 9999" in e for e in desk.service.worker.recent_errors)
+        )
+        assert desk.client.get_operation(made.operation_id).state == "applying"
+        with closing(sqlite3.connect(tmp_path / "home" / "store.sqlite")) as raw, raw:
+            raw.execute("UPDATE alembic_version SET version_num = ?", [HEAD])
+        until(lambda: desk.client.get_operation(made.operation_id).finished_at)
+        until(lambda: desk.readiness()[0] == 200)
 
 
 class SetClock(SystemClock):

@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from gigawatt.ids import OperationId
 from gigawatt.interfaces.replicas import Hold, Replicas
+from gigawatt.store import version
 from gigawatt.store.address import Place
 from gigawatt.store.database import Database
 from gigawatt.store.open import database_at
@@ -36,6 +37,7 @@ class SqlReplicas:
     def beat(self, worker: str, now_s: float) -> Mapping[str, int]:
         """Say that a worker lives; the beats of all workers."""
         with self._database.write() as connection:
+            version.refuse_changed(connection, self._database.name)
             mine = heartbeats.c.worker == worker
             risen = update(heartbeats).where(mine).values(beat=heartbeats.c.beat + 1)
             if connection.execute(risen).rowcount == 0:
@@ -59,6 +61,7 @@ class SqlReplicas:
             .order_by(columns.opened_generation)
         )
         with self._database.read() as connection:
+            version.refuse_changed(connection, self._database.name)
             return tuple(
                 Hold(
                     operation_id=OperationId(row.operation_id),
