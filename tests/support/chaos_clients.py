@@ -118,7 +118,7 @@ class Tenant(threading.Thread):
             if line.finished_at is not None:
                 self._counts.add(f"operations {line.state}")
                 return line.state
-            time.sleep(0.3)
+            time.sleep(1.0)
         raise AssertionError(f"operation {cluster.operation_id} did not end: {line.state}")
 
     def _read(self, call: Call):

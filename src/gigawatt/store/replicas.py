@@ -74,7 +74,7 @@ class SqlReplicas:
             )
 
     def end_hold(self, hold: Hold) -> bool:
-        """Take an operation from a worker that is lost; False if it has changed since."""
+        """Take an operation from a worker without a heartbeat; False if it has changed since."""
         columns = operations.c
         same = (
             (columns.operation_id == hold.operation_id)
@@ -87,10 +87,16 @@ class SqlReplicas:
             freed = update(operations).where(same).values(lease_worker=None, lease_expires_s=None)
             return connection.execute(freed).rowcount == 1
 
-    def forget(self, worker: str) -> None:
-        """Forget a worker that holds nothing more."""
+    def give_up(self, worker: str, beat: int) -> int:
+        """Forget a worker that is lost and free all that it holds, unless it has beaten since."""
+        columns = heartbeats.c
+        mine = (operations.c.lease_worker == worker) & operations.c.is_open
         with self._database.write() as connection:
-            connection.execute(delete(heartbeats).where(heartbeats.c.worker == worker))
+            still = (columns.worker == worker) & (columns.beat == beat)
+            if connection.execute(delete(heartbeats).where(still)).rowcount == 0:
+                return 0
+            freed = update(operations).where(mine).values(lease_worker=None, lease_expires_s=None)
+            return int(connection.execute(freed).rowcount)
 
     def leave(self, worker: str) -> int:
         """A worker stops: forget it and let go of all that it holds; how many there were."""
