@@ -23,7 +23,7 @@ from chaos_site import Killer, Site, chaos_site
 from postgres_server import SETTINGS, private_server
 
 DURABLE = {**SETTINGS, "fsync": "on", "full_page_writes": "on", "max_connections": "150"}
-CONVERGE_S_MAX = 240.0
+CONVERGE_S_MAX = 420.0
 
 
 @dataclass(frozen=True)

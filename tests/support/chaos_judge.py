@@ -172,6 +172,8 @@ def recoveries_s(site: Site, blows: list[Blow]) -> dict[str, list[float]]:
             ]
             kind = "struck again" if again else blow.kind
             found[kind].append(min(later) - blow.at_s)
+            if kind == "database":
+                found["database, once it was back"].append(max(0.0, min(later) - blow.until_s))
     return found
 
 

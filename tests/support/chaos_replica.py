@@ -1,7 +1,8 @@
 """A ``gw server`` whose fake devices take their time and go wrong now and then.
 
-Run as ``python chaos_replica.py TCP_PORT SEED RECONCILE_S``; everything but the devices is the real
-server: the same wiring, signals, threads and application.
+Run as ``python chaos_replica.py TCP_PORT SEED RECONCILE_S SLOWNESS``; all but the devices is the
+real server: the same wiring, signals, threads and application. With a slowness of 0 they always
+answer, and at once.
 """
 
 import faulthandler
@@ -12,7 +13,7 @@ from functools import partial
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.server import load_application, make_server, open_service, run_server
-from gigawatt.app.wiring import FakeSite
+from gigawatt.app.wiring import PLAIN_SITE, FakeSite
 from gigawatt.drivers.fake.faults import FaultKind, FaultRule, Faults
 from gigawatt.drivers.fake.latency import Latency
 
@@ -44,7 +45,10 @@ def main() -> None:
     """Serve until told to stop."""
     faulthandler.register(signal.SIGUSR1)
     tcp_port, seed, reconcile_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    site = FakeSite(partial(Faults, RULES, seed=seed), Latency(MEDIAN_S, spread=0.3, seed=seed))
+    median_s = {call: float(sys.argv[4]) * duration_s for call, duration_s in MEDIAN_S.items()}
+    site = FakeSite(partial(Faults, RULES, seed=seed), Latency(median_s, spread=0.3, seed=seed))
+    if float(sys.argv[4]) == 0.0:
+        site = PLAIN_SITE
     with open_service(Home.default(), site, reconcile_s) as service:
         service.rate = RateLimiter(rate_per_s=1e6, burst_count=1e6)
         server = make_server(load_application(APPLICATION), service, "127.0.0.1", tcp_port)

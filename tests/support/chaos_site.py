@@ -79,6 +79,7 @@ class Site:
     project_id: str = ""
     processes: list[subprocess.Popen[bytes] | None] = field(default_factory=list)
     start_count: int = 0
+    slowness: float = 1.0
 
     @property
     def urls(self) -> list[str]:
@@ -97,7 +98,7 @@ class Site:
         numbers = [str(self.tcp_ports[index]), str(self.seed * 1_000 + self.start_count)]
         with (self.home.path / f"replica{index}.log").open("ab") as log:
             self.processes[index] = subprocess.Popen(
-                [sys.executable, str(script), *numbers, str(self.reconcile_s)],
+                [sys.executable, str(script), *numbers, str(self.reconcile_s), str(self.slowness)],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -163,15 +164,22 @@ def free_tcp_ports(count: int) -> list[int]:
 
 @contextmanager
 def chaos_site(
-    folder: Path, gpu_count: int, seed: int, *, postgres: Server | None, reconcile_s: float
+    folder: Path,
+    gpu_count: int,
+    seed: int,
+    *,
+    postgres: Server | None,
+    reconcile_s: float,
+    slowness: float = 1.0,
 ) -> Iterator[Site]:
-    """A site with its servers ready, stopped at the end."""
+    """A site with its servers ready, stopped at the end; devices are ``slowness`` times slower."""
     url = None if postgres is None else postgres.new()
     home = Home(folder, url)
     home.make()
     home.fleet_path.write_text(dump_fleet(hgx_fleet(gpu_count)), encoding="utf-8")
     FileStates(home.devices_path).close()
     site = Site(home, postgres, seed, reconcile_s, free_tcp_ports(REPLICA_COUNT))
+    site.slowness = slowness
     home.devices_path.rename(folder / "made")
     with open_service(home) as service:
         populate(site, service)

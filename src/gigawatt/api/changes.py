@@ -8,7 +8,7 @@ from fastapi import Header, Response
 
 from gigawatt.api.access import Access
 from gigawatt.api.views import cluster_document
-from gigawatt.errors import ConflictError, InputError, UnknownIdError, VersionError
+from gigawatt.errors import ConflictError, GigawattError, InputError, UnknownIdError, VersionError
 from gigawatt.ids import (
     ClusterId,
     FileSystemId,
@@ -201,7 +201,14 @@ def commit(
         return plan
 
     drawn = None if access.opened is None else access.opened.operation_id
-    operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    try:
+        operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    except GigawattError:
+        # A try that was given up as lost may have woken up and committed it meanwhile.
+        late = committed_before(access)
+        if late is None:
+            raise
+        operation = late
     access.service.worker.wake()
     return operation
 

@@ -398,14 +398,20 @@ class Control:
             ConflictError: another worker holds it, it has ended, or it only goes forward.
         """
         store, now_s = self.around.store, self.around.clock.now_s()
-        operation = store.take_over(operation_id, worker, now_s)
+        operation = store.take_over(operation_id, worker, now_s, only_free=True)
         return store.begin_unwind(operation, reason, now_s)
 
     async def run(
-        self, operation_id: OperationId, worker: str, listener: Listener = ignore
+        self,
+        operation_id: OperationId,
+        worker: str,
+        listener: Listener = ignore,
+        *,
+        only_free: bool = False,
     ) -> OperationRecord:
-        """Carry an operation to its end. Errors as ``executor.Executor.run``."""
-        return await Executor(self.around, worker, self._policy, listener).run(operation_id)
+        """Carry an operation to its end. Arguments and errors as ``executor.Executor.run``."""
+        executor = Executor(self.around, worker, self._policy, listener)
+        return await executor.run(operation_id, only_free=only_free)
 
     async def reconcile(self, worker: str, *, only_stuck: bool = False) -> Reconciliation:
         """One pass of the reconciler; it resumes all that is open, or only what is stuck."""

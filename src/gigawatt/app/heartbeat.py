@@ -7,7 +7,7 @@ requests keep it from beating.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gigawatt.app.lookout import Lookout
 from gigawatt.errors import GigawattError
@@ -35,15 +35,20 @@ class Heartbeat:
         replicas: Replicas,
         worker: str,
         clock: Clock,
+        on_loss: Callable[[], None],
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Beat for ``worker``; ``monotonic_s`` is a clock that only goes forward."""
+        """Beat for ``worker``; tell ``on_loss`` when somebody is lost.
+
+        ``monotonic_s`` is a clock that only goes forward.
+        """
         self._replicas = replicas
         self._worker = worker
         self._clock = clock
+        self._on_loss = on_loss
         self._monotonic_s = monotonic_s
         self._lookout = Lookout(LOST_S, 2 * BEAT_S)
-        self._lost: frozenset[str] = frozenset()
+        self._lost: dict[str, int] = {}
         self._known: frozenset[str] = frozenset()
         self._beat_at_s: float | None = None
         self._stop = threading.Event()
@@ -76,8 +81,8 @@ class Heartbeat:
         return worker in self._known
 
     @property
-    def lost(self) -> frozenset[str]:
-        """Workers that are lost and not forgotten yet."""
+    def lost(self) -> Mapping[str, int]:
+        """Workers that are lost, each with the last beat that was heard of it."""
         return self._lost
 
     def beat_once(self) -> None:
@@ -89,9 +94,12 @@ class Heartbeat:
             return
         at_s = self._monotonic_s()
         lost = self._lookout.look(beats, at_s) - {self._worker}
-        for worker in sorted(lost - self._lost):
+        for worker in sorted(lost - self._lost.keys()):
             _log.warning("worker %s is lost: no beat for %g s", worker, LOST_S)
-        self._known, self._lost, self._beat_at_s = frozenset(beats), lost, at_s
+        self._lost = {worker: beats[worker] for worker in lost}
+        self._known, self._beat_at_s = frozenset(beats), at_s
+        if self._lost:
+            self._on_loss()
         self._tell("")
 
     def _tell(self, error: str) -> None:

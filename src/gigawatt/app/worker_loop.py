@@ -60,7 +60,7 @@ class WorkerLoop:
                 nothing most times, and may commit operations.
         """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
-        self.heartbeat = Heartbeat(replicas, self.name, control.around.clock)
+        self.heartbeat = Heartbeat(replicas, self.name, control.around.clock, self.wake)
         self._control = control
         self._directory = directory
         self._chores = tuple(chores)
@@ -174,6 +174,8 @@ class WorkerLoop:
             self._wake.clear()
             try:
                 self._turn_back()
+                for worker, beat in self.heartbeat.lost.items():
+                    self._replicas.give_up(worker, beat)
                 await self._do_chores()
                 self._take_on(self._replicas.holds())
             except GigawattError as error:
@@ -195,7 +197,6 @@ class WorkerLoop:
 
     def _take_on(self, holds: Iterable[Hold]) -> None:
         found = list(holds)
-        self._forget_lost(found)
         now_s = time.monotonic()
         self._failed = {
             hold.operation_id: self._failed[hold.operation_id]
@@ -220,14 +221,9 @@ class WorkerLoop:
         free = []
         for hold in holds:
             is_mine = hold.worker in {None, self.name}
-            is_lost = hold.operation_id in given_up or self.heartbeat.is_lost(hold.worker or "")
-            if is_mine or (is_lost and self._replicas.end_hold(hold)):
+            if is_mine or (hold.operation_id in given_up and self._replicas.end_hold(hold)):
                 free.append(hold)
         return sorted(free, key=lambda hold: not hold.is_begun)
-
-    def _forget_lost(self, holds: list[Hold]) -> None:
-        for worker in self.heartbeat.lost - {hold.worker for hold in holds}:
-            self._replicas.forget(worker)
 
     def _begin(self, operation_id: OperationId, after: asyncio.Task[None] | None = None) -> None:
         task = asyncio.create_task(self._carry(operation_id, after))
@@ -253,7 +249,7 @@ class WorkerLoop:
             await asyncio.wait([after])
         try:
             self._cancel_if_asked(operation_id)
-            await self._control.run(operation_id, self.name)
+            await self._control.run(operation_id, self.name, only_free=True)
         except (ConflictError, StaleGenerationError):
             self._put_off(operation_id)
             return
@@ -271,8 +267,10 @@ class WorkerLoop:
 
     def _cancel_if_asked(self, operation_id: OperationId) -> None:
         who = self._directory.cancellations([operation_id]).get(operation_id)
+        if who is None:
+            return
         line = self._directory.operation_line(operation_id)
-        if who is not None and line.state == "applying" and line.kind.is_reversible:
+        if line.state == "applying" and line.kind.is_reversible:
             self._control.cancel(operation_id, self.name, f"cancelled by {who}")
 
     def note(self, what: str, error: Exception) -> None:

@@ -43,11 +43,14 @@ class Replicas(Protocol):
         ...
 
     def end_hold(self, hold: Hold) -> bool:
-        """Take an operation from a worker that is lost; False if it has changed since."""
+        """Take an operation from a worker without a heartbeat; False if it has changed since."""
         ...
 
-    def forget(self, worker: str) -> None:
-        """Forget a worker that holds nothing more."""
+    def give_up(self, worker: str, beat: int) -> int:
+        """Forget a worker that is lost and free all that it holds; how many operations.
+
+        Nothing happens if it has beaten since ``beat``.
+        """
         ...
 
     def leave(self, worker: str) -> int:

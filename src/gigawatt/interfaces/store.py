@@ -152,8 +152,12 @@ class Store(Protocol):
         """
         ...
 
-    def take_over(self, operation_id: OperationId, worker: str, now_s: float) -> OperationRecord:
+    def take_over(
+        self, operation_id: OperationId, worker: str, now_s: float, *, only_free: bool = False
+    ) -> OperationRecord:
         """Raise the operation's fence for a new worker and record its lease.
+
+        With ``only_free`` any other worker's lease counts as alive, whatever the clocks say.
 
         Raises:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.

@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from gigawatt.ids import OperationId
 from gigawatt.interfaces.replicas import Hold, Replicas
+from gigawatt.store import version
 from gigawatt.store.address import Place
 from gigawatt.store.database import Database
 from gigawatt.store.open import database_at
@@ -36,6 +37,7 @@ class SqlReplicas:
     def beat(self, worker: str, now_s: float) -> Mapping[str, int]:
         """Say that a worker lives; the beats of all workers."""
         with self._database.write() as connection:
+            version.refuse_changed(connection, self._database.name)
             mine = heartbeats.c.worker == worker
             risen = update(heartbeats).where(mine).values(beat=heartbeats.c.beat + 1)
             if connection.execute(risen).rowcount == 0:
@@ -59,6 +61,7 @@ class SqlReplicas:
             .order_by(columns.opened_generation)
         )
         with self._database.read() as connection:
+            version.refuse_changed(connection, self._database.name)
             return tuple(
                 Hold(
                     operation_id=OperationId(row.operation_id),
@@ -71,7 +74,7 @@ class SqlReplicas:
             )
 
     def end_hold(self, hold: Hold) -> bool:
-        """Take an operation from a worker that is lost; False if it has changed since."""
+        """Take an operation from a worker without a heartbeat; False if it has changed since."""
         columns = operations.c
         same = (
             (columns.operation_id == hold.operation_id)
@@ -84,10 +87,16 @@ class SqlReplicas:
             freed = update(operations).where(same).values(lease_worker=None, lease_expires_s=None)
             return connection.execute(freed).rowcount == 1
 
-    def forget(self, worker: str) -> None:
-        """Forget a worker that holds nothing more."""
+    def give_up(self, worker: str, beat: int) -> int:
+        """Forget a worker that is lost and free all that it holds, unless it has beaten since."""
+        columns = heartbeats.c
+        mine = (operations.c.lease_worker == worker) & operations.c.is_open
         with self._database.write() as connection:
-            connection.execute(delete(heartbeats).where(heartbeats.c.worker == worker))
+            still = (columns.worker == worker) & (columns.beat == beat)
+            if connection.execute(delete(heartbeats).where(still)).rowcount == 0:
+                return 0
+            freed = update(operations).where(mine).values(lease_worker=None, lease_expires_s=None)
+            return int(connection.execute(freed).rowcount)
 
     def leave(self, worker: str) -> int:
         """A worker stops: forget it and let go of all that it holds; how many there were."""

@@ -73,16 +73,21 @@ class SqlStore:
         with self._database.write() as connection:
             return changes.commit(connection, plan, operation_id, now_s)
 
-    def take_over(self, operation_id: OperationId, worker: str, now_s: float) -> OperationRecord:
+    def take_over(
+        self, operation_id: OperationId, worker: str, now_s: float, *, only_free: bool = False
+    ) -> OperationRecord:
         """Raise the operation's fence for a new worker and record its lease.
 
-        The fence is the next generation, so a plan made before is refused at commit.
+        The fence is the next generation, so a plan made before is refused at commit. With
+        ``only_free`` any other worker's lease counts as alive, whatever the clocks say.
 
         Raises:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.
         """
         with self._database.write() as connection:
-            operation = operations.take_over(connection, operation_id, worker, now_s, self._lease_s)
+            operation = operations.take_over(
+                connection, operation_id, worker, now_s, self._lease_s, only_free=only_free
+            )
             message = f"worker {worker} carries on at generation {operation.generation}"
             data = {"worker": worker, "generation": operation.generation}
             journal.add_event(

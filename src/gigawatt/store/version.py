@@ -108,6 +108,20 @@ def is_ready(connection: Connection, name: str) -> bool:
     return True
 
 
+def refuse_changed(connection: Connection, name: str) -> None:
+    """Refuse to take work when the tables were migrated under a running server.
+
+    Raises:
+        DataError: the tables are of another revision than this release's.
+    """
+    found = connection.execute(select(_versions.c.version_num)).scalar_one()
+    if found != HEAD:
+        raise DataError(
+            f"{name} was migrated to revision {found}, this server knows {HEAD}",
+            next_step="Start the release that knows it; this server takes no more work.",
+        )
+
+
 def refuse_newer(revision: str, name: str) -> None:
     """Refuse a revision that this release does not know.
 
