@@ -22,7 +22,7 @@ from gigawatt.units import GIB
 T = TypeVar("T")
 
 WORKER_COUNT = 2
-PLACE_COUNT = 8
+PLACE_COUNT = 6
 PLACE_COUNT_PER_CALLER = 2
 DEADLINE_S = 20.0
 START_S = 40.0
