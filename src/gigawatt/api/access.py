@@ -11,10 +11,18 @@ from gigawatt.errors import ForbiddenError, UnknownIdError
 from gigawatt.identity.accounts import Account, AccountId, ApiKeyId, OrganisationId, Project
 from gigawatt.identity.keys import ApiKey
 from gigawatt.identity.permissions import Belonging, Caller, judge
-from gigawatt.ids import ClusterId, FirewallRulesetId, OperationId, PlanId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FirewallRulesetId,
+    OperationId,
+    PlanId,
+    TenantId,
+    WaitingId,
+)
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord
+from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -34,6 +42,7 @@ class Access:
         self.operation = operation
         self.is_judged = False
         self.opened: OpenedRequest | None = None
+        self.repeat_key: str | None = None
         self.before: Mapping[str, Any] | None = None
         self.after: Mapping[str, Any] | None = None
 
@@ -150,6 +159,13 @@ class Access:
         """An operation that the caller may use so."""
         what, directory = f"operation {operation_id!r}", self.service.directory
         found = self._found(what, lambda: directory.operation_line(OperationId(operation_id)))
+        self.permit(self._belonging(found.project_id), what)
+        return found
+
+    def waiting(self, waiting_id: str) -> WaitingRequest:
+        """A waiting request that the caller may use so."""
+        what, room = f"waiting request {waiting_id!r}", self.service.admission.room
+        found = self._found(what, lambda: room.request(WaitingId(waiting_id)))
         self.permit(self._belonging(found.project_id), what)
         return found
 

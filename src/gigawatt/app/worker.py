@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     with (
         following(WatchSettings.of_environment()) as watch,
-        open_control(Home(given.home), watch) as control,
+        open_control(Home(given.home), watch=watch) as control,
     ):
         try:
             asyncio.run(control.run(given.operation_id, worker_name()))

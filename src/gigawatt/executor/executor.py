@@ -59,15 +59,18 @@ class Executor:
             around.store, around.drivers, around.clock, self._policy, listener, around.watch
         )
 
-    async def run(self, operation_id: OperationId) -> OperationRecord:
+    async def run(self, operation_id: OperationId, *, only_free: bool = False) -> OperationRecord:
         """Take an operation over and carry it to its end; the record of how it ended.
+
+        ``only_free`` is that of ``Store.take_over``.
 
         Raises:
             ConflictError: another worker holds it, or it has ended, or the store is busy.
             StaleGenerationError: another worker took over meanwhile; it carries on.
         """
         store = self._around.store
-        operation = store.take_over(operation_id, self._worker, self._around.clock.now_s())
+        now_s = self._around.clock.now_s()
+        operation = store.take_over(operation_id, self._worker, now_s, only_free=only_free)
         with self._watched(operation) as ended:
             async with self._lease(operation):
                 try:
@@ -269,6 +272,7 @@ class Executor:
             for (node_id, cluster_id) in snapshot.allocations
             if node_id in nodes and cluster_id != plan.cluster_id
         }
+        snapshot.refuse_damaged()
         for cluster_id in sorted(beside):
             other = snapshot.clusters[cluster_id].target
             for member in other.members if other else ():

@@ -11,7 +11,6 @@ from gigawatt.planner.phases import Phase
 from gigawatt.store import usage
 from gigawatt.store.call_audit_schema import audit_heads
 from gigawatt.store.database import Database
-from gigawatt.store.directory_pages import waiting_operations
 from gigawatt.store.schema import (
     allocations,
     clusters,
@@ -75,12 +74,19 @@ class SqlGauges:
                 key_counts=_keys(connection, now_s),
                 tombstone_count=_count(connection, select(func.count()).select_from(tombstones)),
                 open_operation_counts=_pairs(connection, _OPEN),
-                waiting_operation_count=len(waiting_operations(connection, now_s)),
+                waiting_operation_count=_count(connection, _waiting(now_s)),
                 gpu_seconds=usage.gpu_seconds(connection, now_s),
                 event_counts=_pairs(connection, _event_kinds(after_event, newest)),
                 newest_event=newest,
                 audit_count=_count(connection, select(func.max(audit_heads.c.sequence))),
             )
+
+
+def _waiting(now_s: float) -> Select[Any]:
+    """Open operations, not stuck, that nobody's lease covers."""
+    lease_is_over = operations.c.lease_worker.is_(None) | (operations.c.lease_expires_s <= now_s)
+    is_waiting = operations.c.is_open & (operations.c.state != "stuck") & lease_is_over
+    return select(func.count()).select_from(operations).where(is_waiting)
 
 
 def _phases(connection: Connection, query: Select[Any]) -> tuple[tuple[Phase, float], ...]:

@@ -22,19 +22,30 @@ from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
     directory_schema,
     firewall_schema,
+    instances_schema,
+    queue_schema,
+    replica_schema,
     schema,
     storage_quota_schema,
     usage_schema,
 )
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0007", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0007", "0009", "0006", "0008")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
-_EVERY_TABLE = (directory_schema, firewall_schema, storage_quota_schema, usage_schema)
+_EVERY_TABLE = (
+    directory_schema,
+    firewall_schema,
+    instances_schema,
+    queue_schema,
+    replica_schema,
+    storage_quota_schema,
+    usage_schema,
+)
 """Modules that add their tables to the one set of ``schema`` when they are imported."""
 
 _NUMBER_BEFORE_ALEMBIC = 1
@@ -95,6 +106,20 @@ def is_ready(connection: Connection, name: str) -> bool:
             next_step="Stop every worker, run 'gw backup FILE', then 'gw migrate'.",
         )
     return True
+
+
+def refuse_changed(connection: Connection, name: str) -> None:
+    """Refuse to take work when the tables were migrated under a running server.
+
+    Raises:
+        DataError: the tables are of another revision than this release's.
+    """
+    found = connection.execute(select(_versions.c.version_num)).scalar_one()
+    if found != HEAD:
+        raise DataError(
+            f"{name} was migrated to revision {found}, this server knows {HEAD}",
+            next_step="Start the release that knows it; this server takes no more work.",
+        )
 
 
 def refuse_newer(revision: str, name: str) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0007"
+down_revision = "0009"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _GENESIS = "0" * 64
