@@ -304,6 +304,8 @@ def received(receiver: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in told.splitlines()]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_killed_worker_and_its_follower_are_in_one_trace(
     tmp_path: Path, new_world_of: Any, receiver: Any
 ):

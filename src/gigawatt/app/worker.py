@@ -43,10 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("operation_id", type=OperationId)
     given = parser.parse_args(arguments)
-    settings = WatchSettings.of_environment()
-    set_up_logs(settings.log_format)
     with (
-        following(settings) as watch,
+        following(WatchSettings.of_environment()) as watch,
         open_control(Home(given.home), watch=watch) as control,
     ):
         try:
@@ -60,4 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Only of a process that is ours alone: it changes the loggers of all.
+    set_up_logs(WatchSettings.of_environment().log_format)
     sys.exit(main())
