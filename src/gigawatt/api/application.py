@@ -10,9 +10,13 @@ from starlette.exceptions import HTTPException
 
 from gigawatt import __version__
 from gigawatt.api.door import Door
+from gigawatt.api.lambda_cloud import application as lambda_cloud
+from gigawatt.api.lambda_cloud import errors as lambda_errors
 from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
+    admission,
+    audit,
     clusters,
     economics,
     events,
@@ -20,7 +24,9 @@ from gigawatt.api.routes import (
     firewall,
     fleet,
     operations,
+    waiting,
 )
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -29,6 +35,7 @@ from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    audit.router,
     fleet.router,
     clusters.router,
     file_systems.router,
@@ -36,6 +43,8 @@ ROUTERS = (
     operations.router,
     events.router,
     economics.router,
+    waiting.router,
+    admission.router,
 )
 
 _POST_HEADERS = [
@@ -68,7 +77,9 @@ def build_application(service: Service) -> FastAPI:
     app.add_api_route("/readyz", _ready, include_in_schema=False)
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Door)
+    app.mount(lambda_cloud.BASE, lambda_cloud.build_lambda_application(service))
+    app.add_middleware(Door, answer=_answer_at)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
@@ -77,17 +88,23 @@ async def _answer(request: Request, error: Exception) -> Response:
     return answer_to(request, error)
 
 
+def _answer_at(request: Request, error: Exception) -> Response:
+    """An error of the door, in the form of the part of the site that was asked."""
+    is_lambda = request.url.path.startswith(f"{lambda_cloud.BASE}/")
+    return lambda_errors.answer_to(request, error) if is_lambda else answer_to(request, error)
+
+
 async def _healthy() -> Health:
     """The process answers."""
     return Health(status="ok")
 
 
 def _ready(request: Request) -> Response:
-    """The store answers and the worker looks for work."""
+    """The store answers and the worker looks for work; the store itself is not asked here."""
     service: Service = request.app.state.service
-    service.directory.newest_event()
-    if service.is_stopping or not service.worker.is_alive:
-        return JSONResponse({"status": "not ready"}, 503)
+    troubles = service.worker.troubles()
+    if service.is_stopping or troubles:
+        return JSONResponse({"status": "not ready", "reasons": list(troubles)}, 503)
     return JSONResponse({"status": "ok"})
 
 
