@@ -10,9 +10,11 @@ from gigawatt.errors import DataError, UnknownIdError
 from gigawatt.fleet.catalogue import (
     accelerator,
     accelerators,
+    host_images,
     node_type,
     node_types,
     parse_accelerators,
+    parse_host_images,
     parse_node_types,
 )
 
@@ -155,6 +157,32 @@ def test_an_accelerator_that_breaks_a_rule_is_refused(old, new, words):
     with pytest.raises(DataError) as caught:
         parse_accelerators(ACCELERATOR_GOOD.replace(old, new, 1))
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+GOOD_IMAGES = (
+    "name,family,version,architecture,description,confidence,weak_columns,source\n"
+    "debian,linux,12,any,d,med,,https://www.debian.org\n"
+)
+
+
+def test_every_host_image_has_a_source_and_the_default_is_there():
+    assert "debian-12-gpu" in {row.host_image_id for row in host_images()}
+    assert all(row.source.count("https://") for row in host_images())
+    assert parse_host_images(GOOD_IMAGES)[0].host_image_id == "debian"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("any", "sparc", "x86_64, arm64, any"),
+        ("https://www.debian.org", "", "is empty"),
+        ("med", "sure", "confidence"),
+        ("version,", "", "'version' is missing"),
+    ],
+)
+def test_a_host_image_that_breaks_a_rule_is_refused(old, new, words):
+    with pytest.raises(DataError, match=words):
+        parse_host_images(GOOD_IMAGES.replace(old, new, 1))
 
 
 def test_the_price_column_says_that_it_is_illustrative():

@@ -89,7 +89,18 @@ def test_every_stage_of_every_change_has_no_notes(place, build):
 ALLOCATION = "INSERT INTO allocation VALUES ('h-x', 0, 'clu_{}', 'held');"
 KEY = "INSERT INTO held_key VALUES ('p_key/ib0', 99, 'clu_{}', 'held', NULL);"
 
+MOUNT = (
+    """UPDATE cluster SET target = replace(target, '"mounts":[]', '"mounts": [{"""
+    """"file_system_id": "clu_c", "pool_id": "p", "filesystem": 1, "mount_point": "/x"}]')"""
+    """ WHERE name = 'a'"""
+)
+
 CORRUPTIONS = [
+    (
+        "UPDATE cluster SET is_file_system = true WHERE name = 'a'",
+        "cluster clu_a (active) has 2 members",
+    ),
+    (MOUNT, "cluster clu_a (active) mounts clu_c, which is no live file system"),
     (
         "UPDATE cluster SET is_ended = true WHERE name = 'a'",
         "cluster clu_a (active) has is_ended = 1",

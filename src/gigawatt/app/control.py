@@ -3,6 +3,7 @@
 Command line, worker, twin and, later, the API are all clients of this one class.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -54,6 +55,8 @@ from gigawatt.planner.snapshot import Snapshot
 Admit = Callable[[Snapshot, Plan], None]
 """Raises when policy forbids a plan; sees the snapshot that the commit is bound to."""
 
+USAGE_TIMEOUT_S = 5.0
+"""How long somebody who looks at a file system waits for its storage pool. Ours."""
 REBASE_COUNT_MAX = 20
 """Times a plan is judged again on a newer parent before its caller is told to plan again."""
 REPLAN_COUNT_MAX = 30
@@ -279,7 +282,11 @@ class Control:
     async def used_bytes(self, target: ClusterTarget) -> int | None:
         """Bytes that the file system of a target holds, read now; None if nobody can tell."""
         device = DeviceId(f"pool/{target.pool_id}")
-        seen = await self.around.drivers[Plane.STORAGE].observe([device])
+        try:
+            async with asyncio.timeout(USAGE_TIMEOUT_S):
+                seen = await self.around.drivers[Plane.STORAGE].observe([device])
+        except TimeoutError:
+            return None
         for usage in seen.file_usage:
             if (usage.pool_id, usage.filesystem) == (target.pool_id, target.keys.filesystem):
                 return usage.used_bytes
