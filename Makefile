@@ -11,10 +11,11 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --quiet --quiet --no-compile --only-binary :all: --require-hashes -r
 LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
            --no-emit-index-url --no-emit-trusted-host --no-emit-find-links pyproject.toml
+CLIENTS := skypilot dstack lai
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench chaos docs lock clean
+.PHONY: help run test test-long check format bench chaos docs lock clients lock-clients clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -53,8 +54,16 @@ lock: $(VENV)/dev.stamp ## Resolve the pinned, hashed dependencies again
 	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements/run.lock requirements/build.in
 	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements/dev.lock requirements/build.in requirements/dev.in
 
+clients: $(CLIENTS:%=.venv-clients/%.stamp) ## Programs of others that tests/clients drives (about 1 GB)
+
+lock-clients: $(VENV)/dev.stamp ## Resolve the pinned, hashed programs of others again
+	@for name in $(CLIENTS); do \
+	  CUSTOM_COMPILE_COMMAND="make lock-clients" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+	    --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	    --output-file requirements/clients/$$name.txt requirements/clients/$$name.in || exit 1; done
+
 clean: ## Remove the virtual environment and every cache
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -65,6 +74,13 @@ $(BIN)/python:
 	  echo "This Python cannot make virtual environments. On Debian or Ubuntu:"; \
 	  echo "  sudo apt-get install -y python3-venv"; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV)
+
+.venv-clients/%.stamp: requirements/clients/%.txt | $(BIN)/python
+	@echo "Setting up $* (once)"
+	@$(TIMED); "$(PYTHON)" -m venv --clear .venv-clients/$* \
+	  && .venv-clients/$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --quiet \
+	    --require-hashes -r $< && took
+	@touch $@
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
 	@echo "Setting up $(VENV) (once; about 15 s, 50 MB to fetch)"

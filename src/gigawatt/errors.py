@@ -5,7 +5,8 @@
     │ ├ UnknownIdError        an id names nothing                         exit 2
     │ ├ UnauthenticatedError  no API key, or one that is not in force     exit 2
     │ ├ ForbiddenError        the role does not allow it                  exit 2
-    │ ├ QuotaError            more GPUs than the project may hold         exit 2
+    │ ├ QuotaError            more than the project may hold              exit 2
+    │ ├ ImpossibleError       would not fit an empty fleet either         exit 2
     │ ├ TooLargeError         the request has more bytes than are read    exit 2
     │ ├ MediaTypeError        the request is not JSON                     exit 2
     │ └ KeyReusedError        an idempotency key came with another body   exit 2
@@ -80,9 +81,28 @@ class ForbiddenError(InputError):
 
 
 class QuotaError(InputError):
-    """The project would hold more GPUs than it may."""
+    """The project would hold more GPUs, clusters or waiting requests than it may."""
 
     next_step = "Ask for fewer, release a cluster, or ask the operator for a larger quota."
+
+
+class ImpossibleError(InputError):
+    """What is asked for does not exist here: no such GPUs, or not so many, even if all were free.
+
+    Waiting does not help, so it is refused at once.
+
+    Attributes:
+        is_price: it is there, but for more money than was said.
+    """
+
+    next_step = "Ask for less, or for another type."
+
+    def __init__(
+        self, message: str, *, next_step: str | None = None, is_price: bool = False
+    ) -> None:
+        """Say whether it is for the price alone."""
+        super().__init__(message, next_step=next_step)
+        self.is_price = is_price
 
 
 class TooLargeError(InputError):

@@ -1,7 +1,8 @@
 """The identifiers that everybody uses, as distinct types so that one cannot stand for another.
 
 Fleet ids (node, switch, rack) are the operator's own names. Ids made by us have a prefix:
-``clu_`` cluster, ``ten_`` tenant, ``pln_`` plan, ``op_`` operation.
+``clu_`` cluster, ``fsy_`` file system, ``fwr_`` firewall ruleset, ``ten_`` tenant, ``pln_`` plan,
+``op_`` operation, ``wai_`` waiting request.
 """
 
 from typing import NewType
@@ -16,8 +17,12 @@ NodeId = NewType("NodeId", str)
 StoragePoolId = NewType("StoragePoolId", str)
 TenantId = NewType("TenantId", str)
 ClusterId = NewType("ClusterId", str)
+FileSystemId = NewType("FileSystemId", ClusterId)
+"""A file system holds a key and is fenced like a cluster, so its id may stand where theirs do."""
+FirewallRulesetId = NewType("FirewallRulesetId", str)
 PlanId = NewType("PlanId", str)
 OperationId = NewType("OperationId", str)
+WaitingId = NewType("WaitingId", str)
 DeviceId = NewType("DeviceId", str)
 """``<class>/<name>``: fabric/F, port/NODE, gateway/SITE, bmc/NODE, oob/SITE, pool/P, host/NODE."""
 KeyPoolId = NewType("KeyPoolId", str)

@@ -17,6 +17,7 @@ from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.server import Service, make_first_key, make_server, open_service
 from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.identity.accounts import (
     Account,
@@ -63,6 +64,27 @@ class World:
             sent["Authorization"] = f"Bearer {self.keys.get(who, who)}"
         return self.http.request(method, self.url + BASE + path, json=body, headers=sent)
 
+    def ask(
+        self,
+        who: str | None,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request at the Lambda-compatible door, as its tools send it: bare JSON."""
+        sent = dict(headers or {})
+        if who is not None:
+            sent.setdefault("Authorization", f"Bearer {self.keys.get(who, who)}")
+        content = None if body is None else json.dumps(body)
+        return self.http.request(method, self.url + "/api/v1" + path, content=content, headers=sent)
+
+    def data(self, who: str, method: str, path: str, body: Any = None) -> Any:
+        """What is in an answer of that door, which must be one that its tools take."""
+        response = self.ask(who, method, path, body)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
+
     def ok(self, who: str, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """The document of a request that must succeed."""
         response = self.call(who, method, path, body, **more)
@@ -80,11 +102,13 @@ class World:
         raise AssertionError(f"operation {operation_id} did not end: {json.dumps(found)}")
 
 
-def small_home(path: Path, gpu_count: int = 512, url: str | None = None) -> Home:
+def small_home(
+    path: Path, gpu_count: int = 512, fleet: Fleet | None = None, url: str | None = None
+) -> Home:
     """A home with a small fleet."""
     home = Home(path, url)
     home.make()
-    home.fleet_path.write_text(dump_fleet(hgx_fleet(gpu_count)), encoding="utf-8")
+    home.fleet_path.write_text(dump_fleet(fleet or hgx_fleet(gpu_count)), encoding="utf-8")
     return home
 
 
@@ -131,10 +155,15 @@ def populate(world: World) -> None:
 
 @contextmanager
 def new_world(
-    path: Path, gpu_count: int = 512, *, with_worker: bool = True, url: str | None = None
+    path: Path,
+    gpu_count: int = 512,
+    *,
+    with_worker: bool = True,
+    fleet: Fleet | None = None,
+    url: str | None = None,
 ) -> Iterator[World]:
     """A populated world in a folder, its store in the database at ``url`` if one is given."""
-    with open_service(small_home(path, gpu_count, url)) as service:
+    with open_service(small_home(path, gpu_count, fleet, url)) as service:
         service.rate = RateLimiter(rate_per_s=1e6, burst_count=1e6)
         with serving(service, with_worker=with_worker) as address:
             world = World(address, service)

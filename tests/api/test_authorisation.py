@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gigawatt.api.lambda_cloud.errors import CODES
 from gigawatt.api.problems import STATUS
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -47,6 +48,8 @@ ROWS = {
     "get_api_key": "OP",
     "revoke_api_key": "OP",
     "list_audit": "OP",
+    "get_audit_head": "P",
+    "verify_audit": "P",
     "list_ssh_keys": "OPMR",
     "create_ssh_key": "OPM",
     "get_ssh_key": "OPMR",
@@ -61,6 +64,21 @@ ROWS = {
     "shrink_cluster": "OPM",
     "replace_cluster_nodes": "OPM",
     "release_cluster": "OPM",
+    "configure_cluster": "OPM",
+    "get_cluster_network": "OPMR",
+    "list_images": ALL,
+    "list_file_systems": ALL,
+    "create_file_system": "OPM",
+    "get_file_system": ALL,
+    "resize_file_system": "OPM",
+    "delete_file_system": "OPM",
+    "get_storage_quota": ALL,
+    "set_storage_quota": "P",
+    "list_firewall_rulesets": "OPMR",
+    "create_firewall_ruleset": "OPM",
+    "get_firewall_ruleset": "OPMR",
+    "change_firewall_ruleset": "OPM",
+    "delete_firewall_ruleset": "OPM",
     "list_evidence": "OPMR",
     "list_files": "OPMR",
     "get_file": "OPMR",
@@ -68,7 +86,48 @@ ROWS = {
     "get_operation": ALL,
     "cancel_operation": "OPM",
     "list_events": "OPMR",
+    "compute_chain": ALL,
+    "compute_fleet_chain": "P",
+    "compute_gpu_hour": ALL,
+    "compute_life": ALL,
+    "compute_index": ALL,
+    "compute_underwriting": ALL,
+    "create_waiting_request": "OPM",
+    "list_waiting_requests": ALL,
+    "get_waiting_request": ALL,
+    "withdraw_waiting_request": "OPM",
+    "get_admission": "P",
+    "list_turned_away": "P",
+    "list_turned_away_days": "P",
 }
+LAMBDA_ROWS = {
+    "list_lambda_instances": ALL,
+    "get_lambda_instance": ALL,
+    "rename_lambda_instance": "OPM",
+    "launch_lambda_instance": "OPM",
+    "restart_lambda_instances": "OPM",
+    "terminate_lambda_instances": "OPM",
+    "list_lambda_instance_types": ALL,
+    "list_lambda_regions": ALL,
+    "list_lambda_images": ALL,
+    "list_lambda_ssh_keys": "OPMR",
+    "add_lambda_ssh_key": "OPM",
+    "delete_lambda_ssh_key": "OPM",
+    "list_lambda_audit_events": "OP",
+    "list_lambda_file_systems": ALL,
+    "create_lambda_file_system": "OPM",
+    "delete_lambda_file_system": "OPM",
+    "list_lambda_firewall_rules": "OPMR",
+    "set_lambda_firewall_rules": "OPM",
+    "list_lambda_firewall_rulesets": "OPMR",
+    "create_lambda_firewall_ruleset": "OPM",
+    "get_lambda_firewall_ruleset": "OPMR",
+    "change_lambda_firewall_ruleset": "OPM",
+    "delete_lambda_firewall_ruleset": "OPM",
+    "get_lambda_global_firewall_ruleset": "OPMR",
+    "change_lambda_global_firewall_ruleset": "OPM",
+}
+"""Operations of the Lambda-compatible door, which knows one project a key."""
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
 
@@ -96,7 +155,18 @@ def stage(
             ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
             ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
             ids["operation"] = made["operation_id"]
+            waits = {"cluster": wish(project, f"w-{name}")}
+            ids["waiting"] = world.ok("operator", "POST", "/waiting", waits)["id"]
+            files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
+            ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
+            ids["ruleset"] = new_ruleset(world, project)
         yield world
+
+
+def new_ruleset(world: Any, project_id: str) -> str:
+    body = {"project_id": project_id, "name": f"n{next(_number)}", "site_id": "site-a"}
+    found: str = world.ok("operator", "POST", "/firewall-rulesets", body)["id"]
+    return found
 
 
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
@@ -108,16 +178,24 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     if operation == "revoke_api_key":
         path = f"/accounts/{ids['account.service']}/api-keys"
         return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
+    if operation == "delete_firewall_ruleset":
+        return {"ruleset_id": new_ruleset(world, ids["project"])}
     if operation == "delete_ssh_key":
         body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
         path = f"/projects/{ids['project']}/ssh-keys"
         return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
+    if operation == "withdraw_waiting_request":
+        body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
+        return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
     return {}
 
 
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
-    names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation")
+    names = (
+        *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
+        *("file_system", "ruleset", "waiting"),
+    )
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
@@ -131,6 +209,9 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "plan_id": ids["plan"],
         "cluster_id": ids["cluster"],
         "operation_id": ids["operation"],
+        "waiting_id": ids["waiting"],
+        "file_system_id": ids["file_system"],
+        "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
     }
@@ -141,6 +222,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
+    "verify_audit": {},
     "create_organisation": {"name": "again"},
     "create_project": {"name": "again"},
     "set_quota": {"granted_gpu_count": 256},
@@ -151,6 +233,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "grow_cluster": {"gpu_count": 8},
     "shrink_cluster": {"gpu_count": 8},
     "replace_cluster_nodes": {"node_ids": ["n"]},
+    "compute_chain": {"fleet": "small"},
+    "compute_fleet_chain": {},
+    "compute_gpu_hour": {},
+    "compute_life": {},
+    "compute_index": {"prices_csv": "day,provider"},
+    "compute_underwriting": {"deal_yaml": "name: nothing"},
+    "configure_cluster": {"egress_cidrs": []},
+    "resize_file_system": {"quota_bytes": 1 << 31},
+    "set_storage_quota": {"granted_bytes": 1 << 50},
+    "change_firewall_ruleset": {"rules": []},
 }
 
 
@@ -167,12 +259,124 @@ def operations(world: Any) -> dict[str, tuple[str, str]]:
     return dict(world.described)
 
 
+def lambda_operations(world: Any) -> dict[str, tuple[str, str]]:
+    """Method and path of every operation in the document of the Lambda-compatible door."""
+    schema = world.http.get(f"{world.url}/api/v1/openapi.json").json()
+    return {
+        described["operationId"]: (method.upper(), path)
+        for path, methods in schema["paths"].items()
+        for method, described in methods.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def narrow(populated: Any) -> dict[str, str]:
+    """A key for the project alone, for each role of acme: this door must know which project."""
+    found = {}
+    for role in ROLES.values():
+        path = f"/accounts/{populated.ids['acme'][f'account.{role}']}/api-keys"
+        body = {"name": "narrow", "project_id": populated.ids["acme"]["project"]}
+        found[role] = populated.ok("operator", "POST", path, body)["key"]
+    return found
+
+
+def send_there(world: Any, who: str | None, operation: str, whose: str) -> int:
+    """One request at the Lambda-compatible door, about a thing of ``whose``."""
+    method, path = lambda_operations(world)[operation]
+    things = dict.fromkeys(("instance_id", "ssh_key_id", "ruleset_id", "file_system_id"), ABSENT)
+    if whose != "absent":
+        things = lambda_things(world, whose)
+    path = path.format(**things)
+    instance = things["instance_id"]
+    launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
+    bodies: dict[str, Any] = {
+        "rename_lambda_instance": {"name": "n"},
+        "launch_lambda_instance": {**launch, "ssh_key_names": [f"{whose}-launch"]},
+        "restart_lambda_instances": {"instance_ids": [instance]},
+        "terminate_lambda_instances": {"instance_ids": [instance]},
+        "add_lambda_ssh_key": {"name": f"n{next(_number)}"},
+        "create_lambda_file_system": {"name": f"n{next(_number)}", "region": "site-a"},
+        "set_lambda_firewall_rules": {"data": []},
+        "create_lambda_firewall_ruleset": {
+            "name": f"n{next(_number)}",
+            "region": "site-a",
+            "rules": [],
+        },
+        "change_lambda_firewall_ruleset": {"rules": []},
+        "change_lambda_global_firewall_ruleset": {"rules": []},
+    }
+    status: int = world.ask(who, method, path, bodies.get(operation)).status_code
+    return status
+
+
+def lambda_things(world: Any, whose: str) -> dict[str, str]:
+    """Ids of one thing of each kind of an organisation, made for one call where it may go."""
+    project = world.ids[whose]["project"]
+    owner = f"{whose}.narrow"
+    if owner not in world.keys:
+        path = f"/accounts/{world.ids[whose]['account.owner']}/api-keys"
+        body = {"name": "narrow", "project_id": project}
+        world.keys[owner] = world.ok("operator", "POST", path, body)["key"]
+        body = {"name": f"{whose}-launch", "public_key": "ssh-ed25519 AAAA"}
+        world.data(owner, "POST", "/ssh-keys", body)
+        body = {"name": "kept", "region": "site-a"}
+        world.data(owner, "POST", "/filesystems", body)
+    key = {"name": f"k{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
+    rules = {"name": f"r{next(_number)}", "region": "site-a", "rules": []}
+    instances = world.data(owner, "GET", "/instances")
+    launched = [one["id"] for one in instances if one["status"] == "booting" and "tags" in one]
+    if not launched:
+        launch = {"region_name": "site-a", "instance_type_name": "gpu_1x_h100_sxm5"}
+        body = {**launch, "ssh_key_names": [f"{whose}-launch"]}
+        made = world.data(owner, "POST", "/instance-operations/launch", body)
+        launched = made["instance_ids"]
+    return {
+        "instance_id": launched[0],
+        "ssh_key_id": world.data(owner, "POST", "/ssh-keys", key)["id"],
+        "ruleset_id": world.data(owner, "POST", "/firewall-rulesets", rules)["id"],
+        "file_system_id": world.data(owner, "GET", "/file-systems")[0]["id"],
+    }
+
+
+@pytest.mark.parametrize("operation", LAMBDA_ROWS)
+def test_who_may_and_who_may_not_at_the_lambda_door(
+    populated: Any, narrow: dict[str, str], operation: str
+):
+    """Who may not, may not whatever it is about; who may, finds what is foreign absent."""
+    world, may = populated, LAMBDA_ROWS[operation]
+    names_one = "{" in lambda_operations(world)[operation][1] or operation.startswith(
+        ("restart_", "terminate_", "launch_")
+    )
+    for whose in ("acme", "other", "absent"):
+        assert send_there(world, None, operation, whose) == 401, whose
+        for letter, role in ROLES.items():
+            key = narrow[role]
+            if operation == "list_lambda_audit_events":
+                key = f"acme.{role}"
+                assert send_there(world, narrow[role], operation, whose) == 403
+            status = send_there(world, key, operation, whose)
+            if letter not in may:
+                assert status == 403, (role, whose, status)
+            elif whose == "acme" or not names_one:
+                # 409: there is no restart, and a file system that is being made is not deleted.
+                late = ("restart_lambda_instances", "delete_lambda_file_system")
+                assert status == (409 if operation in late else 200), (role, whose, status)
+            else:
+                assert status == 404, (role, whose, status)
+
+
 def send(world: Any, who: str | None, operation: str, whose: str) -> int:
     method, path = operations(world)[operation]
     found = parameters(world, operation, whose)
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "create_waiting_request":
+        body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
+    if operation == "create_file_system":
+        body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
+    if operation == "create_firewall_ruleset":
+        body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
     path = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path)
     status: int = world.call(who, method, path, body).status_code
     return status
@@ -183,6 +387,9 @@ def names_an_object(world: Any, operation: str) -> bool:
     return ("{" in path and "{node_id}" not in path) or operation in {
         "create_plan",
         "create_cluster",
+        "create_waiting_request",
+        "create_file_system",
+        "create_firewall_ruleset",
     }
 
 
@@ -201,7 +408,9 @@ def populated(stage: Any) -> Any:
 def test_every_operation_has_a_row_and_a_permission(populated: Any):
     described = set(operations(populated))
     assert described == set(ROWS) | set(STREAMS)
-    assert described == set(PERMISSIONS)
+    described_there = set(lambda_operations(populated))
+    assert described_there == set(LAMBDA_ROWS)
+    assert described | described_there == set(PERMISSIONS)
 
 
 @pytest.mark.parametrize("operation", ROWS)
@@ -238,6 +447,9 @@ def test_a_foreign_object_reads_as_an_absent_one(populated: Any):
         "plan": "/plans/{}",
         "ssh": "/ssh-keys/{}",
         "operation": "/operations/{}",
+        "waiting": "/waiting/{}",
+        "file_system": "/file-systems/{}",
+        "ruleset": "/firewall-rulesets/{}",
         "project": "/projects/{}",
         "organisation": "/organisations/{}/audit",
         "account.owner": "/accounts/{}",
@@ -263,6 +475,7 @@ def test_every_error_class_has_a_status():
 
     ours = {kind for kind in tree(GigawattError) if kind.__module__ == "gigawatt.errors"}
     assert ours == set(STATUS)
+    assert ours == set(CODES)
 
 
 def test_an_account_manages_its_own_keys_and_no_others(populated: Any):
@@ -329,13 +542,25 @@ def test_an_operators_key_for_one_project_does_not_run_the_site(populated: Any):
 def test_lists_show_only_what_is_ones_own(populated: Any):
     world = populated
     for who, ids in (("acme.owner", world.ids["acme"]), ("other.owner", world.ids["other"])):
-        for path in ("/clusters", "/operations"):
+        paths = ("/clusters", "/operations", "/file-systems", "/firewall-rulesets", "/waiting")
+        for path in paths:
             found = world.ok(who, "GET", path)["items"]
             assert found
             assert {item["project_id"] for item in found} == {ids["project"]}
         events = world.ok(who, "GET", "/events")["items"]
-        clusters = {item["id"] for item in world.ok(who, "GET", "/clusters")["items"]}
-        assert {event["cluster_id"] for event in events} <= clusters
+        own = {
+            item["id"]
+            for path in ("/clusters", "/file-systems")
+            for item in world.ok(who, "GET", path)["items"]
+        }
+        assert {event["cluster_id"] for event in events} <= {*own, None}
+        for event in events:
+            # A line of no cluster is about a waiting request of one's own, or one's own quota.
+            if event["cluster_id"] is None and "waiting_id" in event["data"]:
+                waiting_id = event["data"]["waiting_id"]
+                assert world.call(who, "GET", f"/waiting/{waiting_id}").status_code == 200
+            elif event["cluster_id"] is None:
+                assert event["data"]["project_id"] == ids["project"]
         orgs = world.ok(who, "GET", "/organisations")["items"]
         assert [item["id"] for item in orgs] == [ids["organisation"]]
 
@@ -346,6 +571,10 @@ def test_a_foreign_cluster_or_ssh_key_cannot_be_named_in_a_wish(populated: Any):
     for more in (
         {"near_cluster_id": world.ids["other"]["cluster"]},
         {"ssh_key_ids": [world.ids["other"]["ssh"]]},
+        {"file_system_mounts": [{"file_system_id": world.ids["other"]["file_system"]}]},
+        {"file_system_mounts": [{"file_system_id": world.ids["acme"]["cluster"]}]},
+        {"near_cluster_id": world.ids["acme"]["file_system"]},
+        {"firewall_ruleset_ids": [world.ids["other"]["ruleset"]]},
     ):
         assert world.call("acme.owner", "POST", "/plans", {**body, **more}).status_code == 404
 

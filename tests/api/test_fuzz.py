@@ -33,6 +33,9 @@ QUICK_COUNT, LONG_COUNT = 4, 100
 """Requests for each operation and mode in the quick suite, and in the long one."""
 STREAM = "stream_events"
 """Its answer has no end."""
+OPERATIONS = sorted(name for name in PERMISSIONS if "_lambda_" not in name and name != STREAM)
+LAMBDA_OPERATIONS = sorted(name for name in PERMISSIONS if "_lambda_" in name)
+"""The Lambda-compatible door has a document of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory, new_world_of: Any) -> Itera
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-@pytest.mark.parametrize("operation_id", sorted(set(PERMISSIONS) - {STREAM}))
+@pytest.mark.parametrize("operation_id", OPERATIONS)
 def test_any_request_is_answered_as_described(fuzzed: Any, operation_id: str, mode: Any):
     world, schema = fuzzed
     operation = schema.find_operation_by_id(operation_id)
@@ -58,13 +61,44 @@ def test_any_request_is_answered_as_described(fuzzed: Any, operation_id: str, mo
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_many_requests_are_answered_as_described(fuzzed: Any, mode: Any):
     world, schema = fuzzed
-    for operation_id in sorted(set(PERMISSIONS) - {STREAM}):
+    for operation_id in OPERATIONS:
         operation = schema.find_operation_by_id(operation_id)
         if mode is GenerationMode.POSITIVE or operation.body or list(operation.query):
             ask_in(world, operation, mode, LONG_COUNT)
 
 
-def ask_in(world: Any, operation: Any, mode: Any, count: int) -> None:
+@pytest.fixture(scope="module")
+def lambda_fuzzed(fuzzed: Any) -> Any:
+    """The world and the document of the Lambda-compatible door."""
+    world, _ = fuzzed
+    document = world.http.get(f"{world.url}/api/v1/openapi.json").json()
+    return world, schemathesis.openapi.from_dict(document)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("operation_id", LAMBDA_OPERATIONS)
+def test_any_request_at_the_lambda_door_is_answered_as_described(
+    lambda_fuzzed: Any, operation_id: str, mode: Any
+):
+    world, schema = lambda_fuzzed
+    operation = schema.find_operation_by_id(operation_id)
+    if mode is GenerationMode.NEGATIVE and not operation.body and not list(operation.query):
+        pytest.skip("it takes nothing that could be wrong")
+    ask_in(world, operation, mode, QUICK_COUNT, "/api/v1")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_many_requests_at_the_lambda_door_are_answered_as_described(lambda_fuzzed: Any, mode: Any):
+    world, schema = lambda_fuzzed
+    for operation_id in LAMBDA_OPERATIONS:
+        operation = schema.find_operation_by_id(operation_id)
+        if mode is GenerationMode.POSITIVE or operation.body or list(operation.query):
+            ask_in(world, operation, mode, LONG_COUNT, "/api/v1")
+
+
+def ask_in(world: Any, operation: Any, mode: Any, count: int, base: str = "") -> None:
     """Send ``count`` requests of one mode for one operation, and judge the answers."""
     headers = {"Authorization": f"Bearer {world.keys['operator']}"}
 
@@ -77,7 +111,7 @@ def ask_in(world: Any, operation: Any, mode: Any, count: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: Any) -> None:
-        response = case.call(base_url=world.url, headers=headers)
+        response = case.call(base_url=world.url + base, headers=headers)
         if response.status_code != 507:  # GPUs are out, which is an answer
             case.validate_response(response, checks=CHECKS)
 

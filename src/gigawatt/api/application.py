@@ -10,8 +10,23 @@ from starlette.exceptions import HTTPException
 
 from gigawatt import __version__
 from gigawatt.api.door import Door
+from gigawatt.api.lambda_cloud import application as lambda_cloud
+from gigawatt.api.lambda_cloud import errors as lambda_errors
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, events, fleet, operations
+from gigawatt.api.routes import (
+    accounts,
+    admission,
+    audit,
+    clusters,
+    economics,
+    events,
+    file_systems,
+    firewall,
+    fleet,
+    operations,
+    waiting,
+)
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -20,10 +35,16 @@ from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    audit.router,
     fleet.router,
     clusters.router,
+    file_systems.router,
+    firewall.router,
     operations.router,
     events.router,
+    economics.router,
+    waiting.router,
+    admission.router,
 )
 
 _POST_HEADERS = [
@@ -56,13 +77,21 @@ def build_application(service: Service) -> FastAPI:
     app.add_api_route("/readyz", _ready, include_in_schema=False)
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Door)
+    app.mount(lambda_cloud.BASE, lambda_cloud.build_lambda_application(service))
+    app.add_middleware(Door, answer=_answer_at)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
 
 async def _answer(request: Request, error: Exception) -> Response:
     return answer_to(request, error)
+
+
+def _answer_at(request: Request, error: Exception) -> Response:
+    """An error of the door, in the form of the part of the site that was asked."""
+    is_lambda = request.url.path.startswith(f"{lambda_cloud.BASE}/")
+    return lambda_errors.answer_to(request, error) if is_lambda else answer_to(request, error)
 
 
 async def _healthy() -> Health:

@@ -1,16 +1,44 @@
 """From a request over HTTP to a committed operation: quota, idempotency, version, commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import Header, Response
 
 from gigawatt.api.access import Access
-from gigawatt.errors import GigawattError, InputError, UnknownIdError, VersionError
-from gigawatt.identity.quota import check_quota
-from gigawatt.ids import ClusterId, NodeId, OperationId, SiteId, TenantId
+from gigawatt.api.views import cluster_document
+from gigawatt.errors import (
+    ConflictError,
+    GigawattError,
+    InputError,
+    UnknownIdError,
+    VersionError,
+)
+from gigawatt.ids import (
+    ClusterId,
+    FileSystemId,
+    FirewallRulesetId,
+    NodeId,
+    OperationId,
+    SiteId,
+    TenantId,
+)
+from gigawatt.intent.file_system import MountWish
+from gigawatt.intent.firewall import union_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
-from gigawatt.interfaces.store import OperationRecord
+from gigawatt.interfaces.firewall import FirewallRuleset
+from gigawatt.interfaces.store import ClusterRecord, OperationRecord
+from gigawatt.interfaces.turned_away import Origin
+from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.sdk import documents as doc
+
+IfMatch = Annotated[
+    str | None, Header(max_length=64, description='Version that must be current, e.g. "3".')
+]
+"""The version that a caller has seen of what it changes."""
 
 
 def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
@@ -22,6 +50,7 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
     project_id = TenantId(body.project_id)
     if body.near_cluster_id is not None:
         _own_cluster(access, project_id, ClusterId(body.near_cluster_id))
+    rulesets = own_rulesets(access, project_id, body.firewall_ruleset_ids)
     return ClusterRequest(
         tenant_id=project_id,
         name=body.name,
@@ -31,7 +60,7 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
         whole_domains=body.whole_domains,
         keep_together=Level(body.keep_together),
         spread=tuple(SpreadRule(cap.per, cap.node_count_max) for cap in body.spread),
-        site_ids=tuple(SiteId(site_id) for site_id in body.site_ids),
+        site_ids=_sites(body, rulesets),
         countries=tuple(body.countries),
         spare_count=body.spare_count,
         excluded_node_ids=frozenset(NodeId(node_id) for node_id in body.excluded_node_ids),
@@ -43,13 +72,65 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
             *(_public_key(access, project_id, key_id) for key_id in body.ssh_key_ids),
         ),
         egress_cidrs=tuple(body.egress_cidrs),
+        mounts=tuple(
+            MountWish(_own_file_system(access, project_id, mount.file_system_id), mount.mount_point)
+            for mount in body.file_system_mounts
+        ),
+        firewall_ruleset_ids=tuple(ruleset.ruleset_id for ruleset in rulesets),
+        inbound_rules=union_of([ruleset.inbound_rules for ruleset in rulesets]),
     )
+
+
+def _sites(body: doc.ClusterRequest, rulesets: Sequence[FirewallRuleset]) -> tuple[SiteId, ...]:
+    """Sites that a request allows; firewall rulesets are for the gateway of one site.
+
+    Raises:
+        InputError: the rulesets are for several sites, or for one that is not allowed.
+    """
+    allowed = tuple(SiteId(site_id) for site_id in body.site_ids)
+    there = sorted({ruleset.site_id for ruleset in rulesets})
+    if not there:
+        return allowed
+    if len(there) > 1 or (allowed and there[0] not in allowed):
+        raise InputError(
+            f"the firewall rulesets are for {', '.join(there)}, wanted one site"
+            + (f" of {', '.join(allowed)}" if allowed else "")
+        )
+    return (there[0],)
+
+
+def own_rulesets(
+    access: Access, project_id: TenantId, ruleset_ids: Sequence[str]
+) -> tuple[FirewallRuleset, ...]:
+    """Firewall rulesets of a project; a foreign one is as absent as none.
+
+    Raises:
+        UnknownIdError: the project has no such ruleset.
+    """
+    found = []
+    for ruleset_id in dict.fromkeys(ruleset_ids):
+        ruleset = access.service.rulesets.get(FirewallRulesetId(ruleset_id))
+        if ruleset.project_id != project_id:
+            raise UnknownIdError(f"no firewall ruleset {ruleset_id!r}")
+        found.append(ruleset)
+    return tuple(found)
+
+
+def _own_file_system(access: Access, project_id: TenantId, file_system_id: str) -> FileSystemId:
+    wanted = FileSystemId(ClusterId(file_system_id))
+    try:
+        found = access.service.control.around.store.cluster(wanted)
+    except UnknownIdError:
+        raise UnknownIdError(f"no file system {file_system_id!r}") from None
+    if found.tenant_id != project_id or not found.is_file_system:
+        raise UnknownIdError(f"no file system {file_system_id!r}")
+    return wanted
 
 
 def _own_cluster(access: Access, project_id: TenantId, cluster_id: ClusterId) -> None:
     """Refuse a cluster of another project: its place must not be found out by asking."""
     found = access.service.control.around.store.cluster(cluster_id)
-    if found.tenant_id != project_id:
+    if found.tenant_id != project_id or found.is_file_system:
         raise UnknownIdError(f"no cluster {cluster_id!r}")
 
 
@@ -60,30 +141,17 @@ def _public_key(access: Access, project_id: TenantId, ssh_key_id: str) -> str:
     return found.public_key
 
 
+@contextmanager
+def recorded(access: Access, request: ClusterRequest, origin: Origin) -> Iterator[None]:
+    """Note demand that the block turns away, once for each request however often it is sent."""
+    source_key = access.repeat_key or access.service.control.new_id("tur")
+    with access.service.admission.recorded(request, origin, source_key):
+        yield
+
+
 def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
-    """What policy says to a plan: the quota of its project, as of the commit's own snapshot."""
-
-    def judge_plan(view: Snapshot, plan: Plan) -> None:
-        try:
-            project = access.service.directory.project(plan.tenant_id)
-        except UnknownIdError:
-            # Only operators reach a tenant that has no project; the command line made it.
-            return
-        held = sum(
-            member.gpu_mask.bit_count()
-            for target in view.targets.values()
-            if target.tenant_id == plan.tenant_id
-            for member in target.members
-        )
-        before = _gpus_of(plan, is_after=False)
-        check_quota(project, held, _gpus_of(plan, is_after=True) - before)
-
-    return judge_plan
-
-
-def _gpus_of(plan: Plan, *, is_after: bool) -> int:
-    target = plan.after if is_after else plan.before
-    return sum(member.gpu_mask.bit_count() for member in target.members) if target else 0
+    """What policy says to a plan: limits, whose turn it is, and what its rulesets let in."""
+    return access.service.admission.judge
 
 
 def expected_version(if_match: str | None) -> int | None:
@@ -161,3 +229,42 @@ def committed_before(access: Access) -> OperationRecord | None:
         )
     except UnknownIdError:
         return None
+
+
+def started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
+    """The cluster of an operation that was just committed."""
+    around = access.service.control.around
+    record = around.store.cluster(operation.cluster_id)
+    response.headers["ETag"] = f'"{record.version}"'
+    found = cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    access.after = _in_brief(found)
+    return found
+
+
+def _in_brief(found: doc.Cluster) -> dict[str, object]:
+    """What the audit keeps of a cluster: enough to find the rest by its version and operation."""
+    return {
+        "cluster_id": found.id,
+        "project_id": found.project_id,
+        "name": found.name,
+        "version": found.version,
+        "state": found.state,
+        "gpu_count": None if found.config is None else found.config.gpu_count,
+        "operation_id": found.operation_id,
+    }
+
+
+def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
+    """A cluster that the caller may change, and that is in a phase in which it can be.
+
+    Raises:
+        ConflictError: it is not active.
+    """
+    record = access.cluster(cluster_id)
+    if record.phase is not Phase.ACTIVE and committed_before(access) is None:
+        raise ConflictError(
+            f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
+            next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
+        )
+    access.before = _in_brief(cluster_document(access.service.control.around.fleet, record))
+    return record

@@ -2,9 +2,10 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,9 +31,15 @@ SAFE_HEADERS = {
 class Door:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int = BODY_BYTES_MAX) -> None:
-        """Wrap ``app``."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        body_bytes_max: int = BODY_BYTES_MAX,
+        answer: Callable[[Request, Exception], Response] = answer_to,
+    ) -> None:
+        """Wrap ``app``; ``answer`` says a refusal in the words of whoever would have served."""
         self._app = app
+        self._answer = answer
         self._body_bytes_max = body_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +66,7 @@ class Door:
             body = await self._whole_body(receive)
         if body is None:
             error = TooLargeError(f"the body has more than {self._body_bytes_max:,} bytes")
-            await answer_to(Request(scope), error)(scope, receive, marked_send)
+            await self._answer(Request(scope), error)(scope, receive, marked_send)
             return
         await self._app(scope, _replay(body, receive), marked_send)
 

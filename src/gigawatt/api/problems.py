@@ -20,6 +20,7 @@ STATUS: Mapping[type[GigawattError], int] = {
     ours.UnauthenticatedError: 401,
     ours.ForbiddenError: 403,
     ours.QuotaError: 403,
+    ours.ImpossibleError: 400,
     ours.TooLargeError: 413,
     ours.MediaTypeError: 415,
     ours.KeyReusedError: 422,
@@ -68,7 +69,7 @@ def problem_response(
 def answer_to(request: Request, error: Exception) -> Response:
     """The answer to an error of ours, of the framework's, or to a request that does not parse."""
     if isinstance(error, RequestValidationError):
-        return answer_to(request, InputError(_findings(error)))
+        return answer_to(request, InputError(findings(error)))
     if isinstance(error, HTTPException):
         return _of_framework(request, error)
     if isinstance(error, GigawattError):
@@ -105,7 +106,7 @@ def _of_framework(request: Request, error: HTTPException) -> Response:
     return problem_response(request, error.status_code, document, error.headers or {})
 
 
-def _findings(error: RequestValidationError) -> str:
+def findings(error: RequestValidationError) -> str:
     """What is wrong with a request, without the values that came: they may be secret."""
     found = [
         ".".join(str(part) for part in finding["loc"]) + ": " + str(finding["msg"])

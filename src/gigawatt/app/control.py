@@ -13,21 +13,39 @@ import numpy as np
 
 from gigawatt.app.ids import IdSource
 from gigawatt.app.shown import as_of
+from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
+from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import ConflictError, InputError, OutOfReachError, UnknownIdError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, ignore
+from gigawatt.executor.progress import Listener, Span, ignore
 from gigawatt.executor.readback import ReadBack, read_back
 from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
-from gigawatt.ids import ClusterId, KeyPoolId, NodeId, OperationId, PlanId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    DeviceId,
+    FileSystemId,
+    KeyPoolId,
+    NodeId,
+    OperationId,
+    PlanId,
+    TenantId,
+)
+from gigawatt.intent.file_system import FileSystemRequest
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
 from gigawatt.placement.place import place_with_alternatives
 from gigawatt.placement.result import Placement
 from gigawatt.planner.check import check_plan
-from gigawatt.planner.launch import PlanIds, nodes_of, plan_launch
+from gigawatt.planner.configure import Configuration, plan_configure
+from gigawatt.planner.file_system import (
+    plan_create_file_system,
+    plan_delete_file_system,
+    plan_resize_file_system,
+)
+from gigawatt.planner.launch import PlanIds, at_its_mounts, nodes_of, plan_launch
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
@@ -49,6 +67,10 @@ _WHEN_NOT_ACTIVE: Mapping[Phase, str] = {
     Phase.STUCK: "Mend the device that its events name; then 'gw reconcile' gives all back.",
 }
 """What to do about a cluster that cannot be changed now, by its phase."""
+
+
+_SERVING = frozenset({Phase.ACTIVE, Phase.CHANGING})
+"""Phases in which what a target names may be relied on."""
 
 
 class Control:
@@ -102,6 +124,11 @@ class Control:
             blocked_nodes={
                 node: f"{state}: {reason}" for node, (state, reason) in stored.node_states.items()
             },
+            unready={
+                cluster_id: record.phase.value
+                for cluster_id, record in stored.clusters.items()
+                if record.phase not in _SERVING
+            },
         )
 
     def _view_of(self, cluster_id: ClusterId) -> Snapshot:
@@ -109,8 +136,9 @@ class Control:
         stored = self.around.store.snapshot(self.around.clock.now_s())
         record = stored.clusters.get(cluster_id)
         if record is not None and record.phase in _WHEN_NOT_ACTIVE:
+            noun = "file system" if record.is_file_system else "cluster"
             raise ConflictError(
-                f"cluster {record.name!r} is {record.phase.value} ({record.phase_reason})",
+                f"{noun} {record.name!r} is {record.phase.value} ({record.phase_reason})",
                 next_step=_WHEN_NOT_ACTIVE[record.phase],
             )
         view = self._planner_view(stored)
@@ -126,19 +154,35 @@ class Control:
             expected_s=median(took) if took else None,
         )
 
-    def plan_create(self, request: ClusterRequest, *, with_alternatives: bool = True) -> Plan:
+    def plan_create(
+        self,
+        request: ClusterRequest,
+        *,
+        with_alternatives: bool = True,
+        cluster_id: ClusterId | None = None,
+    ) -> Plan:
         """The plan that would launch a cluster; nothing is reserved yet.
+
+        Args:
+            request: what is wanted.
+            with_alternatives: look for other ways to serve the request too; slower.
+            cluster_id: id of the cluster, drawn here if None.
 
         Raises:
             InputError: the request is wrong or can never fit.
             NoCapacityError: it does not fit now.
         """
-        view = self.snapshot()
-        plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH))
-        if not with_alternatives:
-            return plan
+        began_s, view = self.around.clock.now_s(), self.snapshot()
+        plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH, cluster_id))
+        if with_alternatives:
+            plan = self._with_alternatives(view, request, plan)
+        return self._told(plan, began_s)
+
+    @staticmethod
+    def _with_alternatives(view: Snapshot, request: ClusterRequest, plan: Plan) -> Plan:
         near = nodes_of(view, request.near_cluster_id)
-        answer = place_with_alternatives(view.fleet, view.free_gpu_mask, request, near)
+        bound = at_its_mounts(view, request)
+        answer = place_with_alternatives(view.fleet, view.free_gpu_mask, bound, near)
         if not isinstance(answer, Placement):
             return plan
         return plan_launch(
@@ -148,6 +192,11 @@ class Control:
             answer.alternatives,
         )
 
+    def _told(self, plan: Plan, began_s: float) -> Plan:
+        """The plan, after the watch was told how long it took."""
+        self.around.watch.planned(plan, Span(began_s, self.around.clock.now_s()))
+        return plan
+
     def plan_grow(self, cluster_id: ClusterId, gpu_count_more: int) -> Plan:
         """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``.
 
@@ -155,7 +204,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
-        return plan_grow(self._view_of(cluster_id), gpu_count_more, ids)
+        return self._told(plan_grow(self._view_of(cluster_id), gpu_count_more, ids), ids.now_s)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
         """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.
@@ -164,7 +213,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.SHRINK, cluster_id)
-        return plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids)
+        return self._told(plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids), ids.now_s)
 
     def plan_release(self, cluster_id: ClusterId) -> Plan:
         """The plan that gives everything back. Errors as ``planner.resize.plan_release``.
@@ -173,7 +222,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.RELEASE, cluster_id)
-        return plan_release(self._view_of(cluster_id), ids)
+        return self._told(plan_release(self._view_of(cluster_id), ids), ids.now_s)
 
     def plan_replace(self, cluster_id: ClusterId, failed: Collection[NodeId]) -> Plan:
         """The plan that replaces failed nodes. Errors as ``planner.resize.plan_replace``.
@@ -182,7 +231,59 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
-        return plan_replace(self._view_of(cluster_id), failed, ids)
+        return self._told(plan_replace(self._view_of(cluster_id), failed, ids), ids.now_s)
+
+    def plan_configure(self, cluster_id: ClusterId, wish: Configuration) -> Plan:
+        """The plan that changes what a gateway lets through; see ``planner.configure``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
+        ids = self._plan_ids(OperationKind.CONFIGURE, cluster_id)
+        return self._told(plan_configure(self._view_of(cluster_id), wish, ids), ids.now_s)
+
+    def plan_create_file_system(self, request: FileSystemRequest) -> Plan:
+        """The plan that makes a file system. Errors as ``planner.file_system``."""
+        ids = self._file_system_ids()
+        return self._told(plan_create_file_system(self.snapshot(), request, ids), ids.now_s)
+
+    def plan_resize_file_system(
+        self, file_system_id: FileSystemId, quota_bytes: int, used_bytes: int | None
+    ) -> Plan:
+        """The plan that gives a file system another quota. Errors as ``planner.file_system``.
+
+        Raises:
+            ConflictError: the file system is not active now.
+        """
+        ids = self._file_system_ids(file_system_id)
+        view = self._view_of(file_system_id)
+        return self._told(plan_resize_file_system(view, quota_bytes, used_bytes, ids), ids.now_s)
+
+    def plan_delete_file_system(self, file_system_id: FileSystemId) -> Plan:
+        """The plan that deletes a file system with its data. Errors as ``planner.file_system``.
+
+        Raises:
+            ConflictError: the file system is not active now, or a cluster mounts it.
+        """
+        ids = self._file_system_ids(file_system_id)
+        return self._told(plan_delete_file_system(self._view_of(file_system_id), ids), ids.now_s)
+
+    def _file_system_ids(self, file_system_id: FileSystemId | None = None) -> PlanIds:
+        """Ids of a plan for a file system; past times of clusters say nothing about it."""
+        return PlanIds(
+            plan_id=PlanId(self._ids.new("pln")),
+            cluster_id=file_system_id or ClusterId(self._ids.new("fsy")),
+            now_s=self.around.clock.now_s(),
+        )
+
+    async def used_bytes(self, target: ClusterTarget) -> int | None:
+        """Bytes that the file system of a target holds, read now; None if nobody can tell."""
+        device = DeviceId(f"pool/{target.pool_id}")
+        seen = await self.around.drivers[Plane.STORAGE].observe([device])
+        for usage in seen.file_usage:
+            if (usage.pool_id, usage.filesystem) == (target.pool_id, target.keys.filesystem):
+                return usage.used_bytes
+        return None
 
     def commit(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
@@ -208,8 +309,9 @@ class Control:
             rebased = self._judged(view, plan)
             if admit is not None:
                 admit(view, rebased)
+            began_s = self.around.clock.now_s()
             try:
-                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
+                operation = self.around.store.commit(rebased, drawn, began_s)
             except (ConflictError, OutOfReachError) as error:
                 # Only looking tells whether it happened; an id opens one operation, so that
                 # what did not happen is safe to try again.
@@ -220,6 +322,10 @@ class Control:
                 if isinstance(error, ConflictError) and now.generation == view.generation:
                     raise
                 view = now
+            else:
+                span = Span(began_s, self.around.clock.now_s())
+                self.around.watch.committed(operation, span)
+                return operation
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
     def _operation_if_any(self, operation_id: OperationId) -> OperationRecord | None:
@@ -229,11 +335,12 @@ class Control:
         except UnknownIdError:
             return None
 
-    @staticmethod
-    def _judged(view: Snapshot, plan: Plan) -> Plan:
+    def _judged(self, view: Snapshot, plan: Plan) -> Plan:
         """The plan on the snapshot's generation, if the independent checker lets it pass."""
         rebased = replace(plan, parent_generation=view.generation)
+        began_s = self.around.clock.now_s()
         notes = check_plan(view, rebased)
+        self.around.watch.checked(plan, len(notes), Span(began_s, self.around.clock.now_s()))
         if notes and view.generation != plan.parent_generation:
             raise ConflictError(
                 f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
@@ -316,7 +423,9 @@ class Control:
         self.around.store.snapshot(self.around.clock.now_s()).refuse_damaged()
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
-        return prove(self.around.fleet, targets, entries, scope="targets")
+        proof = prove(self.around.fleet, targets, entries, scope="targets")
+        self.around.watch.proved(proof)
+        return proof
 
     async def prove_devices(self) -> tuple[Proof, ReadBack]:
         """The same proof from what every device holds now, and what was read."""
@@ -333,6 +442,7 @@ class Control:
             buried=[(t.entry.device, t.entry.key) for t in stored.tombstones],
             scope="read_back",
         )
+        self.around.watch.proved(proof)
         return proof, seen
 
     def cluster_id_of(self, name_or_id: str, tenant: str | None = None) -> ClusterId:

@@ -6,16 +6,29 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.address import parse_listen
+from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
+from gigawatt.app.economics_desk import EconomicsDesk
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
+from gigawatt.app.instance_release import release_unwanted
+from gigawatt.app.lambda_settings import LambdaSettings
+from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
+from gigawatt.app.watch.logs import set_up_logs
+from gigawatt.app.watch.settings import WatchSettings
+from gigawatt.app.watch.showing import showing
+from gigawatt.app.watch.store_metrics import StoreMetrics
+from gigawatt.app.watch.watching import Watching, watching
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
 from gigawatt.app.worker_loop import WorkerLoop
 from gigawatt.errors import ConflictError, InputError
@@ -39,10 +52,24 @@ from gigawatt.identity.keys import (
 )
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import OperationId, TenantId
+from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory, Try
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
+from gigawatt.interfaces.instances import Instances
+from gigawatt.interfaces.storage_quota import StorageQuotas
+from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.gauges import open_gauges
+from gigawatt.store.instances import open_instances
+from gigawatt.store.limits import open_limit_book
 from gigawatt.store.replicas import open_replicas
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
+from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
 
 ANSWER_S = 30
@@ -66,9 +93,19 @@ class Service:
     worker: WorkerLoop
     rate: RateLimiter
     upkeep: Upkeep
+    admission: Admission
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
+    audit: CallAudit
+    watching: Watching
+    instances: Instances
+    lambda_settings: LambdaSettings
     is_stopping: bool = False
     stream_count: int = 0
     tries: set[str] = field(default_factory=set)
+    desk: EconomicsDesk = field(default_factory=EconomicsDesk)
 
     def now_s(self) -> float:
         """Unix seconds."""
@@ -127,20 +164,69 @@ class Service:
 
 @contextmanager
 def open_service(
-    home: Home, devices: FakeSite = PLAIN_SITE, reconcile_s: float = PERIOD_S
+    home: Home,
+    devices: FakeSite = PLAIN_SITE,
+    reconcile_s: float = PERIOD_S,
+    settings: WatchSettings | None = None,
 ) -> Iterator[Service]:
     """The service of a home; its worker and its upkeep are not started.
 
-    It reconciles every ``reconcile_s`` seconds, never if 0.
+    It reconciles every ``reconcile_s`` seconds, never if 0. Nothing is shown of what is counted.
     """
-    with open_control(home, devices) as control:
+    with (
+        watching(settings or WatchSettings()) as watched,
+        open_control(home, devices, watched.watch) as control,
+    ):
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
-        directory = open_directory(store)
+        directory, instances = open_directory(store), open_instances(store)
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
+        storage_quotas = SqlStorageQuotas(store.database)
+        admission = Admission(
+            control=control,
+            directory=directory,
+            room=open_waiting_room(store),
+            book=open_turned_away_book(store),
+            limits=open_limit_book(store),
+            storage_quotas=storage_quotas,
+            follower=follower,
+        )
+        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        chores: list[Callable[[], object]] = [
+            follower.follow_due,
+            pump.run_if_due,
+            lambda: release_unwanted(control, instances),
+        ]
         with closing(open_replicas(home.store_place)) as replicas:
-            worker = WorkerLoop(control, directory, replicas)
-            upkeep = Upkeep(control, worker, replicas, reconcile_s)
-            yield Service(control, directory, worker, RateLimiter(), upkeep)
+            worker = WorkerLoop(control, directory, replicas, chores)
+            _count(watched, control, store, worker)
+            yield Service(
+                control=control,
+                directory=directory,
+                worker=worker,
+                rate=RateLimiter(),
+                upkeep=Upkeep(control, worker, replicas, reconcile_s),
+                admission=admission,
+                file_systems=SqlFileSystems(store.database),
+                rulesets=rulesets,
+                follower=follower,
+                storage_quotas=storage_quotas,
+                audit=open_call_audit(store),
+                watching=watched,
+                instances=instances,
+                lambda_settings=LambdaSettings.from_environment(control.around.fleet),
+            )
+
+
+def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:
+    """Let the metrics know the store, its transactions, and the worker."""
+    around = control.around
+    watched.registry.register(StoreMetrics(around.fleet, open_gauges(store), around.clock))
+    store.database.observe_with(watched.metrics.transaction_ended)
+    watched.metrics.read_gauge(
+        "worker_tasks", "Operations that this process carries on.", lambda: worker.task_count
+    )
 
 
 def make_first_key(service: Service, name: str) -> str:
@@ -169,22 +255,6 @@ def make_first_key(service: Service, name: str) -> str:
     return service.new_key(account_id, "first key")[1]
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and TCP port of ``HOST:PORT``.
-
-    Raises:
-        InputError: not of this form.
-
-    Example:
-        >>> parse_listen("127.0.0.1:8080")
-        ('127.0.0.1', 8080)
-    """
-    host, _, number = text.rpartition(":")
-    if not host or not number.isdecimal() or int(number) > 65_535:
-        raise InputError(f"{text!r} is not HOST:PORT", next_step="Write e.g. 127.0.0.1:8080.")
-    return host.strip("[]"), int(number)
-
-
 def load_application(place: str) -> Callable[[Service], Any]:
     """The maker of an ASGI application at ``module:function``.
 
@@ -195,23 +265,53 @@ def load_application(place: str) -> Callable[[Service], Any]:
     return maker
 
 
-def serve(
-    home: Home,
-    listen: str,
-    application: str,
-    *,
-    grace_s: float = 20.0,
-    reconcile_s: float = PERIOD_S,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of a TLS server: its certificate with the chain, and its private key, both PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server serves.
+
+    Fields:
+        listen: ``HOST:PORT``.
+        tls: None for plain HTTP.
+        has_lambda_parity: whether the Lambda-compatible door limits requests as Lambda does.
+        grace_s: seconds to finish what is under way when told to stop.
+        reconcile_s: seconds from one pass of the reconciler to the next, never if 0.
+        settings: what is watched and where it is shown; of the environment if None.
+    """
+
+    listen: str
+    tls: Tls | None = None
+    has_lambda_parity: bool = False
+    grace_s: float = 20.0
+    reconcile_s: float = PERIOD_S
+    settings: WatchSettings | None = None
+
+
+def serve(home: Home, application: str, options: ServerOptions) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
     Raises:
-        InputError: ``listen`` is malformed.
+        InputError: ``listen``, a setting, the certificate or its key cannot be used.
     """
-    host, tcp_port = parse_listen(listen)
-    with open_service(home, reconcile_s=reconcile_s) as service:
-        server = make_server(load_application(application), service, host, tcp_port)
-        run_server(server, service, grace_s)
+    host, tcp_port = parse_listen(options.listen)
+    watch = WatchSettings.of_environment() if options.settings is None else options.settings
+    set_up_logs(watch.log_format)
+    with (
+        open_service(home, reconcile_s=options.reconcile_s, settings=watch) as service,
+        showing(service.watching, service.control),
+    ):
+        if options.has_lambda_parity:
+            service.lambda_settings = service.lambda_settings.with_parity()
+        maker = load_application(application)
+        server = make_server(maker, service, host, tcp_port, tls=options.tls)
+        run_server(server, service, options.grace_s)
 
 
 class Server(uvicorn.Server):
@@ -230,9 +330,18 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    application: Callable[[Service], Any], service: Service, host: str, tcp_port: int
+    application: Callable[[Service], Any],
+    service: Service,
+    host: str,
+    tcp_port: int,
+    *,
+    tls: Tls | None = None,
 ) -> Server:
-    """A server of a service's application; a TCP port of 0 takes any that is free."""
+    """A server of a service's application; a TCP port of 0 takes any that is free.
+
+    Raises:
+        InputError: the certificate or its key cannot be used.
+    """
     config = uvicorn.Config(
         application(service),
         host=host,
@@ -242,8 +351,20 @@ def make_server(
         # Paths are in the audit; an access log would keep what callers put into queries.
         access_log=False,
         timeout_graceful_shutdown=ANSWER_S,
+        # Lines go where all others do, so that none leaves without redaction.
+        log_config=None,
         log_level="info",
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        assert tls is not None, "only certificates are read"
+        raise InputError(
+            f"the certificate {tls.certificate} or its key {tls.key} cannot be used: {error}",
+            next_step="Name two PEM files that belong together and that you may read.",
+        ) from error
     return Server(config, service)
 
 
@@ -251,10 +372,15 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
     """Run a server with its worker beside it, and stop both in order.
 
     uvicorn repeats a signal for the handler that was there before it; the default one would end
-    the process before the worker has let go.
+    the process before the worker has let go. One that comes before uvicorn listens to signals
+    counts too.
     """
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _noted)
+        signal.signal(number, note)
     service.worker.start()
     service.upkeep.start()
     try:
@@ -263,7 +389,3 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
         service.is_stopping = True
         service.upkeep.stop()
         service.worker.stop(grace_s)
-
-
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """A signal that the server has heeded already."""

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gigawatt.app.control import Control
 from gigawatt.app.heartbeat import BEAT_S, READY_S, Heartbeat
@@ -43,12 +43,27 @@ _log = logging.getLogger("gigawatt.worker")
 class WorkerLoop:
     """Carries operations on until it is told to stop."""
 
-    def __init__(self, control: Control, directory: Directory, replicas: Replicas) -> None:
-        """Make a worker with a name that no other has; it starts nothing by itself."""
+    def __init__(
+        self,
+        control: Control,
+        directory: Directory,
+        replicas: Replicas,
+        chores: Sequence[Callable[[], object]] = (),
+    ) -> None:
+        """Make a worker with a name that no other has; it starts nothing by itself.
+
+        Args:
+            control: what carries operations on.
+            directory: where operations that nobody carries are found.
+            replicas: who else carries operations on.
+            chores: done again and again, beside the operations; each does nothing most times,
+                and may commit operations.
+        """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
         self.heartbeat = Heartbeat(replicas, self.name, control.around.clock, self.wake)
         self._control = control
         self._directory = directory
+        self._chores = tuple(chores)
         self._replicas = replicas
         self._leases = Lookout(SILENT_LEASE_S, 4 * POLL_S)
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
@@ -80,6 +95,11 @@ class WorkerLoop:
         if self._is_stopping.is_set():
             found.append("the server is stopping")
         return tuple(found)
+
+    @property
+    def task_count(self) -> int:
+        """Operations that it carries on now."""
+        return len(self._tasks)
 
     def start(self) -> None:
         """Begin, in a new thread."""
@@ -150,6 +170,7 @@ class WorkerLoop:
                 self._is_stopping.wait(pause_s)
 
     async def _look_for_work(self) -> None:
+        chores: asyncio.Task[None] | None = None
         while not self._is_stopping.is_set():
             self._wake.clear()
             try:
@@ -157,14 +178,29 @@ class WorkerLoop:
                 for worker, beat in self.heartbeat.lost.items():
                     self._replicas.give_up(worker, beat)
                 self._take_on(self._replicas.holds())
+                if self._chores and (chores is None or chores.done()):
+                    chores = asyncio.create_task(self._do_chores())
             except GigawattError as error:
                 self.note("looking for work", error)
             try:
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
             except TimeoutError:
                 continue
+        if chores is not None:
+            await asyncio.wait([chores])
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+
+    async def _do_chores(self) -> None:
+        """Do each chore in a thread, since it may plan and commit; a failed one stops no other.
+
+        Nobody waits for them: what a lost server held must not wait until a plan is made.
+        """
+        for chore in self._chores:
+            try:
+                await asyncio.to_thread(chore)
+            except Exception as error:  # noqa: BLE001 - the next time it may succeed
+                self.note(f"chore {getattr(chore, '__qualname__', chore)}", error)
 
     def _take_on(self, holds: Iterable[Hold]) -> None:
         found = list(holds)

@@ -7,8 +7,8 @@ another, which takes the operation over with a newer fence and goes on from the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -18,7 +18,7 @@ from gigawatt.boundary.render import render, render_member
 from gigawatt.errors import ConflictError, StaleGenerationError
 from gigawatt.executor.confirm import Confirmation, confirm
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, ignore
+from gigawatt.executor.progress import UNWATCHED, Listener, Span, Watch, ignore
 from gigawatt.executor.stages import Result, StageRunner
 from gigawatt.executor.unwinding import UNDO, unwind_stages
 from gigawatt.fleet.model import Fleet
@@ -32,12 +32,13 @@ from gigawatt.planner.resize import substitute
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an executor works with: the fleet, the store, one driver per plane, and time."""
+    """What an executor works with: the fleet, the store, one driver per plane, time, a watch."""
 
     fleet: Fleet
     store: Store
     drivers: Mapping[Plane, Driver]
     clock: Clock
+    watch: Watch = UNWATCHED
 
 
 class Executor:
@@ -55,7 +56,7 @@ class Executor:
         self._worker = worker
         self._policy = policy or ExecutorPolicy()
         self._runner = StageRunner(
-            around.store, around.drivers, around.clock, self._policy, listener
+            around.store, around.drivers, around.clock, self._policy, listener, around.watch
         )
 
     async def run(self, operation_id: OperationId, *, only_free: bool = False) -> OperationRecord:
@@ -70,16 +71,31 @@ class Executor:
         store = self._around.store
         now_s = self._around.clock.now_s()
         operation = store.take_over(operation_id, self._worker, now_s, only_free=only_free)
-        async with self._lease(operation):
-            try:
-                await self._drive(operation)
-            except ConflictError as error:
-                if store.operation(operation_id).generation == operation.generation:
-                    raise
-                raise StaleGenerationError(
-                    f"operation {operation_id} was taken over by another worker"
-                ) from error
-        return store.operation(operation_id)
+        with self._watched(operation) as ended:
+            async with self._lease(operation):
+                try:
+                    await self._drive(operation)
+                except ConflictError as error:
+                    if store.operation(operation_id).generation == operation.generation:
+                        raise
+                    raise StaleGenerationError(
+                        f"operation {operation_id} was taken over by another worker"
+                    ) from error
+            ended.append(store.operation(operation_id))
+        return ended[0]
+
+    @contextmanager
+    def _watched(self, operation: OperationRecord) -> Iterator[list[OperationRecord]]:
+        """A list for how the operation ended; left empty, it has not."""
+        watch, began_s = self._around.watch, self._around.clock.now_s()
+        ended: list[OperationRecord] = []
+        watch.operation_began(operation)
+        try:
+            yield ended
+        finally:
+            state = ended[0].state if ended else "left"
+            span = Span(began_s, self._around.clock.now_s())
+            watch.operation_ended(operation, state, span)
 
     async def _drive(self, operation: OperationRecord) -> None:
         journal = self._around.store.journal(operation.operation_id)
@@ -123,7 +139,7 @@ class Executor:
                 confirmation = await self._confirm(operation, left_behind)
             lost = result.lost | confirmation.lost
             broken = result.broken or confirmation.broken
-            if plan.kind is OperationKind.SHRINK and not result.broken:
+            if _is_enough(plan.kind, result, confirmation):
                 self._tell_drift(operation, lost, broken)
                 self._finish(operation, "done", left_behind | lost)
                 return
@@ -139,10 +155,10 @@ class Executor:
     def _tell_drift(
         self, operation: OperationRecord, lost: Mapping[NodeId, str], broken: str
     ) -> None:
-        """Say what is wrong with the rest of a cluster that shrank.
+        """Say what is wrong with the rest of a cluster that shrank or was configured.
 
-        The rest was verified when it came. What is wrong with it now does not undo the giving
-        back, and waiting for it would bar the way to replace it.
+        The rest was verified when it came. What is wrong with it now does not undo the change,
+        and waiting for it would bar the way to replace it.
         """
         now_s = self._around.clock.now_s()
         for sentence in filter(None, (broken, *(f"{n}: {why}" for n, why in sorted(lost.items())))):
@@ -267,6 +283,13 @@ class Executor:
             if tombstone.entry.device in known:
                 known[tombstone.entry.device].add(tombstone.entry.key)
         return _on_own_devices(known)
+
+
+def _is_enough(kind: OperationKind, result: Result, confirmation: Confirmation) -> bool:
+    """Whether what a change was about is done, whatever is found wrong with the other nodes."""
+    if kind is OperationKind.CONFIGURE:
+        return not (result.broken or result.lost or confirmation.broken)
+    return kind is OperationKind.SHRINK and not result.broken
 
 
 def _on_own_devices(known: dict[DeviceId, set[str]]) -> dict[DeviceId, set[str]]:

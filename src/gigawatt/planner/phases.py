@@ -3,9 +3,11 @@
 No other code decides which phase follows which.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from gigawatt.planner.plan import OperationKind
+from gigawatt.units import MINUTE_S
 
 
 class Phase(StrEnum):
@@ -16,7 +18,7 @@ class Phase(StrEnum):
     ACTIVE = "active"
     """Verified on all planes; the tenant has it."""
     CHANGING = "changing"
-    """Active, and growing, shrinking or replacing a node."""
+    """Active, and growing, shrinking, replacing a node or being configured."""
     RELEASING = "releasing"
     """Being isolated, cleaned and given back; the tenant has lost it."""
     RELEASED = "released"
@@ -38,16 +40,21 @@ TRANSITIONS: tuple[tuple[Phase | None, str, Phase], ...] = (
     (Phase.ACTIVE, "grow committed", Phase.CHANGING),
     (Phase.ACTIVE, "shrink committed", Phase.CHANGING),
     (Phase.ACTIVE, "replace committed", Phase.CHANGING),
+    (Phase.ACTIVE, "configure committed", Phase.CHANGING),
     (Phase.CHANGING, "grow done", Phase.ACTIVE),
     (Phase.CHANGING, "shrink done", Phase.ACTIVE),
     (Phase.CHANGING, "replace done", Phase.ACTIVE),
+    (Phase.CHANGING, "configure done", Phase.ACTIVE),
     (Phase.CHANGING, "grow failed", Phase.CHANGING),
     (Phase.CHANGING, "replace failed", Phase.CHANGING),
+    (Phase.CHANGING, "configure failed", Phase.CHANGING),
     (Phase.CHANGING, "grow unwound", Phase.ACTIVE),
     (Phase.CHANGING, "replace unwound", Phase.ACTIVE),
+    (Phase.CHANGING, "configure unwound", Phase.ACTIVE),
     (Phase.CHANGING, "grow stuck", Phase.CHANGING),
     (Phase.CHANGING, "shrink stuck", Phase.CHANGING),
     (Phase.CHANGING, "replace stuck", Phase.CHANGING),
+    (Phase.CHANGING, "configure stuck", Phase.CHANGING),
     (Phase.ACTIVE, "release committed", Phase.RELEASING),
     (Phase.RELEASING, "release done", Phase.RELEASED),
     (Phase.RELEASING, "release stuck", Phase.STUCK),
@@ -56,6 +63,18 @@ TRANSITIONS: tuple[tuple[Phase | None, str, Phase], ...] = (
     (Phase.STUCK, "release done", Phase.RELEASED),
     (Phase.STUCK, "release stuck", Phase.STUCK),
 )
+
+PHASE_SLA_S: Mapping[Phase, float] = {
+    Phase.LAUNCHING: 15.0 * MINUTE_S,
+    Phase.CHANGING: 15.0 * MINUTE_S,
+    Phase.UNWINDING: 15.0 * MINUTE_S,
+    Phase.RELEASING: 30.0 * MINUTE_S,
+    Phase.STUCK: 60.0 * MINUTE_S,
+}
+"""How long a cluster should be in a phase that passes; after it somebody should look. The others
+may last. Source: ours. The longest wait for one driver call is 15 minutes; twice that where disks
+are cleaned; an hour for a person to mend the device that an undo waits for. That every state has
+such a time is from NVIDIA infra-controller, docs/architecture/state_handling.md."""
 
 _TABLE = {(source, event): target for source, event, target in TRANSITIONS}
 

@@ -41,6 +41,7 @@ def record_of(row: Row[Any]) -> ClusterRecord:
         version=row.version,
         target=target,
         created_s=row.created_s,
+        is_file_system=row.is_file_system,
     )
 
 
@@ -67,14 +68,15 @@ def _newest_first() -> Select[tuple[object, ...]]:
 
 
 def all_clusters(connection: Connection) -> tuple[ClusterRecord, ...]:
-    """All clusters, newest first."""
-    return tuple(record_of(row) for row in connection.execute(_newest_first()))
+    """All clusters, newest first, without file systems."""
+    query = _newest_first().where(~clusters.c.is_file_system)
+    return tuple(record_of(row) for row in connection.execute(query))
 
 
 def holders(
     connection: Connection,
 ) -> tuple[dict[ClusterId, ClusterRecord], dict[ClusterId, str]]:
-    """Clusters that hold anything, and why some of them do not read back.
+    """Clusters and file systems that hold anything, and why some of them do not read back.
 
     Live ones, and ended ones that tombstones still bind.
     """
@@ -98,7 +100,7 @@ def holders(
 
 
 def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:
-    """One cluster.
+    """One cluster or file system.
 
     Raises:
         UnknownIdError: no such cluster.
@@ -116,7 +118,7 @@ def find(connection: Connection, tenant_id: TenantId | None, name: str) -> Clust
     Raises:
         UnknownIdError: no such cluster, or several tenants have one and none was named.
     """
-    query = _newest_first().where(clusters.c.name == name)
+    query = _newest_first().where(clusters.c.name == name, ~clusters.c.is_file_system)
     if tenant_id is not None:
         query = query.where(clusters.c.tenant_id == tenant_id)
     found = [record_of(row) for row in connection.execute(query)]
@@ -166,14 +168,16 @@ def _create(connection: Connection, plan: Plan, generation: int, now_s: float) -
         "target": target_to_json(plan.after),
         "created_s": now_s,
         "created_generation": generation,
+        "is_file_system": plan.after.is_file_system,
     }
+    what = "file system" if plan.after.is_file_system else "cluster"
     try:
         connection.execute(insert(clusters), row)
     except IntegrityError as error:
         raise ConflictError(
-            f"tenant {plan.tenant_id!r} has a cluster {plan.after.name!r} already,"
-            f" or cluster {plan.cluster_id!r} was launched before",
-            next_step="Choose another name, or release that cluster first.",
+            f"tenant {plan.tenant_id!r} has a {what} {plan.after.name!r} already,"
+            f" or {what} {plan.cluster_id!r} was launched before",
+            next_step=f"Choose another name, or release that {what} first.",
         ) from error
 
 

@@ -27,10 +27,17 @@ def _reached(reach: Reach) -> ColumnElement[bool]:
 
 
 def cluster_page(
-    connection: Connection, reach: Reach, place: Place, *, with_ended: bool, name: str | None
+    connection: Connection,
+    reach: Reach,
+    place: Place,
+    *,
+    with_ended: bool,
+    name: str | None,
+    is_file_system: bool = False,
 ) -> tuple[tuple[int, ClusterRecord], ...]:
-    """Clusters before a place, newest first."""
+    """Clusters, or file systems, before a place, newest first."""
     query = select(clusters).where(_reached(reach), clusters.c.created_generation < place[0])
+    query = query.where(clusters.c.is_file_system == is_file_system)
     if not with_ended:
         query = query.where(~clusters.c.is_ended)
     if name is not None:
@@ -91,11 +98,15 @@ def operation_line(connection: Connection, operation_id: OperationId) -> Operati
 def event_page(
     connection: Connection, reach: Reach, place: Place, cluster_id: ClusterId | None
 ) -> tuple[Event, ...]:
-    """Events after a sequence number, oldest first; those of no cluster only to who reaches all."""
+    """Events after a sequence number, oldest first.
+
+    Those of neither a cluster nor a project are only for those who reach all.
+    """
     query = select(events).where(events.c.sequence > place[0])
     if reach.project_ids is not None:
-        query = query.join(clusters, clusters.c.cluster_id == events.c.cluster_id)
-        query = query.where(_reached(reach))
+        query = query.outerjoin(clusters, clusters.c.cluster_id == events.c.cluster_id)
+        is_own = events.c.project_id.in_(sorted(reach.project_ids))
+        query = query.where(_reached(reach) | is_own)
     if cluster_id is not None:
         query = query.where(events.c.cluster_id == cluster_id)
     rows = connection.execute(query.order_by(events.c.sequence).limit(place[1]))

@@ -1,18 +1,39 @@
 """The server, and the first key of its directory."""
 
+from pathlib import Path
+
 import typer
 
 from gigawatt.app.home import Home
-from gigawatt.app.server import make_first_key, open_service, serve
+from gigawatt.app.server import ServerOptions, Tls, make_first_key, open_service, serve
 from gigawatt.cli.output import console, table
+from gigawatt.errors import InputError
 
 APPLICATION = "gigawatt.api.application:build_application"
 """What is served; the API and the command line do not import each other."""
 
 
-def serve_home(listen: str, grace_s: float, reconcile_s: float) -> None:
-    """Serve until told to stop."""
-    serve(Home.default(), listen, APPLICATION, grace_s=grace_s, reconcile_s=reconcile_s)
+def serve_home(
+    listen: str,
+    times_s: tuple[float, float],
+    tls_files: tuple[Path | None, Path | None],
+    *,
+    has_lambda_parity: bool,
+) -> None:
+    """Serve until told to stop.
+
+    ``times_s`` are the grace at the end and the time between passes of the reconciler;
+    ``tls_files`` are a certificate and its key, or nothing.
+
+    Raises:
+        InputError: one of the two files was named without the other.
+    """
+    certificate, key = tls_files
+    if (certificate is None) != (key is None):
+        raise InputError("--tls-cert and --tls-key go together", next_step="Name both, or none.")
+    tls = None if certificate is None or key is None else Tls(certificate, key)
+    options = ServerOptions(listen, tls, has_lambda_parity, *times_s)
+    serve(Home.default(), APPLICATION, options)
 
 
 def create_first_key(name: str) -> None:

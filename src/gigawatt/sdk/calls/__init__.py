@@ -4,6 +4,8 @@ Both clients, the blocking one and the async one, are made from these functions,
 definition of every call. The name of a function is the operation's id.
 """
 
+from gigawatt.sdk.calls.admission import get_admission, list_turned_away, list_turned_away_days
+from gigawatt.sdk.calls.audit import get_audit_head, verify_audit
 from gigawatt.sdk.calls.call import BASE, NOT_HERE, Call
 from gigawatt.sdk.calls.clusters import (
     apply_plan,
@@ -19,6 +21,24 @@ from gigawatt.sdk.calls.clusters import (
     release_cluster,
     replace_cluster_nodes,
     shrink_cluster,
+)
+from gigawatt.sdk.calls.economics import (
+    compute_chain,
+    compute_fleet_chain,
+    compute_gpu_hour,
+    compute_index,
+    compute_life,
+    compute_underwriting,
+)
+from gigawatt.sdk.calls.firewall import (
+    change_firewall_ruleset,
+    configure_cluster,
+    create_firewall_ruleset,
+    delete_firewall_ruleset,
+    get_cluster_network,
+    get_firewall_ruleset,
+    list_firewall_rulesets,
+    list_images,
 )
 from gigawatt.sdk.calls.fleet import (
     drain_node,
@@ -59,6 +79,21 @@ from gigawatt.sdk.calls.operations import (
     list_events,
     list_operations,
 )
+from gigawatt.sdk.calls.storage import (
+    create_file_system,
+    delete_file_system,
+    get_file_system,
+    get_storage_quota,
+    list_file_systems,
+    resize_file_system,
+    set_storage_quota,
+)
+from gigawatt.sdk.calls.waiting import (
+    create_waiting_request,
+    get_waiting_request,
+    list_waiting_requests,
+    withdraw_waiting_request,
+)
 
 __all__ = [
     "BASE",
@@ -67,20 +102,38 @@ __all__ = [
     "apply_plan",
     "cancel_operation",
     "change_account",
+    "change_firewall_ruleset",
+    "compute_chain",
+    "compute_fleet_chain",
+    "compute_gpu_hour",
+    "compute_index",
+    "compute_life",
+    "compute_underwriting",
+    "configure_cluster",
     "create_account",
     "create_api_key",
     "create_cluster",
+    "create_file_system",
+    "create_firewall_ruleset",
     "create_organisation",
     "create_plan",
     "create_project",
     "create_ssh_key",
+    "create_waiting_request",
     "delete_account",
+    "delete_file_system",
+    "delete_firewall_ruleset",
     "delete_ssh_key",
     "drain_node",
     "get_account",
+    "get_admission",
     "get_api_key",
+    "get_audit_head",
     "get_cluster",
+    "get_cluster_network",
     "get_file",
+    "get_file_system",
+    "get_firewall_ruleset",
     "get_fleet",
     "get_fleet_map",
     "get_node",
@@ -89,6 +142,8 @@ __all__ = [
     "get_project",
     "get_quota",
     "get_ssh_key",
+    "get_storage_quota",
+    "get_waiting_request",
     "grow_cluster",
     "list_accounts",
     "list_api_keys",
@@ -96,18 +151,28 @@ __all__ = [
     "list_clusters",
     "list_events",
     "list_evidence",
+    "list_file_systems",
     "list_files",
+    "list_firewall_rulesets",
+    "list_images",
     "list_nodes",
     "list_operations",
     "list_organisations",
     "list_projects",
     "list_ssh_keys",
+    "list_turned_away",
+    "list_turned_away_days",
+    "list_waiting_requests",
     "quarantine_node",
     "release_cluster",
     "replace_cluster_nodes",
+    "resize_file_system",
     "return_node",
     "revoke_api_key",
     "set_quota",
+    "set_storage_quota",
     "shrink_cluster",
+    "verify_audit",
     "who_am_i",
+    "withdraw_waiting_request",
 ]
