@@ -56,8 +56,8 @@ class WorkerLoop:
             control: what carries operations on.
             directory: where operations that nobody carries are found.
             replicas: who else carries operations on.
-            chores: done at every look, before operations are taken on; each is brief, does
-                nothing most times, and may commit operations.
+            chores: done again and again, beside the operations; each does nothing most times,
+                and may commit operations.
         """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
         self.heartbeat = Heartbeat(replicas, self.name, control.around.clock, self.wake)
@@ -170,29 +170,36 @@ class WorkerLoop:
                 self._is_stopping.wait(pause_s)
 
     async def _look_for_work(self) -> None:
+        chores: asyncio.Task[None] | None = None
         while not self._is_stopping.is_set():
             self._wake.clear()
             try:
                 self._turn_back()
                 for worker, beat in self.heartbeat.lost.items():
                     self._replicas.give_up(worker, beat)
-                await self._do_chores()
                 self._take_on(self._replicas.holds())
+                if self._chores and (chores is None or chores.done()):
+                    chores = asyncio.create_task(self._do_chores())
             except GigawattError as error:
                 self.note("looking for work", error)
             try:
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
             except TimeoutError:
                 continue
+        if chores is not None:
+            await asyncio.wait([chores])
         if self._tasks:
             await asyncio.wait(self._tasks.values())
 
     async def _do_chores(self) -> None:
-        """Do each chore in a thread, since it may plan and commit; a failed one stops no other."""
+        """Do each chore in a thread, since it may plan and commit; a failed one stops no other.
+
+        Nobody waits for them: what a lost server held must not wait until a plan is made.
+        """
         for chore in self._chores:
             try:
                 await asyncio.to_thread(chore)
-            except (GigawattError, AssertionError) as error:
+            except Exception as error:  # noqa: BLE001 - the next time it may succeed
                 self.note(f"chore {getattr(chore, '__qualname__', chore)}", error)
 
     def _take_on(self, holds: Iterable[Hold]) -> None:
