@@ -1,6 +1,7 @@
 """A service on a small fleet, served on loopback, with one organisation beside the operator's."""
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,9 +27,14 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.keys import digest_of, secret_text
+from gigawatt.identity.sessions import Session, SessionId, cookie_text, csrf_text
 from gigawatt.ids import TenantId
 
 BASE = "/gw/v1"
+
+ORIGIN = "http://127.0.0.1"
+"""Where browsers are said to see the service; nobody answers for its login provider."""
 
 
 @dataclass
@@ -60,6 +66,26 @@ class World:
             sent["Authorization"] = f"Bearer {self.keys.get(who, who)}"
         return self.http.request(method, self.url + BASE + path, json=body, headers=sent)
 
+    def cookie_for(self, account_id: str) -> tuple[str, str]:
+        """Cookie and CSRF token of a new session of an account."""
+        service, secret = self.service, secret_text(secrets.token_bytes(32))
+        now_s = service.now_s()
+        session_id = SessionId(f"ses_{secrets.token_hex(8)}")
+        account = service.directory.account(AccountId(account_id))
+        made = Session(
+            session_id, account.account_id, None, digest_of(secret), now_s, now_s, now_s + 3_600
+        )
+        service.sessions.add_session(made, None)
+        return cookie_text(session_id, secret), csrf_text(secret)
+
+    def by_cookie(
+        self, account_id: str, method: str, path: str, body: Any = None, **headers: str
+    ) -> httpx.Response:
+        """One request of a page of ours, in a browser in which an account is logged in."""
+        cookie, csrf = self.cookie_for(account_id)
+        sent = {"Cookie": f"gw_session={cookie}", "Origin": ORIGIN, "X-CSRF-Token": csrf, **headers}
+        return self.http.request(method, self.url + BASE + path, json=body, headers=sent)
+
     def ok(self, who: str, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """The document of a request that must succeed."""
         response = self.call(who, method, path, body, **more)
@@ -82,6 +108,14 @@ def small_home(path: Path, gpu_count: int = 512) -> Home:
     home = Home(path)
     home.make()
     home.fleet_path.write_text(dump_fleet(hgx_fleet(gpu_count)), encoding="utf-8")
+    secret_path = path / "secret"
+    secret_path.write_text("for tests only", encoding="utf-8")
+    secret_path.chmod(0o600)
+    home.login_path.write_text(
+        f"public_url: {ORIGIN}\nissuer: https://login.example.com\nclient_id: gigawatt\n"
+        f"client_secret_file: {secret_path}\n",
+        encoding="utf-8",
+    )
     return home
 
 

@@ -32,9 +32,13 @@ ROWS = {
     "return_node": "P",
     "list_organisations": ALL,
     "create_organisation": "P",
+    "change_organisation": "OP",
+    "delete_organisation": "P",
     "list_projects": ALL,
     "create_project": "OP",
     "get_project": ALL,
+    "change_project": "OP",
+    "delete_project": "OP",
     "get_quota": ALL,
     "set_quota": "P",
     "list_accounts": "OP",
@@ -45,7 +49,15 @@ ROWS = {
     "list_api_keys": ALL,
     "create_api_key": "OP",
     "get_api_key": "OP",
+    "rotate_api_key": "OP",
     "revoke_api_key": "OP",
+    "list_invitations": "OP",
+    "create_invitation": "OP",
+    "get_invitation": "OP",
+    "delete_invitation": "OP",
+    "list_sessions": ALL,
+    "end_session": "OP",
+    "logout": ALL,
     "list_audit": "OP",
     "list_ssh_keys": "OPMR",
     "create_ssh_key": "OPM",
@@ -71,6 +83,9 @@ ROWS = {
 }
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
+
+PUBLIC = {"start_device_login", "finish_device_login"}
+"""How somebody becomes a caller; ``tests/login`` goes through with them."""
 
 ABSENT = "nothing_of_this_name"
 REFUSED = {401, 403, 404}
@@ -105,7 +120,17 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
         body = {"name": f"n{next(_number)}", "role": "member"}
         path = f"/organisations/{ids['organisation']}/accounts"
         return {"account_id": world.ok("operator", "POST", path, body)["id"]}
-    if operation == "revoke_api_key":
+    if operation in {"change_project", "delete_project"}:
+        path = f"/organisations/{ids['organisation']}/projects"
+        return {
+            "project_id": world.ok("operator", "POST", path, {"name": f"n{next(_number)}"})["id"]
+        }
+    if operation == "delete_invitation":
+        return {"invitation_id": invited(world, ids)}
+    if operation == "end_session":
+        cookie, _ = world.cookie_for(ids["account.service"])
+        return {"session_id": f"ses_{cookie.partition('_')[0]}"}
+    if operation in {"revoke_api_key", "rotate_api_key"}:
         path = f"/accounts/{ids['account.service']}/api-keys"
         return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
     if operation == "delete_ssh_key":
@@ -115,9 +140,17 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     return {}
 
 
+def invited(world: Any, ids: dict[str, str]) -> str:
+    path = f"/organisations/{ids['organisation']}/invitations"
+    body = {"email": f"n{next(_number)}@example.com"}
+    made: str = world.ok("operator", "POST", path, body)["id"]
+    return made
+
+
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
-    names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation")
+    names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster")
+    names += ("operation", "session", "invitation")
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
@@ -131,6 +164,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "plan_id": ids["plan"],
         "cluster_id": ids["cluster"],
         "operation_id": ids["operation"],
+        "invitation_id": ids.get("invitation", ""),
+        "session_id": ABSENT,
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
     }
@@ -143,6 +178,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "return_node": {"reason": "test"},
     "create_organisation": {"name": "again"},
     "create_project": {"name": "again"},
+    "rotate_api_key": {"grace_s": 0},
+    "create_invitation": {"email": "again@example.com"},
     "set_quota": {"granted_gpu_count": 256},
     "create_account": {"name": "again", "role": "member"},
     "change_account": {"role": "read_only"},
@@ -167,14 +204,20 @@ def operations(world: Any) -> dict[str, tuple[str, str]]:
     return dict(world.described)
 
 
-def send(world: Any, who: str | None, operation: str, whose: str) -> int:
+def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
+    """Method, path and body of a call."""
     method, path = operations(world)[operation]
     found = parameters(world, operation, whose)
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
-    path = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path)
-    status: int = world.call(who, method, path, body).status_code
+    if operation in {"change_project", "change_organisation"}:
+        body = {"name": f"n{next(_number)}"}
+    return method, re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path), body
+
+
+def send(world: Any, who: str | None, operation: str, whose: str) -> int:
+    status: int = world.call(who, *prepared(world, operation, whose)).status_code
     return status
 
 
@@ -195,12 +238,13 @@ def populated(stage: Any) -> Any:
         ids["account.service"] = stage.ok("operator", "POST", path, body)["id"]
         path = f"/accounts/{ids['account.service']}/api-keys"
         ids["key.service"] = stage.ok("operator", "POST", path, {"name": "k"})["id"]
+        ids["invitation"] = invited(stage, ids)
     return stage
 
 
 def test_every_operation_has_a_row_and_a_permission(populated: Any):
     described = set(operations(populated))
-    assert described == set(ROWS) | set(STREAMS)
+    assert described == set(ROWS) | set(STREAMS) | PUBLIC
     assert described == set(PERMISSIONS)
 
 
@@ -222,6 +266,25 @@ def test_who_may_and_who_may_not(populated: Any, operation: str):
         for whose in ("other", "absent"):
             status = send(world, f"acme.{role}", operation, whose)
             assert status == 404, (operation, role, whose, status)
+
+
+@pytest.mark.parametrize("operation", ROWS)
+def test_a_session_may_what_its_account_may(populated: Any, operation: str):
+    """Every operation once more, by cookie; and refused without the proof of our own page."""
+    world, may, ids = populated, ROWS[operation], populated.ids["acme"]
+    for letter, role in ROLES.items():
+        account = ids[f"account.{role}"]
+        answer = world.by_cookie(account, *prepared(world, operation, "acme"))
+        is_allowed = answer.status_code not in REFUSED
+        assert is_allowed == (letter in may), (operation, role, answer.text)
+        if letter != "P" and names_an_object(world, operation):
+            answer = world.by_cookie(account, *prepared(world, operation, "other"))
+            assert answer.status_code == 404, (operation, role, answer.text)
+    method, path, body = prepared(world, operation, "acme")
+    if method != "GET":
+        for wrong in ({"Origin": "https://evil.example"}, {"X-CSRF-Token": "x"}):
+            answer = world.by_cookie(ids["account.owner"], method, path, body, **wrong)
+            assert answer.status_code == 403, (operation, wrong)
 
 
 @pytest.mark.parametrize("operation", [name for name, may in ROWS.items() if may != ALL])

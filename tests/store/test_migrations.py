@@ -21,6 +21,9 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 DIRECTORY = (
+    "session",
+    "login_identity",
+    "invitation",
     "cancellation",
     "audit_entry",
     "idempotent_request",
@@ -31,7 +34,7 @@ DIRECTORY = (
     "project",
     "organisation",
 )
-"""Tables of revision 0003, those that refer to others first."""
+"""Tables of revision 0003 and later, those that refer to others first."""
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from gigawatt.identity.quota import check_quota
 from gigawatt.ids import ClusterId, NodeId, OperationId, SiteId, TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.interfaces.store import OperationRecord
-from gigawatt.planner.plan import Plan
+from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.sdk import documents as doc
 
@@ -67,7 +67,10 @@ def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
         try:
             project = access.service.directory.project(plan.tenant_id)
         except UnknownIdError:
-            # Only operators reach a tenant that has no project; the command line made it.
+            # Only operators reach a tenant that has no project; the command line made it. What
+            # is launched here was for a project, which was deleted since.
+            if plan.kind is OperationKind.LAUNCH or not access.caller.is_operator:
+                raise
             return
         held = sum(
             member.gpu_mask.bit_count()

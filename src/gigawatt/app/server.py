@@ -14,10 +14,14 @@ from typing_extensions import override
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
+from gigawatt.app.login.admission import Doorkeeper
+from gigawatt.app.login.login import Login
+from gigawatt.app.login.provider import OpenidProvider
+from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.wiring import open_control
 from gigawatt.app.worker_loop import WorkerLoop
-from gigawatt.errors import ConflictError, InputError
+from gigawatt.errors import ConflictError, InputError, UnauthenticatedError
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -37,14 +41,25 @@ from gigawatt.identity.keys import (
     secret_text,
 )
 from gigawatt.identity.permissions import Caller
+from gigawatt.identity.provider import LoginSettings
+from gigawatt.identity.sessions import check_session, parse_cookie
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.members import Members, NewSecret
+from gigawatt.interfaces.sessions import Sessions
+from gigawatt.interfaces.tenancy import Tenancy
 from gigawatt.store.directory import open_directory
+from gigawatt.store.members import open_members
+from gigawatt.store.sessions import open_sessions
 from gigawatt.store.store import SqlStore
+from gigawatt.store.tenancy import open_tenancy
 from gigawatt.units import MINUTE_S
 
 TOUCH_S = float(MINUTE_S)
 """Least time between two notes that a key was used: a write for each request would cost more."""
+
+CALLBACK_PATH = "/gw/v1/login/callback"
+"""Where a login provider sends browsers back to; registered there by the operator."""
 
 SITE_ORGANISATION = "site"
 """Name of the organisation of those who run the site."""
@@ -52,12 +67,16 @@ SITE_ORGANISATION = "site"
 
 @dataclass(slots=True)
 class Service:
-    """Everything that a request needs."""
+    """Everything that a request needs; ``login`` is None while API keys alone are used."""
 
     control: Control
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    sessions: Sessions
+    members: Members
+    tenancy: Tenancy
+    login: Login | None = None
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -79,6 +98,35 @@ class Service:
         if kept.last_used_s is None or now_s - kept.last_used_s > TOUCH_S:
             self.directory.touch_key(kept.key_id, now_s)
         return Caller(found[1], kept)
+
+    def authenticate_session(self, cookie: str, *, is_use: bool = True) -> Caller:
+        """Whose session a cookie is, if it is in force; ``is_use`` False does not prolong it.
+
+        Raises:
+            UnauthenticatedError: nobody's.
+        """
+        session_id, secret = parse_cookie(cookie)
+        if self.login is None:
+            raise UnauthenticatedError("people cannot log in here; send an API key")
+        found = self.sessions.find_session(session_id)
+        now_s = self.now_s()
+        kept = check_session(
+            None if found is None else found[0], secret, now_s, self.login.idle_s_max
+        )
+        assert found is not None, "a session that is in force was found"
+        if is_use and now_s - kept.last_used_s > TOUCH_S:
+            self.sessions.touch_session(kept.session_id, now_s)
+        return Caller(found[1], kept)
+
+    def rotate_key(self, key_id: ApiKeyId, grace_s: float) -> tuple[ApiKey, str]:
+        """Give a key another secret; what is kept, and the text that is shown once.
+
+        Raises:
+            ConflictError: the key is over.
+        """
+        secret = secret_text(secrets.token_bytes(SECRET_BYTE_COUNT))
+        new = NewSecret(digest_of(secret), grace_s)
+        return self.members.rotate_key(key_id, new, self.now_s()), key_text(key_id, secret)
 
     def new_key(
         self,
@@ -112,7 +160,27 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        yield Service(control, directory, WorkerLoop(control, directory), RateLimiter())
+        service = Service(
+            control,
+            directory,
+            WorkerLoop(control, directory),
+            RateLimiter(),
+            open_sessions(store),
+            open_members(store),
+            open_tenancy(store),
+        )
+        settings = read_settings(home)
+        if settings is not None:
+            service.login = make_login(service, settings, read_secret(settings))
+        yield service
+
+
+def make_login(service: Service, settings: LoginSettings, secret: str) -> Login:
+    """Login into a service; the provider is not asked yet."""
+    now_s = service.now_s
+    doorkeeper = Doorkeeper(settings, service.members, service.control.new_id, now_s)
+    provider = OpenidProvider(settings, secret, settings.public_url + CALLBACK_PATH, now_s)
+    return Login(settings, provider, doorkeeper, service.sessions, now_s)
 
 
 def make_first_key(service: Service, name: str) -> str:

@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 
 from gigawatt.errors import DataError
-from gigawatt.store import directory_schema, schema
+from gigawatt.store import people_schema, schema
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0005")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
@@ -108,7 +108,7 @@ def make_tables(connection: Connection, name: str) -> None:
     lock_tables(connection)
     if is_ready(connection, name):
         return
-    directory_schema.metadata.create_all(connection)
+    people_schema.metadata.create_all(connection)
     connection.execute(insert(schema.counters), {"name": "generation", "value": 0})
     write_revision(connection, HEAD)
 
@@ -121,5 +121,5 @@ def write_revision(connection: Connection, revision: str) -> None:
 
 def drop_tables(connection: Connection) -> None:
     """Remove the tables of this release with all they hold."""
-    directory_schema.metadata.drop_all(connection)
+    people_schema.metadata.drop_all(connection)
     _versions.drop(connection)
