@@ -133,11 +133,11 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     if operation in {"revoke_api_key", "rotate_api_key"}:
         path = f"/accounts/{ids['account.service']}/api-keys"
         return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
-    if operation == "delete_ssh_key":
-        body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
-        path = f"/projects/{ids['project']}/ssh-keys"
-        return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
-    return {}
+    if operation != "delete_ssh_key":
+        return {}
+    body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
+    path = f"/projects/{ids['project']}/ssh-keys"
+    return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
 
 
 def invited(world: Any, ids: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlencode
@@ -247,8 +248,10 @@ class OpenidProvider:
     def _exchange(self, request: httpx.Request) -> tuple[int, bytes]:
         body = bytearray()
         try:
-            with httpx.Client(timeout=ANSWER_S_MAX, follow_redirects=False) as http:
-                response = http.send(request, stream=True)
+            with (
+                httpx.Client(timeout=ANSWER_S_MAX, follow_redirects=False) as http,
+                closing(http.send(request, stream=True)) as response,
+            ):
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > ANSWER_BYTES_MAX:
