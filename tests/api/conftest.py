@@ -191,3 +191,9 @@ def quiet_world(tmp_path: Path) -> Iterator[World]:
     """A world whose worker never starts, so that operations stay where they were committed."""
     with new_world(tmp_path / "home", with_worker=False) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def serving_of() -> Any:
+    """What serves a service, for tests with several."""
+    return serving

@@ -114,30 +114,35 @@ def stage(
         yield world
 
 
+FRESH: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "change_account": ("account_id", "/organisations/{organisation}/accounts", {"role": "member"}),
+    "delete_account": ("account_id", "/organisations/{organisation}/accounts", {"role": "member"}),
+    "change_project": ("project_id", "/organisations/{organisation}/projects", {}),
+    "delete_project": ("project_id", "/organisations/{organisation}/projects", {}),
+    "rotate_api_key": ("key_id", "/accounts/{account.service}/api-keys", {}),
+    "revoke_api_key": ("key_id", "/accounts/{account.service}/api-keys", {}),
+    "delete_ssh_key": (
+        "ssh_key_id",
+        "/projects/{project}/ssh-keys",
+        {"public_key": "ssh-ed25519 AAAA"},
+    ),
+}
+"""Where to make an object for a call that may destroy it."""
+
+
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     """Ids of objects that a call may destroy, made for this call alone."""
-    if operation in {"change_account", "delete_account"}:
-        body = {"name": f"n{next(_number)}", "role": "member"}
-        path = f"/organisations/{ids['organisation']}/accounts"
-        return {"account_id": world.ok("operator", "POST", path, body)["id"]}
-    if operation in {"change_project", "delete_project"}:
-        path = f"/organisations/{ids['organisation']}/projects"
-        return {
-            "project_id": world.ok("operator", "POST", path, {"name": f"n{next(_number)}"})["id"]
-        }
     if operation == "delete_invitation":
         return {"invitation_id": invited(world, ids)}
     if operation == "end_session":
         cookie, _ = world.cookie_for(ids["account.service"])
         return {"session_id": f"ses_{cookie.partition('_')[0]}"}
-    if operation in {"revoke_api_key", "rotate_api_key"}:
-        path = f"/accounts/{ids['account.service']}/api-keys"
-        return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
-    if operation != "delete_ssh_key":
+    if operation not in FRESH:
         return {}
-    body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
-    path = f"/projects/{ids['project']}/ssh-keys"
-    return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
+    name, path, body = FRESH[operation]
+    path = re.sub(r"\{([\w.]+)\}", lambda match: ids[match[1]], path)
+    made = world.ok("operator", "POST", path, {"name": f"n{next(_number)}", **body})
+    return {name: made["id"]}
 
 
 def invited(world: Any, ids: dict[str, str]) -> str:

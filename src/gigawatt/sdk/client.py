@@ -74,7 +74,7 @@ def _pause_s(attempt: int, response: httpx.Response | None) -> float:
 def _options(url: str, api_key: str, timeout_s: float) -> dict[str, Any]:
     return {
         "base_url": url,
-        "headers": {"Authorization": f"Bearer {api_key}"},
+        "headers": {"Authorization": f"Bearer {api_key}"} if api_key else {},
         "timeout": timeout_s,
     }
 
@@ -133,7 +133,7 @@ class Client:
         timeout_s: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Talk to the service at ``url`` with a key ``gw_...``."""
+        """Talk to the service at ``url`` with a key ``gw_...``, empty for one to log in."""
         self._http = httpx.Client(**_options(url, api_key, timeout_s), transport=transport)
 
     def __enter__(self) -> Self:
@@ -267,7 +267,7 @@ class AsyncClient:
         timeout_s: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Talk to the service at ``url`` with a key ``gw_...``."""
+        """Talk to the service at ``url`` with a key ``gw_...``, empty for one to log in."""
         self._http = httpx.AsyncClient(**_options(url, api_key, timeout_s), transport=transport)
 
     async def __aenter__(self) -> Self:

@@ -7,14 +7,20 @@ attack on the way back is one changed answer.
 """
 
 import logging
+import os
+import re
 import sqlite3
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+import gigawatt
 from gigawatt.app.rate import RateLimiter
 
 CALLBACK = "/gw/v1/login/callback"
@@ -330,6 +336,35 @@ def test_nothing_secret_is_kept_or_logged(site: Any, caplog: pytest.LogCaptureFi
     for secret in (cookie, csrf, link, query["code"][0], query["state"][0], "eyJ", "a secret"):
         assert secret not in dump
         assert secret not in logged
+
+
+def test_the_server_writes_no_address_with_what_a_provider_put_into_it(
+    quiet_world: Any, tmp_path: Path
+):
+    """A process of its own, whose output is all that a log could hold."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gigawatt.cli", "server", "--listen", "127.0.0.1:0"],
+        env={
+            **os.environ,
+            "GIGAWATT_HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(Path(gigawatt.__file__).parents[1]),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    written = []
+    for line in process.stderr:
+        written.append(line)
+        if found := re.search(r"running on (http://\S+)", line):
+            secret = {"state": "state-of-ada", "code": "code-of-ada"}
+            assert httpx.get(found[1] + CALLBACK, params=secret).status_code == 401
+            process.terminate()
+    assert process.wait(20.0) == 0
+    process.stderr.close()
+    assert "of-ada" not in "".join(written)
+    assert quiet_world.service.login is not None
 
 
 def test_attempts_are_limited(site: Any):
