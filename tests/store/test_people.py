@@ -208,7 +208,7 @@ def test_what_a_project_holds_keeps_it(views: tuple[View, View], place: Any, bui
         with pytest.raises(ConflictError, match="holds 1 cluster"):
             first.tenancy.remove_project(PROJECT, NOW_S)
         assert first.directory.project(PROJECT).name == "p"
-    assert {"ssh_key", "api_key", "invitation"} == ENDS_WITH_PROJECT
+    assert {"ssh_key", "api_key", "invitation", "storage_quota"} == ENDS_WITH_PROJECT
 
 
 def test_an_end_of_a_project_raises_the_generation(views: tuple[View, View], place: Any):

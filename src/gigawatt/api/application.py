@@ -14,7 +14,10 @@ from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
     clusters,
+    economics,
     events,
+    file_systems,
+    firewall,
     fleet,
     login,
     members,
@@ -36,8 +39,11 @@ ROUTERS = (
     login.router,
     fleet.router,
     clusters.router,
+    file_systems.router,
+    firewall.router,
     operations.router,
     events.router,
+    economics.router,
 )
 
 _POST_HEADERS = [

@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -13,6 +13,8 @@ import uvicorn
 from typing_extensions import override
 
 from gigawatt.app.control import Control
+from gigawatt.app.economics_desk import EconomicsDesk
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.login.admission import Doorkeeper
 from gigawatt.app.login.login import Login
@@ -45,12 +47,18 @@ from gigawatt.identity.provider import LoginSettings
 from gigawatt.identity.sessions import check_session, parse_cookie
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.members import Members, NewSecret
 from gigawatt.interfaces.sessions import Sessions
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.tenancy import Tenancy
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.members import open_members
 from gigawatt.store.sessions import open_sessions
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.store.tenancy import open_tenancy
 from gigawatt.units import MINUTE_S
@@ -73,12 +81,17 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
     sessions: Sessions
     members: Members
     tenancy: Tenancy
     login: Login | None = None
     is_stopping: bool = False
     stream_count: int = 0
+    desk: EconomicsDesk = field(default_factory=EconomicsDesk)
 
     def now_s(self) -> float:
         """Unix seconds."""
@@ -160,14 +173,20 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
         service = Service(
-            control,
-            directory,
-            WorkerLoop(control, directory),
-            RateLimiter(),
-            open_sessions(store),
-            open_members(store),
-            open_tenancy(store),
+            control=control,
+            directory=directory,
+            worker=WorkerLoop(control, directory, [follower.follow_due]),
+            rate=RateLimiter(),
+            file_systems=SqlFileSystems(store.database),
+            rulesets=rulesets,
+            follower=follower,
+            storage_quotas=SqlStorageQuotas(store.database),
+            sessions=open_sessions(store),
+            members=open_members(store),
+            tenancy=open_tenancy(store),
         )
         settings = read_settings(home)
         if settings is not None:

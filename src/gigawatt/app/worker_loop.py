@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from gigawatt.app.control import Control
 from gigawatt.app.wiring import worker_name
@@ -28,11 +29,24 @@ _log = logging.getLogger("gigawatt.worker")
 class WorkerLoop:
     """Carries operations on until it is told to stop."""
 
-    def __init__(self, control: Control, directory: Directory) -> None:
-        """Make a worker with a name that no other has; it starts nothing by itself."""
+    def __init__(
+        self,
+        control: Control,
+        directory: Directory,
+        chores: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """Make a worker with a name that no other has; it starts nothing by itself.
+
+        Args:
+            control: what carries operations on.
+            directory: where operations that nobody carries are found.
+            chores: done at every look, before operations are taken on; each is brief, does
+                nothing most times, and may commit operations.
+        """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
         self._control = control
         self._directory = directory
+        self._chores = tuple(chores)
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -84,6 +98,8 @@ class WorkerLoop:
             self._wake.clear()
             try:
                 self._turn_back()
+                for chore in self._chores:
+                    chore()
                 self._take_on()
             except GigawattError as error:
                 self._note("looking for work", error)

@@ -15,9 +15,10 @@ from gigawatt.store.database import Database, raise_generation
 from gigawatt.store.directory_schema import accounts, api_keys, organisations, projects, ssh_keys
 from gigawatt.store.members import erase_account
 from gigawatt.store.people_schema import invitations, metadata
+from gigawatt.store.storage_quota_schema import storage_quotas
 from gigawatt.store.store import SqlStore
 
-ENDS_WITH_PROJECT = frozenset({ssh_keys.name, api_keys.name, invitations.name})
+ENDS_WITH_PROJECT = frozenset({ssh_keys.name, api_keys.name, invitations.name, storage_quotas.name})
 """Tables whose rows of a project end with it; rows of any other table keep it from ending."""
 
 
@@ -93,7 +94,7 @@ class SqlTenancy:
                 .where(api_keys.c.project_id == project_id, api_keys.c.revoked_s.is_(None))
                 .values(revoked_s=now_s)
             )
-            for table in (ssh_keys, invitations, projects):
+            for table in (ssh_keys, invitations, storage_quotas, projects):
                 _delete_rows(connection, table, "project_id", project_id)
 
 

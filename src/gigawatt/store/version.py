@@ -18,13 +18,22 @@ from sqlalchemy import (
 )
 
 from gigawatt.errors import DataError
-from gigawatt.store import people_schema, schema
+from gigawatt.store import (
+    directory_schema,
+    firewall_schema,
+    people_schema,
+    schema,
+    storage_quota_schema,
+)
 
-REVISIONS = ("0001", "0002", "0003", "0005")
+REVISIONS = ("0001", "0002", "0003", "0005", "0007")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
+
+_EVERY_TABLE = (directory_schema, firewall_schema, people_schema, storage_quota_schema)
+"""Modules that add their tables to the one set of ``schema`` when they are imported."""
 
 _NUMBER_BEFORE_ALEMBIC = 1
 """What ``counter`` held under "schema_version" when the tables were those of revision 0001."""
@@ -108,7 +117,7 @@ def make_tables(connection: Connection, name: str) -> None:
     lock_tables(connection)
     if is_ready(connection, name):
         return
-    people_schema.metadata.create_all(connection)
+    schema.metadata.create_all(connection)
     connection.execute(insert(schema.counters), {"name": "generation", "value": 0})
     write_revision(connection, HEAD)
 
@@ -121,5 +130,5 @@ def write_revision(connection: Connection, revision: str) -> None:
 
 def drop_tables(connection: Connection) -> None:
     """Remove the tables of this release with all they hold."""
-    people_schema.metadata.drop_all(connection)
+    schema.metadata.drop_all(connection)
     _versions.drop(connection)

@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import Header, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import PlainTextResponse
 
 from gigawatt.api.access import Access, Allowed
-from gigawatt.api.changes import admit, commit, committed_before, expected_version, request_of
+from gigawatt.api.changes import (
+    IfMatch,
+    admit,
+    commit,
+    committed_before,
+    expected_version,
+    live_cluster,
+    request_of,
+    started,
+)
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import at, cluster_document, plan_document
@@ -14,15 +23,10 @@ from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
 from gigawatt.interfaces.directory import Reach
-from gigawatt.interfaces.store import ClusterRecord, OperationRecord
-from gigawatt.planner.phases import Phase
 from gigawatt.sdk import documents as doc
 
 router = new_router("clusters")
 
-IfMatch = Annotated[
-    str | None, Header(max_length=64, description='Version that must be current, e.g. "3".')
-]
 ACCEPTED = 202
 
 
@@ -52,14 +56,7 @@ def apply_plan(plan_id: str, access: Allowed, response: Response) -> doc.Cluster
         drawn = None if access.opened is None else access.opened.operation_id
         found = access.service.control.commit_shown(plan, operation_id=drawn, admit=admit(access))
         access.service.worker.wake()
-    return _started(access, found, response)
-
-
-def _started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
-    around = access.service.control.around
-    record = around.store.cluster(operation.cluster_id)
-    response.headers["ETag"] = f'"{record.version}"'
-    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    return started(access, found, response)
 
 
 @operation(router, "GET", "/clusters")
@@ -88,9 +85,11 @@ def list_clusters(
 def create_cluster(body: doc.ClusterRequest, access: Allowed, response: Response) -> doc.Cluster:
     """Plan and apply in one: all GPUs, fenced on five planes, or nothing."""
     access.project(body.project_id)
-    control, request = access.service.control, request_of(access, body)
-    made = commit(access, lambda: control.plan_create(request, with_alternatives=False))
-    return _started(access, made, response)
+    control = access.service.control
+    made = commit(
+        access, lambda: control.plan_create(request_of(access, body), with_alternatives=False)
+    )
+    return started(access, made, response)
 
 
 @operation(router, "GET", "/clusters/{cluster_id}")
@@ -114,14 +113,14 @@ def grow_cluster(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Add GPUs, as near as there is room."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_grow(record.cluster_id, body.gpu_count),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:shrink", ACCEPTED)
@@ -133,14 +132,14 @@ def shrink_cluster(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Give GPUs back."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_shrink(record.cluster_id, body.gpu_count),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:replace", ACCEPTED)
@@ -152,7 +151,7 @@ def replace_cluster_nodes(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Put others in the place of failed nodes, which are quarantined."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     failed = frozenset(NodeId(node_id) for node_id in body.node_ids)
     made = commit(
         access,
@@ -160,7 +159,7 @@ def replace_cluster_nodes(
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:release", ACCEPTED)
@@ -168,29 +167,14 @@ def release_cluster(
     cluster_id: str, access: Allowed, response: Response, if_match: IfMatch = None
 ) -> doc.Cluster:
     """Give everything back; its data is deleted."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_release(record.cluster_id),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
-
-
-def _live(access: Access, cluster_id: str) -> ClusterRecord:
-    """A cluster that the caller may change, and that is in a phase in which it can be.
-
-    Raises:
-        ConflictError: it is not active.
-    """
-    record = access.cluster(cluster_id)
-    if record.phase is not Phase.ACTIVE and committed_before(access) is None:
-        raise ConflictError(
-            f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
-            next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
-        )
-    return record
+    return started(access, made, response)
 
 
 @operation(router, "GET", "/clusters/{cluster_id}/evidence")

@@ -93,7 +93,8 @@ def key_words(target: ClusterTarget) -> str:
     if keys.compute_vni is not None:
         parts.append(f"compute VNI {keys.compute_vni}")
     parts.append(f"VNI {keys.vni}")
-    parts.append(f"network {subnet_of(keys.subnet)}")
+    if keys.subnet is not None:
+        parts.append(f"network {subnet_of(keys.subnet)}")
     if keys.filesystem is not None:
         parts.append(f"file system {keys.filesystem} in {target.pool_id}")
     return ", ".join(parts)
