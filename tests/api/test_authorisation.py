@@ -101,6 +101,13 @@ ROWS = {
     "compute_life": ALL,
     "compute_index": ALL,
     "compute_underwriting": ALL,
+    "create_waiting_request": "OPM",
+    "list_waiting_requests": ALL,
+    "get_waiting_request": ALL,
+    "withdraw_waiting_request": "OPM",
+    "get_admission": "P",
+    "list_turned_away": "P",
+    "list_turned_away_days": "P",
 }
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
@@ -132,6 +139,8 @@ def stage(
             ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
             ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
             ids["operation"] = made["operation_id"]
+            waits = {"cluster": wish(project, f"w-{name}")}
+            ids["waiting"] = world.ok("operator", "POST", "/waiting", waits)["id"]
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
@@ -169,6 +178,9 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
         return {"session_id": f"ses_{cookie.partition('_')[0]}"}
     if operation == "delete_firewall_ruleset":
         return {"ruleset_id": new_ruleset(world, ids["project"])}
+    if operation == "withdraw_waiting_request":
+        body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
+        return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
     if operation not in FRESH:
         return {}
     name, path, body = FRESH[operation]
@@ -190,6 +202,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
         *("file_system", "ruleset"),
         *("session", "invitation"),
+        *("file_system", "ruleset", "waiting"),
     )
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
@@ -206,6 +219,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "operation_id": ids["operation"],
         "invitation_id": ids.get("invitation", ""),
         "session_id": ABSENT,
+        "waiting_id": ids["waiting"],
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
@@ -263,6 +277,8 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "create_waiting_request":
+        body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     if operation == "create_file_system":
         body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
     if operation == "create_firewall_ruleset":
@@ -282,6 +298,7 @@ def names_an_object(world: Any, operation: str) -> bool:
     return ("{" in path and "{node_id}" not in path) or operation in {
         "create_plan",
         "create_cluster",
+        "create_waiting_request",
         "create_file_system",
         "create_firewall_ruleset",
     }
@@ -359,6 +376,7 @@ def test_a_foreign_object_reads_as_an_absent_one(populated: Any):
         "plan": "/plans/{}",
         "ssh": "/ssh-keys/{}",
         "operation": "/operations/{}",
+        "waiting": "/waiting/{}",
         "file_system": "/file-systems/{}",
         "ruleset": "/firewall-rulesets/{}",
         "project": "/projects/{}",
@@ -452,7 +470,8 @@ def test_an_operators_key_for_one_project_does_not_run_the_site(populated: Any):
 def test_lists_show_only_what_is_ones_own(populated: Any):
     world = populated
     for who, ids in (("acme.owner", world.ids["acme"]), ("other.owner", world.ids["other"])):
-        for path in ("/clusters", "/operations", "/file-systems", "/firewall-rulesets"):
+        paths = ("/clusters", "/operations", "/file-systems", "/firewall-rulesets", "/waiting")
+        for path in paths:
             found = world.ok(who, "GET", path)["items"]
             assert found
             assert {item["project_id"] for item in found} == {ids["project"]}
@@ -462,7 +481,14 @@ def test_lists_show_only_what_is_ones_own(populated: Any):
             for path in ("/clusters", "/file-systems")
             for item in world.ok(who, "GET", path)["items"]
         }
-        assert {event["cluster_id"] for event in events} <= own
+        assert {event["cluster_id"] for event in events} <= {*own, None}
+        for event in events:
+            # A line of no cluster is about a waiting request of one's own, or one's own quota.
+            if event["cluster_id"] is None and "waiting_id" in event["data"]:
+                waiting_id = event["data"]["waiting_id"]
+                assert world.call(who, "GET", f"/waiting/{waiting_id}").status_code == 200
+            elif event["cluster_id"] is None:
+                assert event["data"]["project_id"] == ids["project"]
         orgs = world.ok(who, "GET", "/organisations")["items"]
         assert [item["id"] for item in orgs] == [ids["organisation"]]
 

@@ -49,6 +49,9 @@ def made(make: Any) -> Any:
             given[name] = {int: 8, list[str]: ["n"]}.get(annotation, "x")
             if annotation is doc.ClusterRequest:
                 given[name] = doc.ClusterRequest(project_id="p", name="n", gpu_count=8)
+            if annotation is doc.CreateWaitingRequest:
+                wish = doc.ClusterRequest(project_id="p", name="n", gpu_count=8)
+                given[name] = doc.CreateWaitingRequest(cluster=wish)
             if annotation is doc.CreateAccount:
                 given[name] = doc.CreateAccount(name="n")
             if annotation is doc.CreateApiKey:

@@ -32,7 +32,7 @@ from gigawatt.store.directory import open_directory
 from gigawatt.store.members import open_members
 from gigawatt.store.open import open_store_at
 from gigawatt.store.sessions import open_sessions
-from gigawatt.store.tenancy import ENDS_WITH_PROJECT, open_tenancy
+from gigawatt.store.tenancy import ENDS_WITH_PROJECT, STAYS_AFTER_PROJECT, open_tenancy
 
 ORG, PROJECT = OrganisationId("org_a"), TenantId("ten_a")
 NOW_S = 1_000.0
@@ -208,7 +208,8 @@ def test_what_a_project_holds_keeps_it(views: tuple[View, View], place: Any, bui
         with pytest.raises(ConflictError, match="holds 1 cluster"):
             first.tenancy.remove_project(PROJECT, NOW_S)
         assert first.directory.project(PROJECT).name == "p"
-    assert {"ssh_key", "api_key", "invitation", "storage_quota"} == ENDS_WITH_PROJECT
+    kept = ENDS_WITH_PROJECT | STAYS_AFTER_PROJECT
+    assert not kept & {"cluster", "account", "waiting_request", "firewall_ruleset"}
 
 
 def test_an_end_of_a_project_raises_the_generation(views: tuple[View, View], place: Any):

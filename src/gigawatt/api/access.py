@@ -12,10 +12,18 @@ from gigawatt.identity.invitations import Invitation, InvitationId
 from gigawatt.identity.keys import ApiKey
 from gigawatt.identity.permissions import Belonging, Caller, judge
 from gigawatt.identity.sessions import Session, SessionId
-from gigawatt.ids import ClusterId, FirewallRulesetId, OperationId, PlanId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FirewallRulesetId,
+    OperationId,
+    PlanId,
+    TenantId,
+    WaitingId,
+)
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord
+from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -35,6 +43,7 @@ class Access:
         self.operation = operation
         self.is_judged = False
         self.opened: OpenedRequest | None = None
+        self.repeat_key: str | None = None
 
     def permit(self, belonging: Belonging | None = None, what: str = "object") -> None:
         """Nothing, when the caller may.
@@ -159,6 +168,13 @@ class Access:
         """An operation that the caller may use so."""
         what, directory = f"operation {operation_id!r}", self.service.directory
         found = self._found(what, lambda: directory.operation_line(OperationId(operation_id)))
+        self.permit(self._belonging(found.project_id), what)
+        return found
+
+    def waiting(self, waiting_id: str) -> WaitingRequest:
+        """A waiting request that the caller may use so."""
+        what, room = f"waiting request {waiting_id!r}", self.service.admission.room
+        found = self._found(what, lambda: room.request(WaitingId(waiting_id)))
         self.permit(self._belonging(found.project_id), what)
         return found
 

@@ -13,6 +13,7 @@ from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
+    admission,
     clusters,
     economics,
     events,
@@ -24,6 +25,7 @@ from gigawatt.api.routes import (
     operations,
     sessions,
     tenancy,
+    waiting,
 )
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
@@ -44,6 +46,8 @@ ROUTERS = (
     operations.router,
     events.router,
     economics.router,
+    waiting.router,
+    admission.router,
 )
 
 _POST_HEADERS = [
@@ -92,11 +96,11 @@ async def _healthy() -> Health:
 
 
 def _ready(request: Request) -> Response:
-    """The store answers and the worker looks for work."""
+    """The store answers and the worker looks for work; the store itself is not asked here."""
     service: Service = request.app.state.service
-    service.directory.newest_event()
-    if service.is_stopping or not service.worker.is_alive:
-        return JSONResponse({"status": "not ready"}, 503)
+    troubles = service.worker.troubles()
+    if service.is_stopping or troubles:
+        return JSONResponse({"status": "not ready", "reasons": list(troubles)}, 503)
     return JSONResponse({"status": "ok"})
 
 

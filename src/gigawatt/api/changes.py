@@ -1,15 +1,14 @@
 """From a request over HTTP to a committed operation: quota, idempotency, version, commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Header, Response
 
 from gigawatt.api.access import Access
 from gigawatt.api.views import cluster_document
-from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import ConflictError, InputError, UnknownIdError, VersionError
-from gigawatt.identity.quota import check_quota, check_storage_quota
 from gigawatt.ids import (
     ClusterId,
     FileSystemId,
@@ -24,6 +23,7 @@ from gigawatt.intent.firewall import union_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, OperationRecord
+from gigawatt.interfaces.turned_away import Origin
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
@@ -135,47 +135,17 @@ def _public_key(access: Access, project_id: TenantId, ssh_key_id: str) -> str:
     return found.public_key
 
 
+@contextmanager
+def recorded(access: Access, request: ClusterRequest, origin: Origin) -> Iterator[None]:
+    """Note demand that the block turns away, once for each request however often it is sent."""
+    source_key = access.repeat_key or access.service.control.new_id("tur")
+    with access.service.admission.recorded(request, origin, source_key):
+        yield
+
+
 def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
-    """What policy says to a plan: the quotas of its project, as of the commit's own snapshot.
-
-    What it lets in must be what its firewall rulesets say.
-    """
-
-    def judge_plan(view: Snapshot, plan: Plan) -> None:
-        access.service.follower.admit(view, plan)
-        try:
-            project = access.service.directory.project(plan.tenant_id)
-        except UnknownIdError:
-            # Only operators reach a tenant that has no project; the command line made it. What
-            # is made here was for a project, which was deleted since.
-            if plan.before is None or not access.caller.is_operator:
-                raise
-            return
-        held = sum(
-            member.gpu_mask.bit_count()
-            for target in view.targets.values()
-            if target.tenant_id == plan.tenant_id
-            for member in target.members
-        )
-        before = _gpus_of(plan, is_after=False)
-        check_quota(project, held, _gpus_of(plan, is_after=True) - before)
-        check_storage_quota(
-            project,
-            access.service.storage_quotas.granted_bytes(project.project_id),
-            sum(t.storage_bytes for t in view.targets.values() if t.tenant_id == plan.tenant_id),
-            _bytes_of(plan.after) - _bytes_of(plan.before),
-        )
-
-    return judge_plan
-
-
-def _bytes_of(target: ClusterTarget | None) -> int:
-    return target.storage_bytes if target else 0
-
-
-def _gpus_of(plan: Plan, *, is_after: bool) -> int:
-    target = plan.after if is_after else plan.before
-    return sum(member.gpu_mask.bit_count() for member in target.members) if target else 0
+    """What policy says to a plan: limits, whose turn it is, and what its rulesets let in."""
+    return access.service.admission.judge
 
 
 def expected_version(if_match: str | None) -> int | None:

@@ -23,7 +23,6 @@ from gigawatt.errors import (
     UnauthenticatedError,
 )
 from gigawatt.identity.permissions import Caller
-from gigawatt.ids import OperationId
 from gigawatt.interfaces.directory import AuditEntry, KeptAnswer
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
@@ -193,19 +192,32 @@ async def _once(request: Request, inner: Handler) -> Response:
     for part in (request.method, request.url.path, request.url.query):
         digest.update(part.encode() + b"\0")
     digest.update(await request.body())
-    drawn = OperationId(service.control.new_id("op"))
-    found = await run_in_threadpool(
-        service.directory.open_request, account_id, key, digest.hexdigest(), drawn, service.now_s()
-    )
-    if isinstance(found, KeptAnswer):
-        return Response(found.body, found.status, {**found.headers, "Idempotent-Replayed": "true"})
-    access.opened = found
-    answer: KeptAnswer | None = None
+    whole = hashlib.sha256(f"{account_id}\0{key}\0{digest.hexdigest()}".encode())
+    access.repeat_key = whole.hexdigest()
+    drawn, answer = service.new_try(), None
+    service.tries.add(drawn.holder)
     try:
-        response = await _answered(request, inner)
-        answer = _kept(response, access.operation)
+        found = await run_in_threadpool(
+            service.directory.open_request,
+            account_id,
+            key,
+            digest.hexdigest(),
+            drawn,
+            service.now_s(),
+        )
+        if isinstance(found, KeptAnswer):
+            again = {**found.headers, "Idempotent-Replayed": "true"}
+            return Response(found.body, found.status, again)
+        access.opened = found
+        try:
+            response = await _answered(request, inner)
+            answer = _kept(response, access.operation)
+        finally:
+            await run_in_threadpool(
+                service.directory.close_request, account_id, key, drawn.holder, answer
+            )
     finally:
-        await run_in_threadpool(service.directory.close_request, account_id, key, answer)
+        service.tries.discard(drawn.holder)
     return response
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from statistics import median
+from threading import Lock, local
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import ConflictError, InputError
+from gigawatt.errors import ConflictError, InputError, OutOfReachError, UnknownIdError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, ignore
@@ -82,10 +83,21 @@ class Control:
         self.around = around
         self._ids = ids
         self._policy = policy or ExecutorPolicy()
+        self._planning = Lock()
+        self._seen = local()
 
     def snapshot(self) -> Snapshot:
         """What the planner sees now."""
-        return self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
+        view = self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
+        self._seen.view = view
+        return view
+
+    def _view_for(self, plan: Plan) -> Snapshot:
+        """The snapshot that this thread made the plan from, or a new one."""
+        seen: Snapshot | None = getattr(self._seen, "view", None)
+        if seen is not None and seen.generation == plan.parent_generation:
+            return seen
+        return self.snapshot()
 
     def _planner_view(self, stored: StoreSnapshot) -> Snapshot:
         fleet = self.around.fleet
@@ -129,7 +141,9 @@ class Control:
                 f"{noun} {record.name!r} is {record.phase.value} ({record.phase_reason})",
                 next_step=_WHEN_NOT_ACTIVE[record.phase],
             )
-        return self._planner_view(stored)
+        view = self._planner_view(stored)
+        self._seen.view = view
+        return view
 
     def _plan_ids(self, kind: OperationKind, cluster_id: ClusterId | None = None) -> PlanIds:
         took = self.around.store.durations_s(kind)
@@ -268,17 +282,31 @@ class Control:
             AssertionError: the checker found a fault in a plan of ours.
         """
         drawn = operation_id or OperationId(self._ids.new("op"))
+        view = self._view_for(plan)
         for _ in range(REBASE_COUNT_MAX):
-            view = self.snapshot()
             rebased = self._judged(view, plan)
             if admit is not None:
                 admit(view, rebased)
             try:
                 return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
-            except ConflictError:
-                if self.snapshot().generation == view.generation:
+            except (ConflictError, OutOfReachError) as error:
+                # Only looking tells whether it happened; an id opens one operation, so that
+                # what did not happen is safe to try again.
+                known = self._operation_if_any(drawn)
+                if known is not None:
+                    return known
+                now = self.snapshot()
+                if isinstance(error, ConflictError) and now.generation == view.generation:
                     raise
+                view = now
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
+
+    def _operation_if_any(self, operation_id: OperationId) -> OperationRecord | None:
+        """The operation of an id, if it was committed by an earlier try or one beside this."""
+        try:
+            return self.around.store.operation(operation_id)
+        except UnknownIdError:
+            return None
 
     @staticmethod
     def _judged(view: Snapshot, plan: Plan) -> Plan:
@@ -307,8 +335,14 @@ class Control:
         """
         for _ in range(REPLAN_COUNT_MAX - 1):
             with suppress(ConflictError):
-                return self.commit(make_plan(), operation_id=operation_id, admit=admit)
-        return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+                return self._commit_in_turn(make_plan, operation_id, admit)
+        return self._commit_in_turn(make_plan, operation_id, admit)
+
+    def _commit_in_turn(
+        self, make_plan: Callable[[], Plan], operation_id: OperationId | None, admit: Admit | None
+    ) -> OperationRecord:
+        with self._planning, self.around.store.turn():
+            return self.commit(make_plan(), operation_id=operation_id, admit=admit)
 
     def commit_shown(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
@@ -345,12 +379,14 @@ class Control:
         """Carry an operation to its end. Errors as ``executor.Executor.run``."""
         return await Executor(self.around, worker, self._policy, listener).run(operation_id)
 
-    async def reconcile(self, worker: str) -> Reconciliation:
-        """One pass of the reconciler."""
-        return await Reconciler(self.around, worker, self._policy).run()
+    async def reconcile(self, worker: str, *, only_stuck: bool = False) -> Reconciliation:
+        """One pass of the reconciler; it resumes all that is open, or only what is stuck."""
+        reconciler = Reconciler(self.around, worker, self._policy)
+        return await reconciler.run(only_stuck=only_stuck)
 
     def prove_targets(self) -> Proof:
         """Proof that all clusters, as committed, are isolated from each other on every plane."""
+        self.around.store.snapshot(self.around.clock.now_s()).refuse_damaged()
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
         return prove(self.around.fleet, targets, entries, scope="targets")
@@ -360,6 +396,7 @@ class Control:
         fleet, store, clock = self.around.fleet, self.around.store, self.around.clock
         seen = await read_back(self.around.drivers, devices_of(fleet))
         stored = store.snapshot(clock.now_s())
+        stored.refuse_damaged()
         targets = tuple(record.target for record in stored.clusters.values() if record.target)
         proof = prove(
             fleet,

@@ -3,7 +3,7 @@
 import secrets
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import FrameType
@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
@@ -20,8 +21,10 @@ from gigawatt.app.login.admission import Doorkeeper
 from gigawatt.app.login.login import Login
 from gigawatt.app.login.provider import OpenidProvider
 from gigawatt.app.login.settings import read_secret, read_settings
+from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.wiring import open_control
+from gigawatt.app.upkeep import PERIOD_S, Upkeep
+from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
 from gigawatt.app.worker_loop import WorkerLoop
 from gigawatt.errors import ConflictError, InputError, UnauthenticatedError
 from gigawatt.identity.accounts import (
@@ -45,8 +48,8 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.identity.provider import LoginSettings
 from gigawatt.identity.sessions import check_session, parse_cookie
-from gigawatt.ids import TenantId
-from gigawatt.interfaces.directory import Directory
+from gigawatt.ids import OperationId, TenantId
+from gigawatt.interfaces.directory import Directory, Try
 from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.members import Members, NewSecret
@@ -56,12 +59,21 @@ from gigawatt.interfaces.tenancy import Tenancy
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
 from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.limits import open_limit_book
 from gigawatt.store.members import open_members
+from gigawatt.store.replicas import open_replicas
 from gigawatt.store.sessions import open_sessions
 from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.store.tenancy import open_tenancy
+from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
+
+ANSWER_S = 30
+"""How long requests under way may take when the server is told to stop; then they are broken off.
+
+Ours: a request that plans and commits 4,000 GPUs on a busy machine takes seconds."""
 
 TOUCH_S = float(MINUTE_S)
 """Least time between two notes that a key was used: a write for each request would cost more."""
@@ -81,6 +93,8 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    upkeep: Upkeep
+    admission: Admission
     file_systems: FileSystems
     rulesets: FirewallRulesets
     follower: FirewallFollower
@@ -91,11 +105,23 @@ class Service:
     login: Login | None = None
     is_stopping: bool = False
     stream_count: int = 0
+    tries: set[str] = field(default_factory=set)
     desk: EconomicsDesk = field(default_factory=EconomicsDesk)
 
     def now_s(self) -> float:
         """Unix seconds."""
         return self.control.around.clock.now_s()
+
+    def new_try(self) -> Try:
+        """A try of this server to carry a request out; ``tries`` has those that are not over."""
+        holder = f"{self.worker.name}/{secrets.token_hex(8)}"
+        return Try(OperationId(self.control.new_id("op")), holder, self._is_over)
+
+    def _is_over(self, holder: str, has_beat: bool) -> bool:  # noqa: FBT001 - ``Try.is_over``
+        worker = holder.rpartition("/")[0]
+        if worker == self.worker.name:
+            return holder not in self.tries
+        return not has_beat or self.worker.heartbeat.is_lost(worker)
 
     def authenticate(self, key: str) -> Caller:
         """Who holds a key that is in force.
@@ -167,31 +193,52 @@ class Service:
 
 
 @contextmanager
-def open_service(home: Home) -> Iterator[Service]:
-    """The service of a home; its worker is not started."""
-    with open_control(home) as control:
+def open_service(
+    home: Home, devices: FakeSite = PLAIN_SITE, reconcile_s: float = PERIOD_S
+) -> Iterator[Service]:
+    """The service of a home; its worker and its upkeep are not started.
+
+    It reconciles every ``reconcile_s`` seconds, never if 0.
+    """
+    with open_control(home, devices) as control:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
         rulesets = SqlFirewallRulesets(store.database)
         follower = FirewallFollower(control, rulesets)
-        service = Service(
+        storage_quotas = SqlStorageQuotas(store.database)
+        admission = Admission(
             control=control,
             directory=directory,
-            worker=WorkerLoop(control, directory, [follower.follow_due]),
-            rate=RateLimiter(),
-            file_systems=SqlFileSystems(store.database),
-            rulesets=rulesets,
+            room=open_waiting_room(store),
+            book=open_turned_away_book(store),
+            limits=open_limit_book(store),
+            storage_quotas=storage_quotas,
             follower=follower,
-            storage_quotas=SqlStorageQuotas(store.database),
-            sessions=open_sessions(store),
-            members=open_members(store),
-            tenancy=open_tenancy(store),
         )
-        settings = read_settings(home)
-        if settings is not None:
-            service.login = make_login(service, settings, read_secret(settings))
-        yield service
+        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        chores = [follower.follow_due, pump.run_if_due]
+        with closing(open_replicas(home.store_place)) as replicas:
+            worker = WorkerLoop(control, directory, replicas, chores)
+            service = Service(
+                control=control,
+                directory=directory,
+                worker=worker,
+                rate=RateLimiter(),
+                upkeep=Upkeep(control, worker, replicas, reconcile_s),
+                admission=admission,
+                file_systems=SqlFileSystems(store.database),
+                rulesets=rulesets,
+                follower=follower,
+                storage_quotas=storage_quotas,
+                sessions=open_sessions(store),
+                members=open_members(store),
+                tenancy=open_tenancy(store),
+            )
+            settings = read_settings(home)
+            if settings is not None:
+                service.login = make_login(service, settings, read_secret(settings))
+            yield service
 
 
 def make_login(service: Service, settings: LoginSettings, secret: str) -> Login:
@@ -254,14 +301,21 @@ def load_application(place: str) -> Callable[[Service], Any]:
     return maker
 
 
-def serve(home: Home, listen: str, application: str, *, grace_s: float = 20.0) -> None:
+def serve(
+    home: Home,
+    listen: str,
+    application: str,
+    *,
+    grace_s: float = 20.0,
+    reconcile_s: float = PERIOD_S,
+) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
     Raises:
         InputError: ``listen`` is malformed.
     """
     host, tcp_port = parse_listen(listen)
-    with open_service(home) as service:
+    with open_service(home, reconcile_s=reconcile_s) as service:
         server = make_server(load_application(application), service, host, tcp_port)
         run_server(server, service, grace_s)
 
@@ -277,6 +331,7 @@ class Server(uvicorn.Server):
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.is_stopping = True
+        self._service.worker.retire()
         super().handle_exit(sig, frame)
 
 
@@ -292,7 +347,7 @@ def make_server(
         server_header=False,
         # Paths are in the audit; an access log would keep what callers put into queries.
         access_log=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=ANSWER_S,
         log_level="info",
     )
     return Server(config, service)
@@ -307,10 +362,12 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _noted)
     service.worker.start()
+    service.upkeep.start()
     try:
         server.run()
     finally:
         service.is_stopping = True
+        service.upkeep.stop()
         service.worker.stop(grace_s)
 
 

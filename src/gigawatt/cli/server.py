@@ -17,10 +17,20 @@ Grace = Annotated[
 ]
 
 
+Reconcile = Annotated[
+    float,
+    typer.Option(
+        "--reconcile", help="Seconds from one pass of the reconciler to the next; 0: never."
+    ),
+]
+
+
 @app.command()
-def server(listen: Listen = "127.0.0.1:8080", grace: Grace = 20.0) -> None:
+def server(
+    listen: Listen = "127.0.0.1:8080", grace: Grace = 20.0, reconcile: Reconcile = 300.0
+) -> None:
     """Serve the API on HOST:PORT until Ctrl-C or SIGTERM.
 
     Example: gw key create && gw server --listen 127.0.0.1:8080
     """
-    backend.servers.serve_home(listen, grace)
+    backend.servers.serve_home(listen, grace, reconcile)

@@ -253,6 +253,7 @@ class Executor:
             for (node_id, cluster_id) in snapshot.allocations
             if node_id in nodes and cluster_id != plan.cluster_id
         }
+        snapshot.refuse_damaged()
         for cluster_id in sorted(beside):
             other = snapshot.clusters[cluster_id].target
             for member in other.members if other else ():

@@ -6,11 +6,13 @@ the disk is full. A method that lost its database may have happened, wholly, or 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
+from gigawatt.errors import DataError
 from gigawatt.ids import ClusterId, DeviceId, KeyPoolId, NodeId, OperationId, TenantId
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
@@ -89,6 +91,7 @@ class StoreSnapshot:
         node_states: nodes that are not "available", with the reason.
         allocations: GPU mask held, by node and cluster.
         tombstones: absences not yet observed.
+        damaged: why the rows of some clusters do not read back; they hold what they hold.
     """
 
     generation: int
@@ -97,6 +100,16 @@ class StoreSnapshot:
     node_states: Mapping[NodeId, tuple[NodeState, str]]
     allocations: Mapping[tuple[NodeId, ClusterId], int]
     tombstones: tuple[Tombstone, ...]
+    damaged: Mapping[ClusterId, str] = field(default_factory=dict)
+
+    def refuse_damaged(self) -> None:
+        """Refuse to judge devices while it is not known what they shall hold.
+
+        Raises:
+            DataError: the row of a cluster does not read back.
+        """
+        for sentence in self.damaged.values():
+            raise DataError(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,13 @@ class Store(Protocol):
 
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Planners take turns in it, so that they do not all want the same nodes and keys.
+
+        It spares work and protects nothing: whose turn does not come soon goes on without.
+        """
         ...
 
     def commit(self, plan: Plan, operation_id: OperationId, now_s: float) -> OperationRecord:

@@ -33,7 +33,7 @@ _RETRIED = frozenset({429, 503})
 def _headers(call: Call[Any]) -> dict[str, str]:
     headers = {"Accept": "application/json, application/problem+json, text/plain"}
     if call.method == "POST":
-        headers["Idempotency-Key"] = secrets.token_hex(16)
+        headers["Idempotency-Key"] = call.idempotency_key or secrets.token_hex(16)
     if call.if_match is not None:
         headers["If-Match"] = f'"{call.if_match}"'
     return headers
@@ -275,6 +275,13 @@ class Client:
     compute_index = _blocking(calls.compute_index)
     compute_life = _blocking(calls.compute_life)
     compute_underwriting = _blocking(calls.compute_underwriting)
+    create_waiting_request = _blocking(calls.create_waiting_request)
+    get_waiting_request = _blocking(calls.get_waiting_request)
+    list_waiting_requests = _blocking(calls.list_waiting_requests)
+    withdraw_waiting_request = _blocking(calls.withdraw_waiting_request)
+    get_admission = _blocking(calls.get_admission)
+    list_turned_away = _blocking(calls.list_turned_away)
+    list_turned_away_days = _blocking(calls.list_turned_away_days)
 
 
 class AsyncClient:
@@ -433,3 +440,10 @@ class AsyncClient:
     compute_index = _awaiting(calls.compute_index)
     compute_life = _awaiting(calls.compute_life)
     compute_underwriting = _awaiting(calls.compute_underwriting)
+    create_waiting_request = _awaiting(calls.create_waiting_request)
+    get_waiting_request = _awaiting(calls.get_waiting_request)
+    list_waiting_requests = _awaiting(calls.list_waiting_requests)
+    withdraw_waiting_request = _awaiting(calls.withdraw_waiting_request)
+    get_admission = _awaiting(calls.get_admission)
+    list_turned_away = _awaiting(calls.list_turned_away)
+    list_turned_away_days = _awaiting(calls.list_turned_away_days)

@@ -13,7 +13,7 @@ from gigawatt.errors import ConflictError
 from gigawatt.ids import DeviceId, NodeId, OperationId
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.planner.plan import OperationKind, Plan
-from gigawatt.store import clusters, holdings, journal, nodes, operations, tombstones
+from gigawatt.store import clusters, freed, holdings, journal, nodes, operations, tombstones
 from gigawatt.store.database import lock_generation, raise_generation
 
 End = Literal["done", "unwound", "stuck"]
@@ -137,6 +137,8 @@ def finish(
     clusters.move(connection, cluster, (found.kind, state, found.error), target, now_s)
     _quarantine(connection, quarantined, now_s)
     operations.end(connection, found, state, now_s)
+    if state == "done":
+        freed.note_freed(connection, found, now_s)
     data = {"quarantined": dict(quarantined)}
     message = f"{found.kind.value} {state}"
     journal.add_event(connection, state, message, now_s, operation=found, data=data)

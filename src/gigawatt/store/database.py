@@ -1,7 +1,7 @@
 """Transactions on one database, the generation counter, and faults told in our own words."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DBAPIError
@@ -18,15 +18,24 @@ Explain = Callable[[BaseException], GigawattError]
 class Database:
     """A database with one way to read and one to write."""
 
-    def __init__(self, name: str, engine: Engine, writer: Engine, explain: Explain) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        writer: Engine,
+        explain: Explain,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         """Read through ``engine`` and write through ``writer``, a view of the same engine.
 
-        ``name`` is for sentences, without secrets; ``explain`` turns a driver's error into ours.
+        ``name`` is for sentences, without secrets; ``explain`` turns a driver's error into ours;
+        ``turn`` gives a turn of planning.
         """
         self.name = name
         self._engine = engine
         self._writer = writer
         self._explain = explain
+        self._turn = turn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -49,6 +58,12 @@ class Database:
         """
         with self._translated(), self._writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A turn of planning, or none if it does not come soon; see ``store.turns``."""
+        with self._translated(), self._turn():
+            yield
 
     def close(self) -> None:
         """Release files and connections."""

@@ -105,8 +105,10 @@ requests = Table(
     Column("status", Integer, nullable=True),
     Column("headers", Text, nullable=True),
     Column("body", Text, nullable=True),
+    Column("holder", _NAME, nullable=True),
 )
-"""Requests under an idempotency key; status is null while one is being carried out."""
+"""Requests under an idempotency key; status is null while there is no answer to keep, and holder
+names the try that carries the request out."""
 
 audit_entries = Table(
     "audit_entry",

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gigawatt.errors import ConflictError, UnknownIdError
+from gigawatt.errors import ConflictError, DataError, UnknownIdError
 from gigawatt.ids import ClusterId, OperationId
 from gigawatt.interfaces.codec import plan_from_json, plan_to_json
 from gigawatt.interfaces.store import OperationRecord
@@ -55,12 +55,16 @@ _plans = _Plans()
 
 
 def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
+    try:
+        plan = _plans.plan_of(row.plan)
+    except DataError as error:
+        raise DataError(f"the row of operation {row.operation_id!r} is damaged: {error}") from error
     return OperationRecord(
         operation_id=OperationId(row.operation_id),
         cluster_id=ClusterId(row.cluster_id),
         kind=OperationKind(row.kind),
         state=row.state,
-        plan=_plans.plan_of(row.plan),
+        plan=plan,
         generation=row.generation,
         started_s=row.started_s,
         finished_s=row.finished_s,

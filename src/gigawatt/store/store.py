@@ -1,6 +1,7 @@
 """``SqlStore``: the ``Store`` on a SQL database, put together from the tables' own modules."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigawatt.boundary.entries import Entry
@@ -45,14 +46,20 @@ class SqlStore:
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
         with self._database.read() as connection:
+            found, damaged = clusters.holders(connection)
             return StoreSnapshot(
                 generation=current_generation(connection),
-                clusters={c.cluster_id: c for c in clusters.holders(connection)},
+                clusters=found,
+                damaged=damaged,
                 keys=holdings.keys_not_free(connection, now_s),
                 node_states=nodes.all_states(connection),
                 allocations=holdings.masks(connection),
                 tombstones=tombstones.all_tombstones(connection),
             )
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn of planning, or none if it does not come soon."""
+        return self._database.turn()
 
     def commit(self, plan: Plan, operation_id: OperationId, now_s: float) -> OperationRecord:
         """Reserve what the plan needs and open its operation, or change nothing.

@@ -15,11 +15,17 @@ from gigawatt.store.database import Database, raise_generation
 from gigawatt.store.directory_schema import accounts, api_keys, organisations, projects, ssh_keys
 from gigawatt.store.members import erase_account
 from gigawatt.store.people_schema import invitations, metadata
+from gigawatt.store.queue_schema import quota_limits, turned_away, waiting_requests
 from gigawatt.store.storage_quota_schema import storage_quotas
 from gigawatt.store.store import SqlStore
 
-ENDS_WITH_PROJECT = frozenset({ssh_keys.name, api_keys.name, invitations.name, storage_quotas.name})
-"""Tables whose rows of a project end with it; rows of any other table keep it from ending."""
+ENDS_WITH_PROJECT = frozenset(
+    {table.name for table in (ssh_keys, api_keys, invitations, storage_quotas, quota_limits)}
+)
+"""Tables whose rows of a project end with it."""
+
+STAYS_AFTER_PROJECT = frozenset({turned_away.name})
+"""Tables of what was: they keep the id. Rows of any other table keep a project from ending."""
 
 
 def open_tenancy(store: SqlStore) -> "SqlTenancy":
@@ -94,17 +100,20 @@ class SqlTenancy:
                 .where(api_keys.c.project_id == project_id, api_keys.c.revoked_s.is_(None))
                 .values(revoked_s=now_s)
             )
-            for table in (ssh_keys, invitations, storage_quotas, projects):
+            for table in (ssh_keys, invitations, storage_quotas, quota_limits, projects):
                 _delete_rows(connection, table, "project_id", project_id)
 
 
 def _held(connection: Connection, project_id: TenantId) -> Iterator[str]:
     """What keeps a project from ending, e.g. "2 clusters"; of tables that others add, too."""
+    settled = ENDS_WITH_PROJECT | STAYS_AFTER_PROJECT
     for table in metadata.sorted_tables:
         column = table.c.get("project_id", table.c.get("tenant_id"))
-        if column is None or table is projects or table.name in ENDS_WITH_PROJECT:
+        if column is None or table is projects or table.name in settled:
             continue
         query = select(func.count()).where(column == project_id)
+        if table is waiting_requests:
+            query = query.where(table.c.state == "waiting")
         if "is_ended" in table.c:
             query = query.where(table.c.is_ended == false())
         count = connection.execute(query).scalar_one()

@@ -22,17 +22,26 @@ from gigawatt.store import (
     directory_schema,
     firewall_schema,
     people_schema,
+    queue_schema,
+    replica_schema,
     schema,
     storage_quota_schema,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0005", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0009")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
-_EVERY_TABLE = (directory_schema, firewall_schema, people_schema, storage_quota_schema)
+_EVERY_TABLE = (
+    directory_schema,
+    firewall_schema,
+    people_schema,
+    queue_schema,
+    replica_schema,
+    storage_quota_schema,
+)
 """Modules that add their tables to the one set of ``schema`` when they are imported."""
 
 _NUMBER_BEFORE_ALEMBIC = 1

@@ -24,6 +24,7 @@ from gigawatt.errors import ForbiddenError, InputError, UnknownIdError
 from gigawatt.identity import accounts as who
 from gigawatt.identity.invitations import check_reach
 from gigawatt.identity.permissions import MANAGERS
+from gigawatt.identity.quota import WAITING_COUNT_DEFAULT, Limits
 from gigawatt.identity.sessions import csrf_text, parse_cookie
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import SshKey
@@ -112,11 +113,16 @@ def get_project(project_id: str, access: Allowed) -> doc.Project:
 def _quota(service: Service, project: who.Project) -> doc.Quota:
     around = service.control.around
     now = holdings_of(around.fleet, around.store.snapshot(around.clock.now_s()))
+    limits = service.admission.limits.limits(project.project_id)
+    most = limits.waiting_count_max
     return doc.Quota(
         project_id=project.project_id,
         granted_gpu_count=project.gpu_count_max,
         held_gpu_count=service.directory.held_gpus(project.project_id),
         free_gpu_count_of_fleet=int(now.free_gpu_count.sum()),
+        granted_gpu_count_by_type=dict(limits.gpu_count_max_by_type),
+        granted_cluster_count=limits.cluster_count_max,
+        granted_waiting_count=WAITING_COUNT_DEFAULT if most is None else most,
     )
 
 
@@ -129,9 +135,41 @@ def get_quota(project_id: str, access: Allowed) -> doc.Quota:
 @operation(router, "PUT", "/projects/{project_id}/quota")
 def set_quota(project_id: str, body: doc.SetQuota, access: Allowed) -> doc.Quota:
     """Grant GPUs to a project; what it holds beyond them stays until it is released."""
-    project = access.project(project_id)
-    changed = access.service.directory.set_quota(project.project_id, body.granted_gpu_count)
-    return _quota(access.service, changed)
+    project, service = access.project(project_id), access.service
+    _refuse_unknown_types(access, body)
+    said = {"at_s": service.now_s(), "account_id": access.caller.account.account_id}
+    book = service.admission.limits
+    limits = _limits(body, book.limits(project.project_id))
+    book.grant(project.project_id, body.granted_gpu_count, limits, said)
+    service.worker.wake()
+    return _quota(service, service.directory.project(project.project_id))
+
+
+def _refuse_unknown_types(access: Allowed, body: doc.SetQuota) -> None:
+    known = {kind.gpu_type for kind in access.service.control.around.fleet.node_types}
+    unknown = sorted(set(body.granted_gpu_count_by_type or {}) - known)
+    if unknown:
+        raise InputError(
+            f"the fleet has no {unknown[0]!r} GPUs",
+            next_step=f"Name one of {', '.join(sorted(known))}.",
+        )
+
+
+def _limits(body: doc.SetQuota, before: Limits) -> Limits:
+    """The limits after a change: what the body leaves out stays, null takes a limit away."""
+    said = body.model_fields_set
+    by_type, clusters, waiting = (
+        before.gpu_count_max_by_type,
+        before.cluster_count_max,
+        before.waiting_count_max,
+    )
+    if "granted_gpu_count_by_type" in said:
+        by_type = body.granted_gpu_count_by_type or {}
+    if "granted_cluster_count" in said:
+        clusters = body.granted_cluster_count
+    if "granted_waiting_count" in said:
+        waiting = body.granted_waiting_count
+    return Limits(by_type, clusters, waiting)
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/accounts")

@@ -10,9 +10,9 @@ APPLICATION = "gigawatt.api.application:build_application"
 """What is served; the API and the command line do not import each other."""
 
 
-def serve_home(listen: str, grace_s: float) -> None:
+def serve_home(listen: str, grace_s: float, reconcile_s: float) -> None:
     """Serve until told to stop."""
-    serve(Home.default(), listen, APPLICATION, grace_s=grace_s)
+    serve(Home.default(), listen, APPLICATION, grace_s=grace_s, reconcile_s=reconcile_s)
 
 
 def create_first_key(name: str) -> None:

@@ -4,6 +4,7 @@ Both clients, the blocking one and the async one, are made from these functions,
 definition of every call. The name of a function is the operation's id.
 """
 
+from gigawatt.sdk.calls.admission import get_admission, list_turned_away, list_turned_away_days
 from gigawatt.sdk.calls.call import BASE, NOT_HERE, Call
 from gigawatt.sdk.calls.clusters import (
     apply_plan,
@@ -102,6 +103,12 @@ from gigawatt.sdk.calls.storage import (
     resize_file_system,
     set_storage_quota,
 )
+from gigawatt.sdk.calls.waiting import (
+    create_waiting_request,
+    get_waiting_request,
+    list_waiting_requests,
+    withdraw_waiting_request,
+)
 
 __all__ = [
     "BASE",
@@ -130,6 +137,7 @@ __all__ = [
     "create_plan",
     "create_project",
     "create_ssh_key",
+    "create_waiting_request",
     "delete_account",
     "delete_file_system",
     "delete_firewall_ruleset",
@@ -141,6 +149,7 @@ __all__ = [
     "end_session",
     "finish_device_login",
     "get_account",
+    "get_admission",
     "get_api_key",
     "get_cluster",
     "get_cluster_network",
@@ -157,6 +166,7 @@ __all__ = [
     "get_quota",
     "get_ssh_key",
     "get_storage_quota",
+    "get_waiting_request",
     "grow_cluster",
     "list_accounts",
     "list_api_keys",
@@ -175,6 +185,9 @@ __all__ = [
     "list_projects",
     "list_sessions",
     "list_ssh_keys",
+    "list_turned_away",
+    "list_turned_away_days",
+    "list_waiting_requests",
     "logout",
     "quarantine_node",
     "release_cluster",
@@ -188,4 +201,5 @@ __all__ = [
     "shrink_cluster",
     "start_device_login",
     "who_am_i",
+    "withdraw_waiting_request",
 ]

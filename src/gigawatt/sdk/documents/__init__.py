@@ -4,6 +4,15 @@ Requests refuse fields that they do not know, so that nobody sets what is not th
 Answers allow more fields than these, so that an older client reads a newer service.
 """
 
+from gigawatt.sdk.documents.admission import (
+    Admission,
+    CauseName,
+    OriginName,
+    TurnedAway,
+    TurnedAwayDay,
+    TurnedAwayFilter,
+    TypeAdmission,
+)
 from gigawatt.sdk.documents.base import (
     Answer,
     Health,
@@ -127,14 +136,22 @@ from gigawatt.sdk.documents.storage import (
     SetStorageQuota,
     StorageQuota,
 )
+from gigawatt.sdk.documents.waiting import (
+    CreateWaitingRequest,
+    WaitingPlace,
+    WaitingRequest,
+    WaitingStateName,
+)
 
 __all__ = [
     "Account",
+    "Admission",
     "Alternative",
     "Answer",
     "ApiKey",
     "AuditEntry",
     "BoundaryKeys",
+    "CauseName",
     "Chain",
     "ChainRequest",
     "ChainType",
@@ -157,6 +174,7 @@ __all__ = [
     "CreateOrganisation",
     "CreateProject",
     "CreateSshKey",
+    "CreateWaitingRequest",
     "DealInput",
     "DeviceLogin",
     "DeviceLoginResult",
@@ -203,6 +221,7 @@ __all__ = [
     "NodeStatus",
     "Operation",
     "Organisation",
+    "OriginName",
     "Page",
     "Plan",
     "PlanStage",
@@ -235,8 +254,15 @@ __all__ = [
     "Swing",
     "TornadoBar",
     "Training",
+    "TurnedAway",
+    "TurnedAwayDay",
+    "TurnedAwayFilter",
+    "TypeAdmission",
     "UnderwriteRequest",
     "Underwriting",
     "UpperIndex",
     "UpperMonth",
+    "WaitingPlace",
+    "WaitingRequest",
+    "WaitingStateName",
 ]
