@@ -32,6 +32,8 @@ LATER = (
     "waiting_request",
     "heartbeat",
     "duty",
+    "gpu_usage",
+    "audit_head",
     "storage_quota",
     "firewall_ruleset",
     "cancellation",

@@ -1,9 +1,10 @@
 """Who calls, and whether they may: every handler asks here before it touches anything."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from gigawatt.app.server import Service
 from gigawatt.errors import ForbiddenError, UnknownIdError
@@ -44,6 +45,16 @@ class Access:
         self.is_judged = False
         self.opened: OpenedRequest | None = None
         self.repeat_key: str | None = None
+        self.before: Mapping[str, Any] | None = None
+        self.after: Mapping[str, Any] | None = None
+
+    def note_change(self, before: BaseModel | None, after: BaseModel | None) -> None:
+        """Say for the audit what this request changes: None before what is new, after what ends.
+
+        Fields that hold secrets are left out there, whatever a document has.
+        """
+        self.before = None if before is None else before.model_dump(mode="json")
+        self.after = None if after is None else after.model_dump(mode="json")
 
     def permit(self, belonging: Belonging | None = None, what: str = "object") -> None:
         """Nothing, when the caller may.

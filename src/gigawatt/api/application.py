@@ -14,6 +14,7 @@ from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
     admission,
+    audit,
     clusters,
     economics,
     events,
@@ -27,6 +28,7 @@ from gigawatt.api.routes import (
     tenancy,
     waiting,
 )
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS, Scope
@@ -39,6 +41,7 @@ ROUTERS = (
     tenancy.router,
     sessions.router,
     login.router,
+    audit.router,
     fleet.router,
     clusters.router,
     file_systems.router,
@@ -82,6 +85,7 @@ def build_application(service: Service) -> FastAPI:
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Door)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

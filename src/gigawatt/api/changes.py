@@ -223,7 +223,22 @@ def started(access: Access, operation: OperationRecord, response: Response) -> d
     around = access.service.control.around
     record = around.store.cluster(operation.cluster_id)
     response.headers["ETag"] = f'"{record.version}"'
-    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    found = cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    access.after = _in_brief(found)
+    return found
+
+
+def _in_brief(found: doc.Cluster) -> dict[str, object]:
+    """What the audit keeps of a cluster: enough to find the rest by its version and operation."""
+    return {
+        "cluster_id": found.id,
+        "project_id": found.project_id,
+        "name": found.name,
+        "version": found.version,
+        "state": found.state,
+        "gpu_count": None if found.config is None else found.config.gpu_count,
+        "operation_id": found.operation_id,
+    }
 
 
 def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
@@ -238,4 +253,5 @@ def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
             f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
             next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
         )
+    access.before = _in_brief(cluster_document(access.service.control.around.fleet, record))
     return record

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,10 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
-from gigawatt.api.access import Access
+from gigawatt.api.access import Access, get_access
 from gigawatt.api.cookies import cookie_of, refuse_other_sites
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.app.server import Service
+from gigawatt.app.watch.context import note_caller
+from gigawatt.app.watch.redaction import redact
 from gigawatt.errors import (
     GigawattError,
     InputError,
@@ -23,7 +26,8 @@ from gigawatt.errors import (
     UnauthenticatedError,
 )
 from gigawatt.identity.permissions import Caller
-from gigawatt.interfaces.directory import AuditEntry, KeptAnswer
+from gigawatt.interfaces.call_audit import AuditEntry
+from gigawatt.interfaces.directory import KeptAnswer
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 """Source: docs.stripe.com, "Idempotent requests"."""
@@ -42,6 +46,8 @@ STORING_NOTHING = frozenset({
     "compute_underwriting",
 })  # fmt: skip
 """Operations that change nothing: repeating one is harmless, so no answer of theirs is kept."""
+
+_log = logging.getLogger("gigawatt.api")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -144,6 +150,7 @@ class GuardedRoute(APIRoute):
             caller = None
             try:
                 caller = await authenticated(request)
+                note_caller(caller.account.account_id)
                 request.state.access = Access(service_of(request), caller, operation)
                 _check_media_type(request)
                 _refuse_nul(request)
@@ -240,7 +247,7 @@ def _kept(response: Response, operation: str) -> KeptAnswer | None:
 
 
 def _audit(request: Request, caller: Caller, operation: str, status: int) -> None:
-    service = service_of(request)
+    service, access = service_of(request), get_access(request)
     entry = AuditEntry(
         sequence=0,
         at_s=service.now_s(),
@@ -248,8 +255,14 @@ def _audit(request: Request, caller: Caller, operation: str, status: int) -> Non
         account_id=caller.account.account_id,
         key_id=caller.key.key_id,
         operation=operation,
-        path=request.url.path[:500],
+        path=redact(request.url.path)[:500],
         status=status,
         request_id=request_id_of(request),
+        client_address=request.client.host if request.client else "",
+        before=access.before if status < 400 else None,
+        after=access.after if status < 400 else None,
     )
-    service.directory.add_audit(entry)
+    row = service.directory.add_audit(entry)
+    # Wherever logs are kept, they anchor the chain.
+    facts = {"audit_sequence": row.sequence, "audit_hash": row.entry_hash}
+    _log.info("audit row %d", row.sequence, extra=facts)

@@ -20,7 +20,7 @@ from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import ConflictError, InputError, OutOfReachError, UnknownIdError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, ignore
+from gigawatt.executor.progress import Listener, Span, ignore
 from gigawatt.executor.readback import ReadBack, read_back
 from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
 from gigawatt.ids import (
@@ -161,10 +161,14 @@ class Control:
             InputError: the request is wrong or can never fit.
             NoCapacityError: it does not fit now.
         """
-        view = self.snapshot()
+        began_s, view = self.around.clock.now_s(), self.snapshot()
         plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH))
-        if not with_alternatives:
-            return plan
+        if with_alternatives:
+            plan = self._with_alternatives(view, request, plan)
+        return self._told(plan, began_s)
+
+    @staticmethod
+    def _with_alternatives(view: Snapshot, request: ClusterRequest, plan: Plan) -> Plan:
         near = nodes_of(view, request.near_cluster_id)
         bound = at_its_mounts(view, request)
         answer = place_with_alternatives(view.fleet, view.free_gpu_mask, bound, near)
@@ -177,6 +181,11 @@ class Control:
             answer.alternatives,
         )
 
+    def _told(self, plan: Plan, began_s: float) -> Plan:
+        """The plan, after the watch was told how long it took."""
+        self.around.watch.planned(plan, Span(began_s, self.around.clock.now_s()))
+        return plan
+
     def plan_grow(self, cluster_id: ClusterId, gpu_count_more: int) -> Plan:
         """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``.
 
@@ -184,7 +193,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
-        return plan_grow(self._view_of(cluster_id), gpu_count_more, ids)
+        return self._told(plan_grow(self._view_of(cluster_id), gpu_count_more, ids), ids.now_s)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
         """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.
@@ -193,7 +202,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.SHRINK, cluster_id)
-        return plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids)
+        return self._told(plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids), ids.now_s)
 
     def plan_release(self, cluster_id: ClusterId) -> Plan:
         """The plan that gives everything back. Errors as ``planner.resize.plan_release``.
@@ -202,7 +211,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.RELEASE, cluster_id)
-        return plan_release(self._view_of(cluster_id), ids)
+        return self._told(plan_release(self._view_of(cluster_id), ids), ids.now_s)
 
     def plan_replace(self, cluster_id: ClusterId, failed: Collection[NodeId]) -> Plan:
         """The plan that replaces failed nodes. Errors as ``planner.resize.plan_replace``.
@@ -211,7 +220,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
-        return plan_replace(self._view_of(cluster_id), failed, ids)
+        return self._told(plan_replace(self._view_of(cluster_id), failed, ids), ids.now_s)
 
     def plan_configure(self, cluster_id: ClusterId, wish: Configuration) -> Plan:
         """The plan that changes what a gateway lets through; see ``planner.configure``.
@@ -220,11 +229,12 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.CONFIGURE, cluster_id)
-        return plan_configure(self._view_of(cluster_id), wish, ids)
+        return self._told(plan_configure(self._view_of(cluster_id), wish, ids), ids.now_s)
 
     def plan_create_file_system(self, request: FileSystemRequest) -> Plan:
         """The plan that makes a file system. Errors as ``planner.file_system``."""
-        return plan_create_file_system(self.snapshot(), request, self._file_system_ids())
+        ids = self._file_system_ids()
+        return self._told(plan_create_file_system(self.snapshot(), request, ids), ids.now_s)
 
     def plan_resize_file_system(
         self, file_system_id: FileSystemId, quota_bytes: int, used_bytes: int | None
@@ -235,7 +245,8 @@ class Control:
             ConflictError: the file system is not active now.
         """
         ids = self._file_system_ids(file_system_id)
-        return plan_resize_file_system(self._view_of(file_system_id), quota_bytes, used_bytes, ids)
+        view = self._view_of(file_system_id)
+        return self._told(plan_resize_file_system(view, quota_bytes, used_bytes, ids), ids.now_s)
 
     def plan_delete_file_system(self, file_system_id: FileSystemId) -> Plan:
         """The plan that deletes a file system with its data. Errors as ``planner.file_system``.
@@ -244,7 +255,7 @@ class Control:
             ConflictError: the file system is not active now, or a cluster mounts it.
         """
         ids = self._file_system_ids(file_system_id)
-        return plan_delete_file_system(self._view_of(file_system_id), ids)
+        return self._told(plan_delete_file_system(self._view_of(file_system_id), ids), ids.now_s)
 
     def _file_system_ids(self, file_system_id: FileSystemId | None = None) -> PlanIds:
         """Ids of a plan for a file system; past times of clusters say nothing about it."""
@@ -287,8 +298,9 @@ class Control:
             rebased = self._judged(view, plan)
             if admit is not None:
                 admit(view, rebased)
+            began_s = self.around.clock.now_s()
             try:
-                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
+                operation = self.around.store.commit(rebased, drawn, began_s)
             except (ConflictError, OutOfReachError) as error:
                 # Only looking tells whether it happened; an id opens one operation, so that
                 # what did not happen is safe to try again.
@@ -299,6 +311,10 @@ class Control:
                 if isinstance(error, ConflictError) and now.generation == view.generation:
                     raise
                 view = now
+            else:
+                span = Span(began_s, self.around.clock.now_s())
+                self.around.watch.committed(operation, span)
+                return operation
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
     def _operation_if_any(self, operation_id: OperationId) -> OperationRecord | None:
@@ -308,11 +324,12 @@ class Control:
         except UnknownIdError:
             return None
 
-    @staticmethod
-    def _judged(view: Snapshot, plan: Plan) -> Plan:
+    def _judged(self, view: Snapshot, plan: Plan) -> Plan:
         """The plan on the snapshot's generation, if the independent checker lets it pass."""
         rebased = replace(plan, parent_generation=view.generation)
+        began_s = self.around.clock.now_s()
         notes = check_plan(view, rebased)
+        self.around.watch.checked(plan, len(notes), Span(began_s, self.around.clock.now_s()))
         if notes and view.generation != plan.parent_generation:
             raise ConflictError(
                 f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
@@ -389,7 +406,9 @@ class Control:
         self.around.store.snapshot(self.around.clock.now_s()).refuse_damaged()
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
-        return prove(self.around.fleet, targets, entries, scope="targets")
+        proof = prove(self.around.fleet, targets, entries, scope="targets")
+        self.around.watch.proved(proof)
+        return proof
 
     async def prove_devices(self) -> tuple[Proof, ReadBack]:
         """The same proof from what every device holds now, and what was read."""
@@ -406,6 +425,7 @@ class Control:
             buried=[(t.entry.device, t.entry.key) for t in stored.tombstones],
             scope="read_back",
         )
+        self.around.watch.proved(proof)
         return proof, seen
 
     def cluster_id_of(self, name_or_id: str, tenant: str | None = None) -> ClusterId:

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.address import parse_listen
 from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
@@ -24,9 +25,14 @@ from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
+from gigawatt.app.watch.logs import set_up_logs
+from gigawatt.app.watch.settings import WatchSettings
+from gigawatt.app.watch.showing import showing
+from gigawatt.app.watch.store_metrics import StoreMetrics
+from gigawatt.app.watch.watching import Watching, watching
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
 from gigawatt.app.worker_loop import WorkerLoop
-from gigawatt.errors import ConflictError, InputError, UnauthenticatedError
+from gigawatt.errors import ConflictError, UnauthenticatedError
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -49,6 +55,7 @@ from gigawatt.identity.permissions import Caller
 from gigawatt.identity.provider import LoginSettings
 from gigawatt.identity.sessions import check_session, parse_cookie
 from gigawatt.ids import OperationId, TenantId
+from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory, Try
 from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
@@ -56,9 +63,11 @@ from gigawatt.interfaces.members import Members, NewSecret
 from gigawatt.interfaces.sessions import Sessions
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.tenancy import Tenancy
+from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
 from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.gauges import open_gauges
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.members import open_members
 from gigawatt.store.replicas import open_replicas
@@ -99,6 +108,8 @@ class Service:
     rulesets: FirewallRulesets
     follower: FirewallFollower
     storage_quotas: StorageQuotas
+    audit: CallAudit
+    watching: Watching
     sessions: Sessions
     members: Members
     tenancy: Tenancy
@@ -194,13 +205,19 @@ class Service:
 
 @contextmanager
 def open_service(
-    home: Home, devices: FakeSite = PLAIN_SITE, reconcile_s: float = PERIOD_S
+    home: Home,
+    devices: FakeSite = PLAIN_SITE,
+    reconcile_s: float = PERIOD_S,
+    settings: WatchSettings | None = None,
 ) -> Iterator[Service]:
     """The service of a home; its worker and its upkeep are not started.
 
-    It reconciles every ``reconcile_s`` seconds, never if 0.
+    It reconciles every ``reconcile_s`` seconds, never if 0. Nothing is shown of what is counted.
     """
-    with open_control(home, devices) as control:
+    with (
+        watching(settings or WatchSettings()) as watched,
+        open_control(home, devices, watched.watch) as control,
+    ):
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
@@ -220,6 +237,7 @@ def open_service(
         chores = [follower.follow_due, pump.run_if_due]
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
+            _count(watched, control, store, worker)
             service = Service(
                 control=control,
                 directory=directory,
@@ -231,13 +249,16 @@ def open_service(
                 rulesets=rulesets,
                 follower=follower,
                 storage_quotas=storage_quotas,
+                audit=open_call_audit(store),
+                watching=watched,
                 sessions=open_sessions(store),
                 members=open_members(store),
                 tenancy=open_tenancy(store),
             )
-            settings = read_settings(home)
-            if settings is not None:
-                service.login = make_login(service, settings, read_secret(settings))
+            login_settings = read_settings(home)
+            if login_settings is not None:
+                secret = read_secret(login_settings)
+                service.login = make_login(service, login_settings, secret)
             yield service
 
 
@@ -247,6 +268,16 @@ def make_login(service: Service, settings: LoginSettings, secret: str) -> Login:
     doorkeeper = Doorkeeper(settings, service.members, service.control.new_id, now_s)
     provider = OpenidProvider(settings, secret, settings.public_url + CALLBACK_PATH, now_s)
     return Login(settings, provider, doorkeeper, service.sessions, now_s)
+
+
+def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:
+    """Let the metrics know the store, its transactions, and the worker."""
+    around = control.around
+    watched.registry.register(StoreMetrics(around.fleet, open_gauges(store), around.clock))
+    store.database.observe_with(watched.metrics.transaction_ended)
+    watched.metrics.read_gauge(
+        "worker_tasks", "Operations that this process carries on.", lambda: worker.task_count
+    )
 
 
 def make_first_key(service: Service, name: str) -> str:
@@ -275,22 +306,6 @@ def make_first_key(service: Service, name: str) -> str:
     return service.new_key(account_id, "first key")[1]
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and TCP port of ``HOST:PORT``.
-
-    Raises:
-        InputError: not of this form.
-
-    Example:
-        >>> parse_listen("127.0.0.1:8080")
-        ('127.0.0.1', 8080)
-    """
-    host, _, number = text.rpartition(":")
-    if not host or not number.isdecimal() or int(number) > 65_535:
-        raise InputError(f"{text!r} is not HOST:PORT", next_step="Write e.g. 127.0.0.1:8080.")
-    return host.strip("[]"), int(number)
-
-
 def load_application(place: str) -> Callable[[Service], Any]:
     """The maker of an ASGI application at ``module:function``.
 
@@ -308,14 +323,22 @@ def serve(
     *,
     grace_s: float = 20.0,
     reconcile_s: float = PERIOD_S,
+    settings: WatchSettings | None = None,
 ) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
+    What is watched and where it is shown is in ``settings``, by default in the environment.
+
     Raises:
-        InputError: ``listen`` is malformed.
+        InputError: ``listen`` or a setting is malformed.
     """
     host, tcp_port = parse_listen(listen)
-    with open_service(home, reconcile_s=reconcile_s) as service:
+    watch = WatchSettings.of_environment() if settings is None else settings
+    set_up_logs(watch.log_format)
+    with (
+        open_service(home, reconcile_s=reconcile_s, settings=watch) as service,
+        showing(service.watching, service.control),
+    ):
         server = make_server(load_application(application), service, host, tcp_port)
         run_server(server, service, grace_s)
 
@@ -348,6 +371,8 @@ def make_server(
         # Paths are in the audit; an access log would keep what callers put into queries.
         access_log=False,
         timeout_graceful_shutdown=ANSWER_S,
+        # Lines go where all others do, so that none leaves without redaction.
+        log_config=None,
         log_level="info",
     )
     return Server(config, service)
@@ -357,10 +382,15 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
     """Run a server with its worker beside it, and stop both in order.
 
     uvicorn repeats a signal for the handler that was there before it; the default one would end
-    the process before the worker has let go.
+    the process before the worker has let go. One that comes before uvicorn listens to signals
+    counts too.
     """
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _noted)
+        signal.signal(number, note)
     service.worker.start()
     service.upkeep.start()
     try:
@@ -369,7 +399,3 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
         service.is_stopping = True
         service.upkeep.stop()
         service.worker.stop(grace_s)
-
-
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """A signal that the server has heeded already."""

@@ -17,6 +17,7 @@ from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
+from gigawatt.executor.progress import UNWATCHED, Watch
 from gigawatt.fleet.model import Fleet
 from gigawatt.store.address import name_of
 from gigawatt.store.open import is_empty_at, open_store_at
@@ -66,8 +67,10 @@ PLAIN_SITE = FakeSite()
 
 
 @contextmanager
-def open_control(home: Home, devices: FakeSite = PLAIN_SITE) -> Iterator[Control]:
-    """The embedded control plane of a home, closed at the end.
+def open_control(
+    home: Home, devices: FakeSite = PLAIN_SITE, watch: Watch = UNWATCHED
+) -> Iterator[Control]:
+    """The embedded control plane of a home, closed at the end; ``watch`` is told what happens.
 
     Raises:
         DataError: the store or the devices' file is damaged or out of reach.
@@ -82,7 +85,7 @@ def open_control(home: Home, devices: FakeSite = PLAIN_SITE) -> Iterator[Control
     try:
         world = DeviceWorld(fleet, states)
         drivers = fake_drivers(world, devices.faults(), clock, devices.latency)
-        yield Control(Surroundings(fleet, store, drivers, clock), RandomIds())
+        yield Control(Surroundings(fleet, store, drivers, clock, watch), RandomIds())
     finally:
         states.close()
         store.close()

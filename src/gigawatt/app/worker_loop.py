@@ -96,6 +96,11 @@ class WorkerLoop:
             found.append("the server is stopping")
         return tuple(found)
 
+    @property
+    def task_count(self) -> int:
+        """Operations that it carries on now."""
+        return len(self._tasks)
+
     def start(self) -> None:
         """Begin, in a new thread."""
         self.heartbeat.start()

@@ -102,6 +102,7 @@ class Reconciler:
         drift, silent = await self._look(snapshot)
         report.silent.extend(silent)
         report.drift.extend(drift.sentences.values())
+        self._around.watch.drifted(drift)
         if report.drift:
             await self._repair(snapshot, drift)
             await self._chase_tombstones()
@@ -165,6 +166,7 @@ class Reconciler:
             outcome = await self._caller.call(step, fence)
         except StaleGenerationError:
             return False
+        self._around.watch.call_ended(None, outcome)
         return outcome.state == "done"
 
     async def _repair(self, snapshot: StoreSnapshot, drift: FleetDrift) -> None:

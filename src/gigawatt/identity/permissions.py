@@ -87,6 +87,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "start_device_login": Permission(Scope.PUBLIC, EVERYBODY),
     "finish_device_login": Permission(Scope.PUBLIC, EVERYBODY),
     "list_audit": Permission(_ORGANISATION, MANAGERS),
+    "get_audit_head": Permission(_SITE, OPERATORS),
+    "verify_audit": Permission(_SITE, OPERATORS),
     "list_ssh_keys": Permission(_PROJECT, VIEWERS),
     "create_ssh_key": Permission(_PROJECT, BUILDERS),
     "get_ssh_key": Permission(_PROJECT, VIEWERS),

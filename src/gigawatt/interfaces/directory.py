@@ -16,8 +16,10 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.chain import Anchor
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import OperationKind, Plan
 
@@ -31,24 +33,6 @@ class SshKey:
     name: str
     public_key: str
     created_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One call that changed something, or was refused.
-
-    Fields: operation is the id in the permission table; status is the HTTP status.
-    """
-
-    sequence: int
-    at_s: float
-    organisation_id: OrganisationId | None
-    account_id: AccountId | None
-    key_id: ApiKeyId | None
-    operation: str
-    path: str
-    status: int
-    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +271,8 @@ class Directory(Protocol):
         """
         ...
 
-    def add_audit(self, entry: AuditEntry) -> None:
-        """Append to the audit of calls; the sequence of ``entry`` is ignored."""
+    def add_audit(self, entry: AuditEntry) -> Anchor:
+        """Append to the audit of calls; the row's place in the chain, which ``entry`` has not."""
         ...
 
     def audit(

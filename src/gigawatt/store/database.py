@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter
+from typing import Literal
 
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +15,9 @@ from gigawatt.store import schema
 _GENERATION = select(schema.counters.c.value).where(schema.counters.c.name == "generation")
 
 Explain = Callable[[BaseException], GigawattError]
+
+Observe = Callable[[Literal["read", "write"], float, bool], None]
+"""Told of each transaction: its kind, how many seconds it took, and whether it went well."""
 
 
 class Database:
@@ -36,6 +41,11 @@ class Database:
         self._writer = writer
         self._explain = explain
         self._turn = turn
+        self._observe: Observe | None = None
+
+    def observe_with(self, observe: Observe) -> None:
+        """Tell ``observe``, which must not raise, of each transaction from now on."""
+        self._observe = observe
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -44,7 +54,7 @@ class Database:
         Raises:
             DataError: the database is damaged or out of reach.
         """
-        with self._translated(), self._engine.begin() as connection:
+        with self._timed("read"), self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -56,7 +66,7 @@ class Database:
             DataError: the database is damaged or out of reach.
             StorageFullError: the disk is full.
         """
-        with self._translated(), self._writer.begin() as connection:
+        with self._timed("write"), self._translated(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -69,6 +79,18 @@ class Database:
         """Release files and connections."""
         with self._translated():
             self._engine.dispose()
+
+    @contextmanager
+    def _timed(self, kind: Literal["read", "write"]) -> Iterator[None]:
+        if self._observe is None:
+            yield
+            return
+        began_s, went_well = perf_counter(), False
+        try:
+            yield
+            went_well = True
+        finally:
+            self._observe(kind, perf_counter() - began_s, went_well)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -12,10 +12,11 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.chain import Anchor
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.directory import (
-    AuditEntry,
     Directory,
     KeptAnswer,
     OpenedRequest,
@@ -26,6 +27,7 @@ from gigawatt.interfaces.directory import (
 )
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import Plan
+from gigawatt.store import call_audit
 from gigawatt.store import directory_accounts as rows
 from gigawatt.store import directory_pages as pages
 from gigawatt.store import directory_requests as kept
@@ -197,17 +199,17 @@ class SqlDirectory:
         with self._database.write() as connection:
             kept.close_request(connection, (account_id, idempotency_key), holder, answer)
 
-    def add_audit(self, entry: AuditEntry) -> None:
-        """Append to the audit of calls."""
+    def add_audit(self, entry: AuditEntry) -> Anchor:
+        """Append to the audit of calls; the row's place in the chain."""
         with self._database.write() as connection:
-            kept.add_audit(connection, entry)
+            return call_audit.append(connection, entry)
 
     def audit(
         self, organisation_id: OrganisationId, before: int, limit: int
     ) -> tuple[AuditEntry, ...]:
         """Calls of an organisation's accounts, newest first, before a sequence number."""
         with self._database.read() as connection:
-            return kept.read_audit(connection, organisation_id, before, limit)
+            return call_audit.read_page(connection, organisation_id, before, limit)
 
     def cluster_page(
         self, reach: Reach, before: int, limit: int, *, with_ended: bool, name: str | None

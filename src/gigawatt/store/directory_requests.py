@@ -1,4 +1,4 @@
-"""Rows of what the API remembers: shown plans, idempotent requests, the audit of calls."""
+"""Rows of what the API remembers: shown plans and idempotent requests."""
 
 import json
 
@@ -6,12 +6,12 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gigawatt.errors import ConflictError, DataError, KeyReusedError, UnknownIdError
-from gigawatt.identity.accounts import AccountId, ApiKeyId, OrganisationId
+from gigawatt.identity.accounts import AccountId
 from gigawatt.ids import OperationId, PlanId
 from gigawatt.interfaces.codec import plan_from_json, plan_to_json
-from gigawatt.interfaces.directory import AuditEntry, KeptAnswer, OpenedRequest, Try
+from gigawatt.interfaces.directory import KeptAnswer, OpenedRequest, Try
 from gigawatt.planner.plan import Plan
-from gigawatt.store.directory_schema import audit_entries, requests, shown_plans
+from gigawatt.store.directory_schema import requests, shown_plans
 from gigawatt.store.replica_schema import heartbeats
 from gigawatt.units import DAY_S
 
@@ -119,46 +119,3 @@ def close_request(
         headers = json.dumps(dict(answer.headers))
         kept = {"status": answer.status, "headers": headers, "body": answer.body}
     connection.execute(update(requests).where(mine).values(holder=None, **kept))
-
-
-def add_audit(connection: Connection, entry: AuditEntry) -> None:
-    """Append a call."""
-    row = {
-        "at_s": entry.at_s,
-        "organisation_id": entry.organisation_id,
-        "account_id": entry.account_id,
-        "key_id": entry.key_id,
-        "operation": entry.operation,
-        "path": entry.path,
-        "status": entry.status,
-        "request_id": entry.request_id,
-    }
-    connection.execute(insert(audit_entries), row)
-
-
-def read_audit(
-    connection: Connection, organisation_id: OrganisationId, before: int, limit: int
-) -> tuple[AuditEntry, ...]:
-    """Calls of an organisation, newest first."""
-    query = (
-        select(audit_entries)
-        .where(
-            audit_entries.c.organisation_id == organisation_id, audit_entries.c.sequence < before
-        )
-        .order_by(audit_entries.c.sequence.desc())
-        .limit(limit)
-    )
-    return tuple(
-        AuditEntry(
-            sequence=row.sequence,
-            at_s=row.at_s,
-            organisation_id=organisation_id,
-            account_id=None if row.account_id is None else AccountId(row.account_id),
-            key_id=None if row.key_id is None else ApiKeyId(row.key_id),
-            operation=row.operation,
-            path=row.path,
-            status=row.status,
-            request_id=row.request_id,
-        )
-        for row in connection.execute(query)
-    )

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from gigawatt.errors import DataError
+from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
     directory_schema,
     firewall_schema,
@@ -26,9 +27,11 @@ from gigawatt.store import (
     replica_schema,
     schema,
     storage_quota_schema,
+    usage_schema,
 )
+from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0009", "0006")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
@@ -41,6 +44,7 @@ _EVERY_TABLE = (
     queue_schema,
     replica_schema,
     storage_quota_schema,
+    usage_schema,
 )
 """Modules that add their tables to the one set of ``schema`` when they are imported."""
 
@@ -128,6 +132,8 @@ def make_tables(connection: Connection, name: str) -> None:
         return
     schema.metadata.create_all(connection)
     connection.execute(insert(schema.counters), {"name": "generation", "value": 0})
+    head = {"name": CHAIN, "first_sequence": 1, "sequence": 0, "entry_hash": GENESIS}
+    connection.execute(insert(audit_heads), head)
     write_revision(connection, HEAD)
 
 

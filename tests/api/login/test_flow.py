@@ -31,6 +31,11 @@ def me(site: Any, browser: Any) -> httpx.Response:
     return answer
 
 
+def fetch(url: str, **more: Any) -> httpx.Response:
+    """One request without any cookie but those given."""
+    return httpx.get(url, timeout=30.0, **more)
+
+
 def accounts(site: Any, name: str = "acme") -> list[str]:
     path = f"/organisations/{site.world.ids[name]['organisation']}/accounts"
     return [item["name"] for item in site.world.ok("operator", "GET", path)["items"]]
@@ -77,7 +82,7 @@ def test_who_is_invited_comes_in_and_out(site: Any):
     cookie = browser.http.cookies["gw_session"]
     proof = {"Origin": site.world.url, "X-CSRF-Token": found["csrf_token"]}
     assert browser.http.post(f"{site.world.url}/gw/v1/logout", headers=proof).status_code == 204
-    kept = httpx.get(f"{site.world.url}/gw/v1/me", headers={"Cookie": f"gw_session={cookie}"})
+    kept = fetch(f"{site.world.url}/gw/v1/me", headers={"Cookie": f"gw_session={cookie}"})
     assert kept.status_code == 401
     # The second login finds the account, and needs no invitation.
     again = site.logged_in("ada")
@@ -175,18 +180,18 @@ def test_an_answer_counts_once_and_in_the_browser_that_began(site: Any):
     attempt = browser.http.cookies["gw_login"]
     with_cookie = {"Cookie": f"gw_login={attempt}", "Accept": "text/html"}
     # Another browser, which began nothing or something else, is refused: login CSRF.
-    assert httpx.get(back).status_code == 401
+    assert fetch(back).status_code == 401
     other = site.browser("eve")
     other.visit(site.login_url(), until=site.provider.issuer)
     assert other.http.get(back).status_code == 401
     forged = back.replace(query["state"][0], "x" * 43)
-    assert httpx.get(forged, headers=with_cookie).status_code == 401
+    assert fetch(forged, headers=with_cookie).status_code == 401
     mixed_up = back.replace("iss=", "iss=https%3A%2F%2Fevil.example&was=")
-    assert httpx.get(mixed_up, headers=with_cookie).status_code == 401
+    assert fetch(mixed_up, headers=with_cookie).status_code == 401
     silent = back.split("&iss=")[0]
-    assert httpx.get(silent, headers=with_cookie).status_code == 401
-    assert httpx.get(back, headers=with_cookie).status_code == 303
-    replayed = httpx.get(back, headers=with_cookie)
+    assert fetch(silent, headers=with_cookie).status_code == 401
+    assert fetch(back, headers=with_cookie).status_code == 303
+    replayed = fetch(back, headers=with_cookie)
     assert replayed.status_code == 401
     assert "refused the code" in replayed.text
 
@@ -224,7 +229,7 @@ def test_every_login_makes_a_new_session_and_ends_the_old_one(site: Any):
     browser.visit(site.login_url())
     second = browser.http.cookies["gw_session"]
     assert first != second
-    old = httpx.get(f"{site.world.url}/gw/v1/me", headers={"Cookie": f"gw_session={first}"})
+    old = fetch(f"{site.world.url}/gw/v1/me", headers={"Cookie": f"gw_session={first}"})
     assert old.status_code == 401
     assert me(site, browser).status_code == 200
 
@@ -276,7 +281,7 @@ ELSEWHERE = (
 
 def test_nobody_is_sent_to_another_site_after_login(site: Any):
     for address in ELSEWHERE:
-        answer = httpx.get(site.login_url(), params={"return_to": address})
+        answer = fetch(site.login_url(), params={"return_to": address})
         assert answer.status_code == 400, address
         assert "Location" not in answer.headers
         assert "Set-Cookie" not in answer.headers
@@ -359,7 +364,7 @@ def test_the_server_writes_no_address_with_what_a_provider_put_into_it(
         written.append(line)
         if found := re.search(r"running on (http://\S+)", line):
             secret = {"state": "state-of-ada", "code": "code-of-ada"}
-            assert httpx.get(found[1] + CALLBACK, params=secret).status_code == 401
+            assert fetch(found[1] + CALLBACK, params=secret).status_code == 401
             process.terminate()
     assert process.wait(20.0) == 0
     process.stderr.close()
@@ -369,7 +374,7 @@ def test_the_server_writes_no_address_with_what_a_provider_put_into_it(
 
 def test_attempts_are_limited(site: Any):
     site.world.service.login.rate = RateLimiter(rate_per_s=0.01, burst_count=3.0)
-    statuses = [httpx.get(site.login_url()).status_code for _ in range(5)]
+    statuses = [fetch(site.login_url()).status_code for _ in range(5)]
     assert statuses == [302] * 3 + [429] * 2
     device = site.world.http.post(site.login_url("/device"))
     assert device.status_code == 429

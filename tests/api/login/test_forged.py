@@ -152,7 +152,7 @@ def liar(quiet_world: Any, settings_of: Any) -> Iterator[Liar]:
 
 def come_back(world: Any, liar: Liar) -> httpx.Response:
     """One login from beginning to end."""
-    with httpx.Client(base_url=world.url) as browser:
+    with httpx.Client(base_url=world.url, timeout=30.0) as browser:
         gone = browser.get("/gw/v1/login").headers["Location"]
         query = {name: values[0] for name, values in parse_qs(urlsplit(gone).query).items()}
         now_s = int(time.time())  # noqa: TID251 - the server's clock is the wall clock too
@@ -260,7 +260,7 @@ def test_a_key_for_encryption_or_another_algorithm_does_not_count(quiet_world: A
 )
 def test_a_provider_that_leads_astray_is_refused(quiet_world: Any, liar: Liar, said: Any):
     liar.metadata = said
-    answer = httpx.get(quiet_world.url + "/gw/v1/login")
+    answer = httpx.get(quiet_world.url + "/gw/v1/login", timeout=30.0)
     assert answer.status_code == 502
     assert "cannot be used" in answer.json()["detail"]
 

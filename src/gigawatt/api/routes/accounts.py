@@ -74,6 +74,7 @@ def create_organisation(body: doc.CreateOrganisation, access: Allowed) -> doc.Or
         who.OrganisationId(service.control.new_id("org")), body.name, service.now_s()
     )
     service.directory.add_organisation(made)
+    access.note_change(None, organisation_document(made))
     return organisation_document(made)
 
 
@@ -101,6 +102,7 @@ def create_project(organisation_id: str, body: doc.CreateProject, access: Allowe
         TenantId(service.control.new_id("ten")), owner, body.name, 0, service.now_s()
     )
     service.directory.add_project(made)
+    access.note_change(None, project_document(made))
     return project_document(made)
 
 
@@ -137,12 +139,15 @@ def set_quota(project_id: str, body: doc.SetQuota, access: Allowed) -> doc.Quota
     """Grant GPUs to a project; what it holds beyond them stays until it is released."""
     project, service = access.project(project_id), access.service
     _refuse_unknown_types(access, body)
+    before = _quota(service, project)
     said = {"at_s": service.now_s(), "account_id": access.caller.account.account_id}
     book = service.admission.limits
     limits = _limits(body, book.limits(project.project_id))
     book.grant(project.project_id, body.granted_gpu_count, limits, said)
     service.worker.wake()
-    return _quota(service, service.directory.project(project.project_id))
+    after = _quota(service, service.directory.project(project.project_id))
+    access.note_change(before, after)
+    return after
 
 
 def _refuse_unknown_types(access: Allowed, body: doc.SetQuota) -> None:
@@ -197,6 +202,7 @@ def create_account(organisation_id: str, body: doc.CreateAccount, access: Allowe
         created_s=service.now_s(),
     )
     service.directory.add_account(made)
+    access.note_change(None, account_document(made))
     return account_document(made)
 
 
@@ -214,7 +220,9 @@ def change_account(account_id: str, body: doc.ChangeAccount, access: Allowed) ->
     refuse_climb(access, account.role)
     check_reach(role, account.project_id)
     by = access.caller.account
-    return account_document(access.service.members.change_role(account.account_id, role, by))
+    changed = access.service.members.change_role(account.account_id, role, by)
+    access.note_change(account_document(account), account_document(changed))
+    return account_document(changed)
 
 
 @operation(router, "DELETE", "/accounts/{account_id}", 204)
@@ -223,6 +231,7 @@ def delete_account(account_id: str, access: Allowed) -> Response:
     account, service = access.account(account_id), access.service
     refuse_climb(access, account.role)
     service.members.remove_account(account.account_id, access.caller.account, service.now_s())
+    access.note_change(account_document(account), None)
     return Response(status_code=204)
 
 
@@ -259,6 +268,7 @@ def create_api_key(account_id: str, body: doc.CreateApiKey, access: Allowed) -> 
     key, text = service.new_key(
         account.account_id, body.name, project_id=project_id, expires_s=expires_s
     )
+    access.note_change(None, key_document(key, service.now_s()))
     return key_document(key, service.now_s(), text)
 
 
@@ -288,7 +298,9 @@ def rotate_api_key(key_id: str, body: doc.RotateApiKey, access: Allowed) -> doc.
     # Whoever gets the text acts as its account.
     refuse_climb(access, service.directory.account(key.account_id).role)
     rotated, text = service.rotate_key(key.key_id, body.grace_s)
-    return key_document(rotated, service.now_s(), text)
+    now_s = service.now_s()
+    access.note_change(key_document(key, now_s), key_document(rotated, now_s))
+    return key_document(rotated, now_s, text)
 
 
 @operation(router, "POST", "/api-keys/{key_id}:revoke")
@@ -296,7 +308,10 @@ def revoke_api_key(key_id: str, access: Allowed) -> doc.ApiKey:
     """End a key at once."""
     key, service = access.api_key(key_id), access.service
     refuse_climb(access, service.directory.account(key.account_id).role)
-    return key_document(service.directory.revoke_key(key.key_id, service.now_s()), service.now_s())
+    before, now_s = key_document(key, service.now_s()), service.now_s()
+    after = key_document(service.directory.revoke_key(key.key_id, now_s), now_s)
+    access.note_change(before, after)
+    return after
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/audit")
@@ -334,6 +349,7 @@ def create_ssh_key(project_id: str, body: doc.CreateSshKey, access: Allowed) -> 
         service.now_s(),
     )
     service.directory.add_ssh_key(made)
+    access.note_change(None, ssh_key_document(made))
     return ssh_key_document(made)
 
 
@@ -348,4 +364,5 @@ def delete_ssh_key(ssh_key_id: str, access: Allowed) -> Response:
     """Forget an SSH key; clusters that have it keep it."""
     key = access.ssh_key(ssh_key_id)
     access.service.directory.remove_ssh_key(key.ssh_key_id)
+    access.note_change(ssh_key_document(key), None)
     return Response(status_code=204)

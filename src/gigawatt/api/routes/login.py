@@ -20,7 +20,7 @@ from gigawatt.app.login.login import Login
 from gigawatt.app.server import CALLBACK_PATH, Service
 from gigawatt.errors import GigawattError, UnknownIdError
 from gigawatt.identity.accounts import Account, check_label
-from gigawatt.interfaces.directory import AuditEntry
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.sdk import documents as doc
 from gigawatt.sdk.calls import BASE
 from gigawatt.units import DAY_S
@@ -108,6 +108,7 @@ def _note_login(request: Request, account: Account) -> None:
         path=request.url.path,
         status=200,
         request_id=request_id_of(request),
+        client_address=request.client.host if request.client else "",
     )
     service.directory.add_audit(entry)
 

@@ -72,6 +72,7 @@ def create_invitation(
         expires_s=now_s + (body.lifetime_s or LIFETIME_S_DEFAULT),
     )
     service.members.add_invitation(made)
+    access.note_change(None, invitation_document(made, now_s))
     carried = link_text(made.invitation_id, secret)
     link = f"{service.login.settings.public_url}{LOGIN_PATH}?invitation={carried}"
     return invitation_document(made, now_s, link)
@@ -89,4 +90,5 @@ def delete_invitation(invitation_id: str, access: Allowed) -> Response:
     found = access.invitation(invitation_id)
     refuse_climb(access, found.role)
     access.service.members.remove_invitation(found.invitation_id)
+    access.note_change(invitation_document(found, access.service.now_s()), None)
     return Response(status_code=204)

@@ -19,7 +19,10 @@ def change_organisation(
     """Give an organisation another name."""
     found = access.organisation(organisation_id)
     check_label("an organisation", body.name)
-    return organisation_document(access.service.tenancy.rename_organisation(found, body.name))
+    before = organisation_document(access.service.directory.organisation(found))
+    after = organisation_document(access.service.tenancy.rename_organisation(found, body.name))
+    access.note_change(before, after)
+    return after
 
 
 @operation(router, "DELETE", "/organisations/{organisation_id}", 204)
@@ -31,7 +34,9 @@ def delete_organisation(organisation_id: str, access: Allowed) -> Response:
             "an account cannot delete its own organisation",
             next_step="Let an operator of another organisation do it.",
         )
+    before = organisation_document(service.directory.organisation(found))
     service.tenancy.remove_organisation(found, service.now_s())
+    access.note_change(before, None)
     return Response(status_code=204)
 
 
@@ -40,7 +45,9 @@ def change_project(project_id: str, body: doc.ChangeProject, access: Allowed) ->
     """Give a project another name."""
     found = access.project(project_id)
     check_label("a project", body.name)
-    return project_document(access.service.tenancy.rename_project(found.project_id, body.name))
+    renamed = access.service.tenancy.rename_project(found.project_id, body.name)
+    access.note_change(project_document(found), project_document(renamed))
+    return project_document(renamed)
 
 
 @operation(router, "DELETE", "/projects/{project_id}", 204)
@@ -48,4 +55,5 @@ def delete_project(project_id: str, access: Allowed) -> Response:
     """Remove a project that holds nothing; its SSH keys go, and API keys for it alone end."""
     found, service = access.project(project_id), access.service
     service.tenancy.remove_project(found.project_id, service.now_s())
+    access.note_change(project_document(found), None)
     return Response(status_code=204)

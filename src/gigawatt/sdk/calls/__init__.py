@@ -5,6 +5,7 @@ definition of every call. The name of a function is the operation's id.
 """
 
 from gigawatt.sdk.calls.admission import get_admission, list_turned_away, list_turned_away_days
+from gigawatt.sdk.calls.audit import get_audit_head, verify_audit
 from gigawatt.sdk.calls.call import BASE, NOT_HERE, Call
 from gigawatt.sdk.calls.clusters import (
     apply_plan,
@@ -151,6 +152,7 @@ __all__ = [
     "get_account",
     "get_admission",
     "get_api_key",
+    "get_audit_head",
     "get_cluster",
     "get_cluster_network",
     "get_file",
@@ -200,6 +202,7 @@ __all__ = [
     "set_storage_quota",
     "shrink_cluster",
     "start_device_login",
+    "verify_audit",
     "who_am_i",
     "withdraw_waiting_request",
 ]

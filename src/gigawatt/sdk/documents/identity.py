@@ -1,4 +1,4 @@
-"""Documents of organisations, projects, quotas, accounts, keys and the audit of calls."""
+"""Documents of organisations, projects, quotas, accounts and keys."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -169,16 +169,3 @@ class CreateSshKey(Request):
 
     name: Name
     public_key: Annotated[Line, Field(min_length=1)]
-
-
-class AuditEntry(Answer):
-    """One call that changed something, or was refused."""
-
-    sequence: int
-    at: datetime
-    account_id: str | None
-    key_id: str | None
-    operation: str
-    path: str
-    status: int
-    request_id: str
