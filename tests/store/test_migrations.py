@@ -22,6 +22,9 @@ LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
     "instance",
+    "session",
+    "login_identity",
+    "invitation",
     "quota_limit",
     "turned_away_day",
     "turned_away",

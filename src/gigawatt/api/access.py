@@ -9,8 +9,10 @@ from pydantic import BaseModel
 from gigawatt.app.server import Service
 from gigawatt.errors import ForbiddenError, UnknownIdError
 from gigawatt.identity.accounts import Account, AccountId, ApiKeyId, OrganisationId, Project
+from gigawatt.identity.invitations import Invitation, InvitationId
 from gigawatt.identity.keys import ApiKey
 from gigawatt.identity.permissions import Belonging, Caller, judge
+from gigawatt.identity.sessions import Session, SessionId
 from gigawatt.ids import (
     ClusterId,
     FirewallRulesetId,
@@ -112,6 +114,24 @@ class Access:
         found = self._found(what, lambda: directory.key(ApiKeyId(key_id)))
         owner = self._found(what, lambda: directory.account(found.account_id))
         self.permit(Belonging(owner.organisation_id, None, found.account_id), what)
+        return found
+
+    def session(self, session_id: str) -> tuple[Session, Account]:
+        """A session that the caller may use so, and whose it is."""
+        what, sessions = f"session {session_id!r}", self.service.sessions
+        found = sessions.find_session(SessionId(session_id))
+        if found is None:
+            self.is_judged = True
+            raise _absent(what)
+        account = found[1]
+        self.permit(Belonging(account.organisation_id, None, account.account_id), what)
+        return found
+
+    def invitation(self, invitation_id: str) -> Invitation:
+        """An invitation that the caller may use so."""
+        what, members = f"invitation {invitation_id!r}", self.service.members
+        found = self._found(what, lambda: members.invitation(InvitationId(invitation_id)))
+        self.permit(Belonging(found.organisation_id), what)
         return found
 
     def ssh_key(self, ssh_key_id: str) -> SshKey:

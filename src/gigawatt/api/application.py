@@ -23,18 +23,26 @@ from gigawatt.api.routes import (
     file_systems,
     firewall,
     fleet,
+    login,
+    members,
     operations,
+    sessions,
+    tenancy,
     waiting,
 )
 from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
-from gigawatt.identity.permissions import PERMISSIONS
+from gigawatt.identity.permissions import PERMISSIONS, Scope
 from gigawatt.sdk.calls import BASE
 from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    members.router,
+    tenancy.router,
+    sessions.router,
+    login.router,
     audit.router,
     fleet.router,
     clusters.router,
@@ -73,6 +81,7 @@ def build_application(service: Service) -> FastAPI:
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
+    login.add_pages(app)
     app.add_api_route("/healthz", _healthy, include_in_schema=False)
     app.add_api_route("/readyz", _ready, include_in_schema=False)
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
@@ -118,14 +127,19 @@ def _described(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer"},
+        "session": {"type": "apiKey", "in": "cookie", "name": "__Host-gw_session"},
+    }
     for path in schema["paths"].values():
         for method, described in path.items():
             described["responses"].pop("422", None)
-            described["security"] = [{"key": []}]
-            roles = sorted(PERMISSIONS[described["operationId"]].roles)
+            permission = PERMISSIONS[described["operationId"]]
+            is_public = permission.scope is Scope.PUBLIC
+            described["security"] = [] if is_public else [{"key": []}, {"session": []}]
+            roles = sorted(permission.roles)
             described["x-roles"] = [role.value for role in roles]
-            if method == "post":
+            if method == "post" and not is_public:
                 described.setdefault("parameters", []).extend(_POST_HEADERS)
     app.openapi_schema = schema
     return schema

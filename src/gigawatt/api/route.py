@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from typing_extensions import override
 
 from gigawatt.api.access import Access, get_access
+from gigawatt.api.cookies import cookie_of, refuse_other_sites
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.app.server import Service
 from gigawatt.app.watch.context import note_caller
@@ -37,7 +38,7 @@ FAILURE_COST = 10.0
 PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
 """Answers that time can cure; they are not kept, so that the same request may be tried again."""
 
-SHOWN_ONCE = {"create_api_key": "key"}
+SHOWN_ONCE = {"create_api_key": "key", "rotate_api_key": "key", "create_invitation": "link"}
 """Field of an operation's answer that is a secret; the answer is kept without it."""
 
 STORING_NOTHING = frozenset({
@@ -70,22 +71,72 @@ def bearer_of(request: Request) -> str:
     return key.strip()
 
 
-async def authenticated(request: Request, key_of: Callable[[Request], str]) -> Caller:
-    """Who calls, by the key that ``key_of`` finds in a request.
+def address_of(request: Request) -> str:
+    """Where a request comes from, for limits."""
+    return f"address {request.client.host if request.client else '-'}"
+
+
+async def authenticated(
+    request: Request, key_of: Callable[[Request], str], *, takes_cookies: bool
+) -> Caller:
+    """Who calls, by the key that ``key_of`` finds, or without one by the cookie of a session.
 
     Raises:
-        UnauthenticatedError: no key, or one that is not in force.
+        ForbiddenError: another site may have made the request with a person's cookie.
+        UnauthenticatedError: no key or session, or one that is not in force.
         RateError: too many requests by this key, or too many failures from this address.
     """
-    service = service_of(request)
-    address = f"address {request.client.host if request.client else '-'}"
+    service, address = service_of(request), address_of(request)
+    cookie = cookie_of(request) if takes_cookies else None
     try:
-        caller = await run_in_threadpool(service.authenticate, key_of(request))
+        if cookie is None:
+            caller = await run_in_threadpool(service.authenticate, key_of(request))
+        else:
+            caller = await run_in_threadpool(service.authenticate_session, cookie)
+            refuse_other_sites(request, cookie)
     except UnauthenticatedError:
         service.rate.take(address, FAILURE_COST)
         raise
     service.rate.take(caller.key.key_id)
     return caller
+
+
+def renewal_of(request: Request) -> Callable[[], Caller]:
+    """What says who calls as long as key or session is in force, for an answer that goes on.
+
+    It does not prolong the session: an open page is no person.
+
+    Raises:
+        UnauthenticatedError: the request carries nothing.
+    """
+    service, cookie = service_of(request), cookie_of(request)
+    if cookie is not None:
+        return lambda: service.authenticate_session(cookie, is_use=False)
+    key = bearer_of(request)
+    return lambda: service.authenticate(key)
+
+
+class OpenRoute(APIRoute):
+    """A route for those who have nothing to show yet; limited by address."""
+
+    @override
+    def get_route_handler(self) -> Handler:
+        inner = super().get_route_handler()
+
+        async def limited(request: Request) -> Response:
+            try:
+                login = service_of(request).login
+                if login is not None:
+                    login.rate.take(address_of(request))
+                _check_media_type(request)
+                _refuse_nul(request)
+                return await inner(request)
+            except (GigawattError, RequestValidationError, HTTPException) as error:
+                return answer_to(request, error)
+            except Exception as error:  # noqa: BLE001 - the last line: a bug becomes an answer
+                return answer_to(request, error)
+
+        return limited
 
 
 class GuardedRoute(APIRoute):
@@ -96,6 +147,8 @@ class GuardedRoute(APIRoute):
 
     keeps_answers = True
     """Whether an Idempotency-Key is heeded."""
+    takes_cookies = True
+    """Whether a session's cookie stands for a key."""
 
     def key_of(self, request: Request) -> str:
         """The API key in a request.
@@ -126,7 +179,7 @@ class GuardedRoute(APIRoute):
             caller = None
             carry_out = _once if self.keeps_answers else _judged
             try:
-                caller = await authenticated(request, self.key_of)
+                caller = await authenticated(request, self.key_of, takes_cookies=self.takes_cookies)
                 note_caller(caller.account.account_id)
                 self.admit(request, caller)
                 request.state.access = self.access_of(request, caller, operation)

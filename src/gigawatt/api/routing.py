@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 
 from gigawatt.api.problems import MEDIA_TYPE
-from gigawatt.api.route import GuardedRoute
+from gigawatt.api.route import GuardedRoute, OpenRoute
 from gigawatt.sdk.calls import BASE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,6 +22,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def new_router(tag: str) -> APIRouter:
     """A router whose routes are all guarded."""
     return APIRouter(prefix=BASE, tags=[tag], route_class=GuardedRoute, responses=PROBLEMS)
+
+
+def new_open_router(tag: str) -> APIRouter:
+    """A router for those who have nothing to show yet."""
+    return APIRouter(prefix=BASE, tags=[tag], route_class=OpenRoute, responses=PROBLEMS)
 
 
 def operation(router: APIRouter, method: str, path: str, status: int = 200) -> Callable[[F], F]:

@@ -12,7 +12,9 @@ from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.catalogue import HostImage
 from gigawatt.fleet.model import Fleet
 from gigawatt.identity import accounts as who
+from gigawatt.identity.invitations import Invitation
 from gigawatt.identity.keys import ApiKey
+from gigawatt.identity.sessions import Session
 from gigawatt.ids import ClusterId
 from gigawatt.intent.file_system import default_mount_point
 from gigawatt.intent.firewall import InboundRule
@@ -63,6 +65,7 @@ def account_document(found: who.Account) -> doc.Account:
         name=found.name,
         kind=found.kind,
         role=found.role.value,
+        project_id=found.project_id,
         created_at=at(found.created_s),
     )
 
@@ -80,7 +83,41 @@ def key_document(key: ApiKey, now_s: float, text: str | None = None) -> doc.ApiK
         expires_at=maybe_at(key.expires_s),
         last_used_at=maybe_at(key.last_used_s),
         revoked_at=maybe_at(key.revoked_s),
+        previous_until=maybe_at(key.previous_until_s),
         key=text,
+    )
+
+
+def session_document(session: Session, idle_s_max: float) -> doc.Session:
+    """A session."""
+    return doc.Session(
+        id=session.session_id,
+        account_id=session.account_id,
+        created_at=at(session.created_s),
+        last_used_at=at(session.last_used_s),
+        ends_at=at(session.ends_s(idle_s_max)),
+    )
+
+
+def invitation_document(
+    invitation: Invitation, now_s: float, link: str | None = None
+) -> doc.Invitation:
+    """An invitation; ``link`` in the first answer only."""
+    is_accepted = invitation.accepted_s is not None
+    is_open = invitation.is_open(now_s)
+    return doc.Invitation(
+        id=invitation.invitation_id,
+        organisation_id=invitation.organisation_id,
+        project_id=invitation.project_id,
+        email=invitation.email,
+        role=invitation.role.value,
+        state="accepted" if is_accepted else "open" if is_open else "expired",
+        invited_by=invitation.invited_by,
+        account_id=invitation.account_id,
+        created_at=at(invitation.created_s),
+        expires_at=at(invitation.expires_s),
+        accepted_at=maybe_at(invitation.accepted_s),
+        link=link,
     )
 
 

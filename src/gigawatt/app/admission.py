@@ -105,12 +105,16 @@ class Admission:
         Raises:
             ConflictError: what it lets in is not what its firewall rulesets say.
             QuotaError: the project may not hold so much.
+            UnknownIdError: the project was deleted.
         """
         self.follower.admit(view, plan)
         try:
             project = self.directory.project(plan.tenant_id)
         except UnknownIdError:
-            # Only operators reach a tenant that has no project; the command line made it.
+            # Only operators reach a tenant that has no project; the command line made it. What is
+            # made through here was for a project, which was deleted since.
+            if plan.before is None:
+                raise
             return
         mine = [t for t in view.targets.values() if t.tenant_id == plan.tenant_id]
         held = held_by_type(view.fleet, mine)

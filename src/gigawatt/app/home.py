@@ -46,6 +46,11 @@ class Home:
         return self.path / "fleet.yaml"
 
     @property
+    def login_path(self) -> Path:
+        """YAML of how people log in; absent while API keys alone are used."""
+        return self.path / "login.yaml"
+
+    @property
     def store_path(self) -> Path:
         """The file that holds the store, unless a database does."""
         return self.path / "store.sqlite"

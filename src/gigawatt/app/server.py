@@ -21,6 +21,10 @@ from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
+from gigawatt.app.login.admission import Doorkeeper
+from gigawatt.app.login.login import Login
+from gigawatt.app.login.provider import OpenidProvider
+from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
@@ -31,7 +35,7 @@ from gigawatt.app.watch.store_metrics import StoreMetrics
 from gigawatt.app.watch.watching import Watching, watching
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
 from gigawatt.app.worker_loop import WorkerLoop
-from gigawatt.errors import ConflictError, InputError
+from gigawatt.errors import ConflictError, InputError, UnauthenticatedError
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -51,13 +55,18 @@ from gigawatt.identity.keys import (
     secret_text,
 )
 from gigawatt.identity.permissions import Caller
+from gigawatt.identity.provider import LoginSettings
+from gigawatt.identity.sessions import check_session, parse_cookie
 from gigawatt.ids import OperationId, TenantId
 from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory, Try
 from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.instances import Instances
+from gigawatt.interfaces.members import Members, NewSecret
+from gigawatt.interfaces.sessions import Sessions
 from gigawatt.interfaces.storage_quota import StorageQuotas
+from gigawatt.interfaces.tenancy import Tenancy
 from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
@@ -65,9 +74,12 @@ from gigawatt.store.firewall import SqlFirewallRulesets
 from gigawatt.store.gauges import open_gauges
 from gigawatt.store.instances import open_instances
 from gigawatt.store.limits import open_limit_book
+from gigawatt.store.members import open_members
 from gigawatt.store.replicas import open_replicas
+from gigawatt.store.sessions import open_sessions
 from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
+from gigawatt.store.tenancy import open_tenancy
 from gigawatt.store.turned_away import open_turned_away_book
 from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
@@ -80,13 +92,16 @@ Ours: a request that plans and commits 4,000 GPUs on a busy machine takes second
 TOUCH_S = float(MINUTE_S)
 """Least time between two notes that a key was used: a write for each request would cost more."""
 
+CALLBACK_PATH = "/gw/v1/login/callback"
+"""Where a login provider sends browsers back to; registered there by the operator."""
+
 SITE_ORGANISATION = "site"
 """Name of the organisation of those who run the site."""
 
 
 @dataclass(slots=True)
 class Service:
-    """Everything that a request needs."""
+    """Everything that a request needs; ``login`` is None while API keys alone are used."""
 
     control: Control
     directory: Directory
@@ -102,6 +117,10 @@ class Service:
     watching: Watching
     instances: Instances
     lambda_settings: LambdaSettings
+    sessions: Sessions
+    members: Members
+    tenancy: Tenancy
+    login: Login | None = None
     is_stopping: bool = False
     stream_count: int = 0
     tries: set[str] = field(default_factory=set)
@@ -136,6 +155,35 @@ class Service:
         if kept.last_used_s is None or now_s - kept.last_used_s > TOUCH_S:
             self.directory.touch_key(kept.key_id, now_s)
         return Caller(found[1], kept)
+
+    def authenticate_session(self, cookie: str, *, is_use: bool = True) -> Caller:
+        """Whose session a cookie is, if it is in force; ``is_use`` False does not prolong it.
+
+        Raises:
+            UnauthenticatedError: nobody's.
+        """
+        session_id, secret = parse_cookie(cookie)
+        if self.login is None:
+            raise UnauthenticatedError("people cannot log in here; send an API key")
+        found = self.sessions.find_session(session_id)
+        now_s = self.now_s()
+        kept = check_session(
+            None if found is None else found[0], secret, now_s, self.login.idle_s_max
+        )
+        assert found is not None, "a session that is in force was found"
+        if is_use and now_s - kept.last_used_s > TOUCH_S:
+            self.sessions.touch_session(kept.session_id, now_s)
+        return Caller(found[1], kept)
+
+    def rotate_key(self, key_id: ApiKeyId, grace_s: float) -> tuple[ApiKey, str]:
+        """Give a key another secret; what is kept, and the text that is shown once.
+
+        Raises:
+            ConflictError: the key is over.
+        """
+        secret = secret_text(secrets.token_bytes(SECRET_BYTE_COUNT))
+        new = NewSecret(digest_of(secret), grace_s)
+        return self.members.rotate_key(key_id, new, self.now_s()), key_text(key_id, secret)
 
     def new_key(
         self,
@@ -201,7 +249,7 @@ def open_service(
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
             _count(watched, control, store, worker)
-            yield Service(
+            service = Service(
                 control=control,
                 directory=directory,
                 worker=worker,
@@ -216,7 +264,23 @@ def open_service(
                 watching=watched,
                 instances=instances,
                 lambda_settings=LambdaSettings.from_environment(control.around.fleet),
+                sessions=open_sessions(store),
+                members=open_members(store),
+                tenancy=open_tenancy(store),
             )
+            login_settings = read_settings(home)
+            if login_settings is not None:
+                secret = read_secret(login_settings)
+                service.login = make_login(service, login_settings, secret)
+            yield service
+
+
+def make_login(service: Service, settings: LoginSettings, secret: str) -> Login:
+    """Login into a service; the provider is not asked yet."""
+    now_s = service.now_s
+    doorkeeper = Doorkeeper(settings, service.members, service.control.new_id, now_s)
+    provider = OpenidProvider(settings, secret, settings.public_url + CALLBACK_PATH, now_s)
+    return Login(settings, provider, doorkeeper, service.sessions, now_s)
 
 
 def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:

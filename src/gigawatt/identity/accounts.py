@@ -61,7 +61,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person or a program of an organisation."""
+    """A person or a program of an organisation.
+
+    Fields: project_id is the only project it reaches, None for all of its organisation.
+    """
 
     account_id: AccountId
     organisation_id: OrganisationId
@@ -69,6 +72,7 @@ class Account:
     kind: AccountKind
     role: AccountRole
     created_s: float
+    project_id: TenantId | None = None
 
 
 def check_label(what: str, name: str) -> None:

@@ -17,6 +17,9 @@ from gigawatt.ids import TenantId
 SECRET_BYTE_COUNT = 32
 """256 bits."""
 
+GRACE_S_MAX = 86_400
+"""Longest time for which the secret before a rotation is still taken: a day. Ours."""
+
 _KEY = re.compile(r"gw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 
@@ -30,6 +33,8 @@ class ApiKey:
         digest: SHA-256 of the secret, in hex.
         expires_s, revoked_s: Unix seconds, None for never.
         last_used_s: when it was last used, to the minute.
+        previous_digest: SHA-256 of the secret before the last rotation, None if there was none.
+        previous_until_s: until when that one is still taken, Unix seconds.
     """
 
     key_id: ApiKeyId
@@ -41,6 +46,8 @@ class ApiKey:
     expires_s: float | None
     last_used_s: float | None
     revoked_s: float | None
+    previous_digest: str | None = None
+    previous_until_s: float | None = None
 
 
 def secret_text(random_bytes: bytes) -> str:
@@ -80,8 +87,14 @@ def check_key(key: ApiKey | None, secret: str, now_s: float) -> ApiKey:
     Raises:
         UnauthenticatedError: unknown, wrong secret, expired or revoked.
     """
+    shown = digest_of(secret).encode()
     kept = key.digest if key is not None else digest_of("")
-    is_right = compare_digest(kept.encode(), digest_of(secret).encode())
+    is_right = compare_digest(kept.encode(), shown)
+    # Compared always, so that the time taken does not tell whether a key was rotated.
+    before = key.previous_digest if key is not None else None
+    is_before = compare_digest((before or digest_of("")).encode(), shown) and before is not None
+    if key is not None and key.previous_until_s is not None and now_s < key.previous_until_s:
+        is_right |= is_before
     is_over = key is not None and (
         key.revoked_s is not None or (key.expires_s is not None and key.expires_s <= now_s)
     )

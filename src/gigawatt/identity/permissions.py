@@ -11,6 +11,7 @@ from typing import Literal
 
 from gigawatt.identity.accounts import Account, AccountId, AccountRole, OrganisationId
 from gigawatt.identity.keys import ApiKey
+from gigawatt.identity.sessions import Session
 from gigawatt.ids import TenantId
 
 Verdict = Literal["allowed", "hidden", "forbidden"]
@@ -28,6 +29,7 @@ OPERATORS = frozenset({OPERATOR})
 class Scope(StrEnum):
     """What an operation is about."""
 
+    PUBLIC = "public"
     SELF = "self"
     SITE = "site"
     ORGANISATION = "organisation"
@@ -56,9 +58,13 @@ PERMISSIONS: Mapping[str, Permission] = {
     "return_node": Permission(_SITE, OPERATORS),
     "list_organisations": Permission(Scope.SELF, EVERYBODY),
     "create_organisation": Permission(_SITE, OPERATORS),
+    "change_organisation": Permission(_ORGANISATION, MANAGERS),
+    "delete_organisation": Permission(_ORGANISATION, OPERATORS),
     "list_projects": Permission(Scope.SELF, EVERYBODY),
     "create_project": Permission(_ORGANISATION, MANAGERS),
     "get_project": Permission(_PROJECT, EVERYBODY),
+    "change_project": Permission(_ORGANISATION, MANAGERS),
+    "delete_project": Permission(_ORGANISATION, MANAGERS),
     "get_quota": Permission(_PROJECT, EVERYBODY),
     "set_quota": Permission(_PROJECT, OPERATORS),
     "list_accounts": Permission(_ORGANISATION, MANAGERS),
@@ -69,7 +75,17 @@ PERMISSIONS: Mapping[str, Permission] = {
     "list_api_keys": Permission(Scope.SELF, EVERYBODY),
     "create_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
     "get_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "rotate_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
     "revoke_api_key": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "list_invitations": Permission(_ORGANISATION, MANAGERS),
+    "create_invitation": Permission(_ORGANISATION, MANAGERS),
+    "get_invitation": Permission(_ORGANISATION, MANAGERS),
+    "delete_invitation": Permission(_ORGANISATION, MANAGERS),
+    "list_sessions": Permission(Scope.SELF, EVERYBODY),
+    "end_session": Permission(_ORGANISATION, MANAGERS, EVERYBODY),
+    "logout": Permission(Scope.SELF, EVERYBODY),
+    "start_device_login": Permission(Scope.PUBLIC, EVERYBODY),
+    "finish_device_login": Permission(Scope.PUBLIC, EVERYBODY),
     "list_audit": Permission(_ORGANISATION, MANAGERS),
     "get_audit_head": Permission(_SITE, OPERATORS),
     "verify_audit": Permission(_SITE, OPERATORS),
@@ -151,6 +167,8 @@ PERMISSIONS: Mapping[str, Permission] = {
 }
 """Every operation of both doors by its id; those of the Lambda-compatible one have its name in
 theirs. ``self``: answers only with what the caller reaches."""
+"""Every operation of the API by its id. ``self``: answers only with what the caller reaches;
+``public``: is how somebody becomes a caller, so nobody is one yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +182,13 @@ class Belonging:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: an account, through one of its keys."""
+    """Who calls: an account, through one of its keys, or through a session of a browser.
+
+    Fields: key is what was shown; of a session, ``key_id`` is its own id.
+    """
 
     account: Account
-    key: ApiKey
+    key: ApiKey | Session
 
     @property
     def is_operator(self) -> bool:
@@ -192,6 +213,8 @@ def judge(caller: Caller, operation: str, belonging: Belonging | None = None) ->
         belonging: whose the object is; None for operations of the scopes self and site.
     """
     permission = PERMISSIONS[operation]
+    if permission.scope is Scope.PUBLIC:
+        return "allowed"
     role, is_narrow = caller.account.role, caller.key.project_id is not None
     if permission.scope in {Scope.SELF, Scope.SITE}:
         is_open = permission.scope is Scope.SELF or permission.roles == EVERYBODY

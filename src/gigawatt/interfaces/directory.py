@@ -11,7 +11,6 @@ from typing import Protocol
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
-    AccountRole,
     ApiKeyId,
     Organisation,
     OrganisationId,
@@ -162,22 +161,6 @@ class Directory(Protocol):
 
     def account(self, account_id: AccountId) -> Account:
         """One account.
-
-        Raises:
-            UnknownIdError: there is none.
-        """
-        ...
-
-    def change_role(self, account_id: AccountId, role: AccountRole) -> Account:
-        """Give an account another role; the account after it.
-
-        Raises:
-            UnknownIdError: there is none.
-        """
-        ...
-
-    def remove_account(self, account_id: AccountId, now_s: float) -> None:
-        """Remove an account and revoke its keys.
 
         Raises:
             UnknownIdError: there is none.

@@ -74,7 +74,7 @@ def _pause_s(attempt: int, response: httpx.Response | None) -> float:
 def _options(url: str, api_key: str, timeout_s: float) -> dict[str, Any]:
     return {
         "base_url": url,
-        "headers": {"Authorization": f"Bearer {api_key}"},
+        "headers": {"Authorization": f"Bearer {api_key}"} if api_key else {},
         "timeout": timeout_s,
     }
 
@@ -133,7 +133,7 @@ class Client:
         timeout_s: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Talk to the service at ``url`` with a key ``gw_...``."""
+        """Talk to the service at ``url`` with a key ``gw_...``, empty for one to log in."""
         self._http = httpx.Client(**_options(url, api_key, timeout_s), transport=transport)
 
     def __enter__(self) -> Self:
@@ -204,6 +204,10 @@ class Client:
     return_node = _blocking(calls.return_node)
     list_organisations = _blocking(calls.list_organisations)
     create_organisation = _blocking(calls.create_organisation)
+    change_organisation = _blocking(calls.change_organisation)
+    delete_organisation = _blocking(calls.delete_organisation)
+    change_project = _blocking(calls.change_project)
+    delete_project = _blocking(calls.delete_project)
     list_projects = _blocking(calls.list_projects)
     create_project = _blocking(calls.create_project)
     get_project = _blocking(calls.get_project)
@@ -217,7 +221,17 @@ class Client:
     list_api_keys = _blocking(calls.list_api_keys)
     create_api_key = _blocking(calls.create_api_key)
     get_api_key = _blocking(calls.get_api_key)
+    rotate_api_key = _blocking(calls.rotate_api_key)
     revoke_api_key = _blocking(calls.revoke_api_key)
+    list_invitations = _blocking(calls.list_invitations)
+    create_invitation = _blocking(calls.create_invitation)
+    get_invitation = _blocking(calls.get_invitation)
+    delete_invitation = _blocking(calls.delete_invitation)
+    list_sessions = _blocking(calls.list_sessions)
+    end_session = _blocking(calls.end_session)
+    logout = _blocking(calls.logout)
+    start_device_login = _blocking(calls.start_device_login)
+    finish_device_login = _blocking(calls.finish_device_login)
     list_audit = _blocking(calls.list_audit)
     get_audit_head = _blocking(calls.get_audit_head)
     verify_audit = _blocking(calls.verify_audit)
@@ -283,7 +297,7 @@ class AsyncClient:
         timeout_s: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Talk to the service at ``url`` with a key ``gw_...``."""
+        """Talk to the service at ``url`` with a key ``gw_...``, empty for one to log in."""
         self._http = httpx.AsyncClient(**_options(url, api_key, timeout_s), transport=transport)
 
     async def __aenter__(self) -> Self:
@@ -357,6 +371,10 @@ class AsyncClient:
     return_node = _awaiting(calls.return_node)
     list_organisations = _awaiting(calls.list_organisations)
     create_organisation = _awaiting(calls.create_organisation)
+    change_organisation = _awaiting(calls.change_organisation)
+    delete_organisation = _awaiting(calls.delete_organisation)
+    change_project = _awaiting(calls.change_project)
+    delete_project = _awaiting(calls.delete_project)
     list_projects = _awaiting(calls.list_projects)
     create_project = _awaiting(calls.create_project)
     get_project = _awaiting(calls.get_project)
@@ -370,7 +388,17 @@ class AsyncClient:
     list_api_keys = _awaiting(calls.list_api_keys)
     create_api_key = _awaiting(calls.create_api_key)
     get_api_key = _awaiting(calls.get_api_key)
+    rotate_api_key = _awaiting(calls.rotate_api_key)
     revoke_api_key = _awaiting(calls.revoke_api_key)
+    list_invitations = _awaiting(calls.list_invitations)
+    create_invitation = _awaiting(calls.create_invitation)
+    get_invitation = _awaiting(calls.get_invitation)
+    delete_invitation = _awaiting(calls.delete_invitation)
+    list_sessions = _awaiting(calls.list_sessions)
+    end_session = _awaiting(calls.end_session)
+    logout = _awaiting(calls.logout)
+    start_device_login = _awaiting(calls.start_device_login)
+    finish_device_login = _awaiting(calls.finish_device_login)
     list_audit = _awaiting(calls.list_audit)
     get_audit_head = _awaiting(calls.get_audit_head)
     verify_audit = _awaiting(calls.verify_audit)

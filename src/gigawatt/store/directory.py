@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
-    AccountRole,
     ApiKeyId,
     Organisation,
     OrganisationId,
@@ -107,16 +106,6 @@ class SqlDirectory:
         """One account."""
         with self._database.read() as connection:
             return rows.read_account(connection, account_id)
-
-    def change_role(self, account_id: AccountId, role: AccountRole) -> Account:
-        """Give an account another role; the account after it."""
-        with self._database.write() as connection:
-            return rows.write_role(connection, account_id, role)
-
-    def remove_account(self, account_id: AccountId, now_s: float) -> None:
-        """Remove an account and revoke its keys."""
-        with self._database.write() as connection:
-            rows.remove_account(connection, account_id, now_s)
 
     def add_key(self, key: ApiKey) -> None:
         """Keep an API key."""

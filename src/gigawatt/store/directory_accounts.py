@@ -1,5 +1,6 @@
 """Rows of organisations, projects, accounts, API keys and SSH keys."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
@@ -141,6 +142,7 @@ def _account(row: Row[Any]) -> Account:
         row.kind,
         AccountRole(row.role),
         row.created_s,
+        None if row.project_id is None else TenantId(row.project_id),
     )
 
 
@@ -207,6 +209,8 @@ def _key(row: Row[Any]) -> ApiKey:
         expires_s=row.expires_s,
         last_used_s=row.last_used_s,
         revoked_s=row.revoked_s,
+        previous_digest=row.previous_digest,
+        previous_until_s=row.previous_until_s,
     )
 
 
@@ -215,6 +219,7 @@ def find_caller(connection: Connection, key_id: ApiKeyId) -> tuple[ApiKey, Accou
     query = (
         select(api_keys, accounts.c.name.label("account_name"), accounts.c.kind, accounts.c.role)
         .add_columns(accounts.c.created_s.label("account_created_s"))
+        .add_columns(accounts.c.project_id.label("account_project_id"))
         .join(accounts, accounts.c.account_id == api_keys.c.account_id)
         .where(api_keys.c.key_id == key_id)
     )
@@ -228,8 +233,11 @@ def find_caller(connection: Connection, key_id: ApiKeyId) -> tuple[ApiKey, Accou
         row.kind,
         AccountRole(row.role),
         row.account_created_s,
+        None if row.account_project_id is None else TenantId(row.account_project_id),
     )
-    return _key(row), account
+    key = _key(row)
+    # Whatever a key was made for, it reaches no further than its account.
+    return replace(key, project_id=account.project_id or key.project_id), account
 
 
 def write_key(connection: Connection, key: ApiKey) -> None:

@@ -51,8 +51,10 @@ accounts = Table(
     Column("kind", _NAME, nullable=False),
     Column("role", _NAME, nullable=False),
     Column("created_s", Double, nullable=False),
+    Column("project_id", _NAME, nullable=True),
     UniqueConstraint("organisation_id", "name", name="account_name"),
 )
+"""Accounts. Project is the only one that an account reaches, null for all."""
 
 api_keys = Table(
     "api_key",
@@ -67,6 +69,8 @@ api_keys = Table(
     Column("expires_s", Double, nullable=True),
     Column("last_used_s", Double, nullable=True),
     Column("revoked_s", Double, nullable=True),
+    Column("previous_digest", _NAME, nullable=True),
+    Column("previous_until_s", Double, nullable=True),
 )
 """API keys, those that are over too. They outlive their account, which may be removed."""
 

@@ -23,6 +23,7 @@ from gigawatt.store import (
     directory_schema,
     firewall_schema,
     instances_schema,
+    people_schema,
     queue_schema,
     replica_schema,
     schema,
@@ -31,7 +32,7 @@ from gigawatt.store import (
 )
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0007", "0009", "0006", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0009", "0006", "0008")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
@@ -41,6 +42,7 @@ _EVERY_TABLE = (
     directory_schema,
     firewall_schema,
     instances_schema,
+    people_schema,
     queue_schema,
     replica_schema,
     storage_quota_schema,

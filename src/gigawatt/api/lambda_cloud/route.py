@@ -43,6 +43,7 @@ class LambdaRoute(GuardedRoute):
     """A guarded route of this door. It knows no idempotency keys: Lambda has none."""
 
     keeps_answers = False
+    takes_cookies = False
 
     @override
     def key_of(self, request: Request) -> str:

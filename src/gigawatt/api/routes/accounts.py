@@ -3,9 +3,11 @@
 import re
 from contextlib import suppress
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from gigawatt.api.access import Allowed
+from gigawatt.api.cookies import cookie_of
+from gigawatt.api.grants import refuse_climb
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of, text_place
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import (
@@ -18,10 +20,12 @@ from gigawatt.api.views import (
 )
 from gigawatt.app.holdings import holdings_of
 from gigawatt.app.server import Service
-from gigawatt.errors import ConflictError, ForbiddenError, InputError, UnknownIdError
+from gigawatt.errors import ForbiddenError, InputError, UnknownIdError
 from gigawatt.identity import accounts as who
-from gigawatt.identity.permissions import MANAGERS, can_grant
+from gigawatt.identity.invitations import check_reach
+from gigawatt.identity.permissions import MANAGERS
 from gigawatt.identity.quota import WAITING_COUNT_DEFAULT, Limits
+from gigawatt.identity.sessions import csrf_text, parse_cookie
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import SshKey
 from gigawatt.sdk import documents as doc
@@ -33,10 +37,11 @@ PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-zA-Z0-9@.-]+ [A-Za-z0-9+/=]+( [ -~]*
 
 
 @operation(router, "GET", "/me")
-def who_am_i(access: Allowed) -> doc.Me:
-    """Who the caller is."""
+def who_am_i(request: Request, access: Allowed) -> doc.Me:
+    """Who the caller is; to a session, also what it sends with every request that changes."""
     access.permit()
     account, key = access.caller.account, access.caller.key
+    cookie = cookie_of(request)
     return doc.Me(
         account_id=account.account_id,
         organisation_id=account.organisation_id,
@@ -44,6 +49,7 @@ def who_am_i(access: Allowed) -> doc.Me:
         role=account.role.value,
         key_id=key.key_id,
         project_id=key.project_id,
+        csrf_token=None if cookie is None else csrf_text(parse_cookie(cookie)[1]),
     )
 
 
@@ -182,13 +188,6 @@ def list_accounts(
     return page_of(found, limit, lambda row: row.account_id, account_document)
 
 
-def _granted(access: Allowed, name: str) -> who.AccountRole:
-    role = who.AccountRole(name)
-    if not can_grant(access.caller, role):
-        raise ForbiddenError(f"only an operator may give the role {name!r}")
-    return role
-
-
 @operation(router, "POST", "/organisations/{organisation_id}/accounts", 201)
 def create_account(organisation_id: str, body: doc.CreateAccount, access: Allowed) -> doc.Account:
     """Make an account."""
@@ -200,7 +199,7 @@ def create_account(organisation_id: str, body: doc.CreateAccount, access: Allowe
         organisation_id=owner,
         name=body.name,
         kind=body.kind,
-        role=_granted(access, body.role),
+        role=refuse_climb(access, who.AccountRole(body.role)),
         created_s=service.now_s(),
     )
     service.directory.add_account(made)
@@ -218,34 +217,21 @@ def get_account(account_id: str, access: Allowed) -> doc.Account:
 def change_account(account_id: str, body: doc.ChangeAccount, access: Allowed) -> doc.Account:
     """Give an account another role; it holds from the next request on."""
     account = access.account(account_id)
-    role = _granted(access, body.role)
-    _granted(access, account.role.value)
-    _keep_somebody(access, account, role)
-    changed = access.service.directory.change_role(account.account_id, role)
+    role = refuse_climb(access, who.AccountRole(body.role))
+    refuse_climb(access, account.role)
+    check_reach(role, account.project_id)
+    by = access.caller.account
+    changed = access.service.members.change_role(account.account_id, role, by)
     access.note_change(account_document(account), account_document(changed))
     return account_document(changed)
 
 
-def _keep_somebody(access: Allowed, account: who.Account, role: who.AccountRole | None) -> None:
-    """Nobody takes their own right to manage away: an organisation would be left to nobody.
-
-    Raises:
-        ConflictError: the caller would.
-    """
-    if account.account_id == access.caller.account.account_id and role != account.role:
-        raise ConflictError(
-            "an account cannot change or delete itself",
-            next_step="Let another owner or an operator do it.",
-        )
-
-
 @operation(router, "DELETE", "/accounts/{account_id}", 204)
 def delete_account(account_id: str, access: Allowed) -> Response:
-    """Remove an account; its keys end at once."""
-    account = access.account(account_id)
-    _granted(access, account.role.value)
-    _keep_somebody(access, account, None)
-    access.service.directory.remove_account(account.account_id, access.service.now_s())
+    """Remove an account; its keys and sessions end at once."""
+    account, service = access.account(account_id), access.service
+    refuse_climb(access, account.role)
+    service.members.remove_account(account.account_id, access.caller.account, service.now_s())
     access.note_change(account_document(account), None)
     return Response(status_code=204)
 
@@ -272,11 +258,13 @@ def create_api_key(account_id: str, body: doc.CreateApiKey, access: Allowed) -> 
     """Make a key; its text is in this answer only."""
     account, service = access.account(account_id), access.service
     # A key acts as its account: making one for somebody is taking their role.
-    _granted(access, account.role.value)
+    refuse_climb(access, account.role)
     who.check_label("a key", body.name)
-    project_id = None
+    project_id = account.project_id
     if body.project_id is not None:
-        project_id = _project_of(service, account, body.project_id)
+        project_id = project_of(service, account.organisation_id, body.project_id)
+    if account.project_id not in {None, project_id}:
+        raise ForbiddenError(f"account {account.account_id!r} reaches another project only")
     expires_s = None if body.lifetime_s is None else service.now_s() + body.lifetime_s
     key, text = service.new_key(
         account.account_id, body.name, project_id=project_id, expires_s=expires_s
@@ -285,11 +273,15 @@ def create_api_key(account_id: str, body: doc.CreateApiKey, access: Allowed) -> 
     return key_document(key, service.now_s(), text)
 
 
-def _project_of(service: Service, account: who.Account, project_id: str) -> TenantId:
-    """A project of the account's own organisation; any other is said not to be there."""
+def project_of(service: Service, owner: who.OrganisationId, project_id: str) -> TenantId:
+    """A project of an organisation; any other is said not to be there.
+
+    Raises:
+        UnknownIdError: it has none of this id.
+    """
     with suppress(UnknownIdError):
         found = service.directory.project(TenantId(project_id))
-        if found.organisation_id == account.organisation_id:
+        if found.organisation_id == owner:
             return found.project_id
     raise UnknownIdError(f"no project {project_id!r}")
 
@@ -300,11 +292,23 @@ def get_api_key(key_id: str, access: Allowed) -> doc.ApiKey:
     return key_document(access.api_key(key_id), access.service.now_s())
 
 
+@operation(router, "POST", "/api-keys/{key_id}:rotate")
+def rotate_api_key(key_id: str, body: doc.RotateApiKey, access: Allowed) -> doc.ApiKey:
+    """Give a key another secret; its new text is in this answer only."""
+    key, service = access.api_key(key_id), access.service
+    # Whoever gets the text acts as its account.
+    refuse_climb(access, service.directory.account(key.account_id).role)
+    rotated, text = service.rotate_key(key.key_id, body.grace_s)
+    now_s = service.now_s()
+    access.note_change(key_document(key, now_s), key_document(rotated, now_s))
+    return key_document(rotated, now_s, text)
+
+
 @operation(router, "POST", "/api-keys/{key_id}:revoke")
 def revoke_api_key(key_id: str, access: Allowed) -> doc.ApiKey:
     """End a key at once."""
     key, service = access.api_key(key_id), access.service
-    _granted(access, service.directory.account(key.account_id).role.value)
+    refuse_climb(access, service.directory.account(key.account_id).role)
     before, now_s = key_document(key, service.now_s()), service.now_s()
     after = key_document(service.directory.revoke_key(key.key_id, now_s), now_s)
     access.note_change(before, after)

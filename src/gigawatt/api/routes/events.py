@@ -1,7 +1,7 @@
 """Events, as pages and as a stream of server-sent events that can be resumed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import Header, Query, Request
@@ -10,10 +10,11 @@ from starlette.concurrency import run_in_threadpool
 
 from gigawatt.api.access import Access, Allowed, reach_of
 from gigawatt.api.paging import Cursor, Limit, number_place, page_of
-from gigawatt.api.route import bearer_of
+from gigawatt.api.route import renewal_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import event_document
 from gigawatt.errors import InputError, RateError, UnauthenticatedError
+from gigawatt.identity.permissions import Caller
 from gigawatt.ids import ClusterId
 from gigawatt.interfaces.store import Event
 from gigawatt.sdk import documents as doc
@@ -64,19 +65,19 @@ def stream_events(
     after = service.directory.newest_event() if last_event_id is None else int(last_event_id)
     wanted = None if cluster_id is None else ClusterId(cluster_id)
     return StreamingResponse(
-        _stream(access, bearer_of(request), after, wanted), media_type="text/event-stream"
+        _stream(access, renewal_of(request), after, wanted), media_type="text/event-stream"
     )
 
 
 async def _stream(
-    access: Access, key: str, after: int, cluster_id: ClusterId | None
+    access: Access, renew: Callable[[], Caller], after: int, cluster_id: ClusterId | None
 ) -> AsyncIterator[str]:
     service = access.service
     service.stream_count += 1
     try:
         quiet_s = HEARTBEAT_S
         while not service.is_stopping:
-            found = await run_in_threadpool(_next, access, key, after, cluster_id)
+            found = await run_in_threadpool(_next, access, renew, after, cluster_id)
             if found is None:
                 return
             for event in found:
@@ -93,11 +94,11 @@ async def _stream(
 
 
 def _next(
-    access: Access, key: str, after: int, cluster_id: ClusterId | None
+    access: Access, renew: Callable[[], Caller], after: int, cluster_id: ClusterId | None
 ) -> tuple[Event, ...] | None:
-    """Events that are due; None when the key is no longer in force."""
+    """Events that are due; None when key or session is no longer in force."""
     try:
-        caller = access.service.authenticate(key)
+        caller = renew()
     except UnauthenticatedError:
         return None
     reach = reach_of(access.service, caller)

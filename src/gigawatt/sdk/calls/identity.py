@@ -25,6 +25,17 @@ def create_organisation(name: str) -> Call[doc.Organisation]:
     return Call("POST", path_of("organisations"), doc.Organisation, body=body)
 
 
+def change_organisation(organisation_id: str, name: str) -> Call[doc.Organisation]:
+    """Give an organisation another name."""
+    body = doc.ChangeOrganisation(name=name)
+    return Call("PATCH", path_of("organisations", organisation_id), doc.Organisation, body=body)
+
+
+def delete_organisation(organisation_id: str) -> Call[None]:
+    """Remove an organisation that has no projects."""
+    return Call("DELETE", path_of("organisations", organisation_id), type(None))
+
+
 def list_projects(
     *, cursor: str | None = None, limit: int | None = None
 ) -> Call[doc.Page[doc.Project]]:
@@ -44,6 +55,17 @@ def create_project(organisation_id: str, name: str) -> Call[doc.Project]:
 def get_project(project_id: str) -> Call[doc.Project]:
     """One project."""
     return Call("GET", path_of("projects", project_id), doc.Project)
+
+
+def change_project(project_id: str, name: str) -> Call[doc.Project]:
+    """Give a project another name."""
+    body = doc.ChangeProject(name=name)
+    return Call("PATCH", path_of("projects", project_id), doc.Project, body=body)
+
+
+def delete_project(project_id: str) -> Call[None]:
+    """Remove a project that holds nothing."""
+    return Call("DELETE", path_of("projects", project_id), type(None))
 
 
 def get_quota(project_id: str) -> Call[doc.Quota]:
@@ -105,6 +127,12 @@ def create_api_key(account_id: str, key: doc.CreateApiKey) -> Call[doc.ApiKey]:
 def get_api_key(key_id: str) -> Call[doc.ApiKey]:
     """One key."""
     return Call("GET", path_of("api-keys", key_id), doc.ApiKey)
+
+
+def rotate_api_key(key_id: str, *, grace_s: int = 0) -> Call[doc.ApiKey]:
+    """Give a key another secret; the old one is taken for ``grace_s`` seconds more."""
+    path, body = path_of("api-keys", key_id, verb="rotate"), doc.RotateApiKey(grace_s=grace_s)
+    return Call("POST", path, doc.ApiKey, body=body)
 
 
 def revoke_api_key(key_id: str) -> Call[doc.ApiKey]:

@@ -13,7 +13,11 @@ KindName = Literal["user", "service_account"]
 
 
 class Me(Answer):
-    """Who the caller is."""
+    """Who the caller is.
+
+    Of a session, ``key_id`` is its id, and ``csrf_token`` belongs into the header X-CSRF-Token of
+    every request that changes something.
+    """
 
     account_id: str
     organisation_id: str
@@ -21,6 +25,7 @@ class Me(Answer):
     role: RoleName
     key_id: str
     project_id: str | None
+    csrf_token: str | None = None
 
 
 class Organisation(Answer):
@@ -37,6 +42,12 @@ class CreateOrganisation(Request):
     name: Name
 
 
+class ChangeOrganisation(Request):
+    """Another name."""
+
+    name: Name
+
+
 class Project(Answer):
     """A tenant, fenced from all others."""
 
@@ -49,6 +60,12 @@ class Project(Answer):
 
 class CreateProject(Request):
     """A new project; its quota is 0 until the operator grants one."""
+
+    name: Name
+
+
+class ChangeProject(Request):
+    """Another name."""
 
     name: Name
 
@@ -78,13 +95,14 @@ class SetQuota(Request):
 
 
 class Account(Answer):
-    """A person or a program of an organisation."""
+    """A person or a program of an organisation; for one project only if it names one."""
 
     id: str
     organisation_id: str
     name: str
     kind: KindName
     role: RoleName
+    project_id: str | None = None
     created_at: datetime
 
 
@@ -103,7 +121,11 @@ class ChangeAccount(Request):
 
 
 class ApiKey(Answer):
-    """An API key; ``key`` holds its text only in the first answer to its creation."""
+    """An API key.
+
+    ``key`` holds its text only in the first answer to its creation or rotation; the text before
+    a rotation is taken until ``previous_until``.
+    """
 
     id: str
     account_id: str
@@ -114,6 +136,7 @@ class ApiKey(Answer):
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    previous_until: datetime | None = None
     key: str | None = None
 
 
@@ -123,6 +146,12 @@ class CreateApiKey(Request):
     name: Name
     project_id: Id | None = None
     lifetime_s: Annotated[int, Field(ge=60, le=315_360_000)] | None = None
+
+
+class RotateApiKey(Request):
+    """Another secret; the old one is taken for ``grace_s`` seconds more, 0 for not at all."""
+
+    grace_s: Annotated[int, Field(ge=0, le=86_400)] = 0
 
 
 class SshKey(Answer):

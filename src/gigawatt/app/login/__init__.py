@@ -1,0 +1,1 @@
+"""Login of people through an OpenID provider (ADR-0026)."""
