@@ -15,7 +15,7 @@ CLIENTS := skypilot dstack lai
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench docs lock clients lock-clients clean
+.PHONY: help run test test-long check format bench chaos docs lock clients lock-clients clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ format: $(VENV)/dev.stamp ## Put the code in shape
 
 bench: $(VENV)/dev.stamp ## Measure: every figure that the documents name
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+chaos: $(VENV)/dev.stamp ## Kill servers and databases under load, 5 minutes each (needs PostgreSQL)
+	@for engine in sqlite postgres; do $(BIN)/python tests/support/chaos.py --engine $$engine || exit 1; done
 
 docs: $(VENV)/run.stamp ## Write the generated pages (docs/phases.md)
 	@$(BIN)/python docs/generate.py

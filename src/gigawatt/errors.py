@@ -5,7 +5,8 @@
     │ ├ UnknownIdError        an id names nothing                         exit 2
     │ ├ UnauthenticatedError  no API key, or one that is not in force     exit 2
     │ ├ ForbiddenError        the role does not allow it                  exit 2
-    │ ├ QuotaError            more GPUs than the project may hold         exit 2
+    │ ├ QuotaError            more than the project may hold              exit 2
+    │ ├ ImpossibleError       would not fit an empty fleet either         exit 2
     │ ├ TooLargeError         the request has more bytes than are read    exit 2
     │ ├ MediaTypeError        the request is not JSON                     exit 2
     │ └ KeyReusedError        an idempotency key came with another body   exit 2
@@ -19,8 +20,9 @@
     │ └ StaleGenerationError  the device holds a newer generation: stop
     ├ DriftError              verify found a difference                   exit 6
     ├ UnwindError             an undo failed: nodes are quarantined       exit 7
-    ├ DataError               a data row or a database is not usable      exit 8
-    └ StorageFullError        the disk is full, nothing was lost          exit 8
+    └ DataError               a data row or a database is not usable      exit 8
+      ├ StorageFullError      the disk is full, nothing was lost          exit 8
+      └ OutOfReachError       the database is away now, ask again         exit 8
 
 An outer error says its own sentence only; its cause hangs on ``raise ... from``. A "no" that a
 judging function gives is not an error: it returns a report. ``AssertionError`` is our own bug.
@@ -79,9 +81,28 @@ class ForbiddenError(InputError):
 
 
 class QuotaError(InputError):
-    """The project would hold more GPUs than it may."""
+    """The project would hold more GPUs, clusters or waiting requests than it may."""
 
     next_step = "Ask for fewer, release a cluster, or ask the operator for a larger quota."
+
+
+class ImpossibleError(InputError):
+    """What is asked for does not exist here: no such GPUs, or not so many, even if all were free.
+
+    Waiting does not help, so it is refused at once.
+
+    Attributes:
+        is_price: it is there, but for more money than was said.
+    """
+
+    next_step = "Ask for less, or for another type."
+
+    def __init__(
+        self, message: str, *, next_step: str | None = None, is_price: bool = False
+    ) -> None:
+        """Say whether it is for the price alone."""
+        super().__init__(message, next_step=next_step)
+        self.is_price = is_price
 
 
 class TooLargeError(InputError):
@@ -227,3 +248,9 @@ class StorageFullError(DataError):
     """The disk is full; what was committed before is intact."""
 
     next_step = "Free disk space and run the command again; nothing was lost."
+
+
+class OutOfReachError(DataError):
+    """The database does not answer now; what was under way is wholly done or not at all."""
+
+    next_step = "Bring the database back; a request with its Idempotency-Key may be sent again."

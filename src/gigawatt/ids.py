@@ -2,7 +2,7 @@
 
 Fleet ids (node, switch, rack) are the operator's own names. Ids made by us have a prefix:
 ``clu_`` cluster, ``fsy_`` file system, ``fwr_`` firewall ruleset, ``ten_`` tenant, ``pln_`` plan,
-``op_`` operation.
+``op_`` operation, ``wai_`` waiting request.
 """
 
 from typing import NewType
@@ -22,6 +22,7 @@ FileSystemId = NewType("FileSystemId", ClusterId)
 FirewallRulesetId = NewType("FirewallRulesetId", str)
 PlanId = NewType("PlanId", str)
 OperationId = NewType("OperationId", str)
+WaitingId = NewType("WaitingId", str)
 DeviceId = NewType("DeviceId", str)
 """``<class>/<name>``: fabric/F, port/NODE, gateway/SITE, bmc/NODE, oob/SITE, pool/P, host/NODE."""
 KeyPoolId = NewType("KeyPoolId", str)

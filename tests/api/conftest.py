@@ -28,6 +28,9 @@ from gigawatt.identity.accounts import (
     Project,
 )
 from gigawatt.ids import TenantId
+from postgres_server import Server, postgres_server
+
+__all__ = ["postgres_server"]  # a fixture that pytest finds here
 
 BASE = "/gw/v1"
 
@@ -99,9 +102,11 @@ class World:
         raise AssertionError(f"operation {operation_id} did not end: {json.dumps(found)}")
 
 
-def small_home(path: Path, gpu_count: int = 512, fleet: Fleet | None = None) -> Home:
+def small_home(
+    path: Path, gpu_count: int = 512, fleet: Fleet | None = None, url: str | None = None
+) -> Home:
     """A home with a small fleet."""
-    home = Home(path)
+    home = Home(path, url)
     home.make()
     home.fleet_path.write_text(dump_fleet(fleet or hgx_fleet(gpu_count)), encoding="utf-8")
     return home
@@ -150,13 +155,18 @@ def populate(world: World) -> None:
 
 @contextmanager
 def new_world(
-    path: Path, gpu_count: int = 512, *, with_worker: bool = True, fleet: Fleet | None = None
+    path: Path,
+    gpu_count: int = 512,
+    *,
+    with_worker: bool = True,
+    fleet: Fleet | None = None,
+    url: str | None = None,
 ) -> Iterator[World]:
-    """A populated world in a folder."""
-    with open_service(small_home(path, gpu_count, fleet)) as service:
+    """A populated world in a folder, its store in the database at ``url`` if one is given."""
+    with open_service(small_home(path, gpu_count, fleet, url)) as service:
         service.rate = RateLimiter(rate_per_s=1e6, burst_count=1e6)
-        with serving(service, with_worker=with_worker) as url:
-            world = World(url, service)
+        with serving(service, with_worker=with_worker) as address:
+            world = World(address, service)
             world.keys["operator"] = make_first_key(service, "olu")
             populate(world)
             yield world
@@ -169,15 +179,33 @@ def new_world_of() -> Any:
     return new_world
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A world with a worker, for one test alone."""
-    with new_world(tmp_path / "home") as made:
+ENGINES = [
+    "sqlite",
+    pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres]),
+]
+"""Every test of a world runs on both; on PostgreSQL in the long run, a sample in the quick one."""
+
+
+@pytest.fixture(params=ENGINES)
+def url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """URL of an empty database, None where the store is a file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    with server.database() as made:
         yield made
 
 
 @pytest.fixture
-def quiet_world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, url: str | None) -> Iterator[World]:
+    """A world with a worker, for one test alone."""
+    with new_world(tmp_path / "home", url=url) as made:
+        yield made
+
+
+@pytest.fixture
+def quiet_world(tmp_path: Path, url: str | None) -> Iterator[World]:
     """A world whose worker never starts, so that operations stay where they were committed."""
-    with new_world(tmp_path / "home", with_worker=False) as made:
+    with new_world(tmp_path / "home", with_worker=False, url=url) as made:
         yield made

@@ -48,6 +48,8 @@ ROWS = {
     "get_api_key": "OP",
     "revoke_api_key": "OP",
     "list_audit": "OP",
+    "get_audit_head": "P",
+    "verify_audit": "P",
     "list_ssh_keys": "OPMR",
     "create_ssh_key": "OPM",
     "get_ssh_key": "OPMR",
@@ -84,6 +86,19 @@ ROWS = {
     "get_operation": ALL,
     "cancel_operation": "OPM",
     "list_events": "OPMR",
+    "compute_chain": ALL,
+    "compute_fleet_chain": "P",
+    "compute_gpu_hour": ALL,
+    "compute_life": ALL,
+    "compute_index": ALL,
+    "compute_underwriting": ALL,
+    "create_waiting_request": "OPM",
+    "list_waiting_requests": ALL,
+    "get_waiting_request": ALL,
+    "withdraw_waiting_request": "OPM",
+    "get_admission": "P",
+    "list_turned_away": "P",
+    "list_turned_away_days": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -140,6 +155,8 @@ def stage(
             ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
             ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
             ids["operation"] = made["operation_id"]
+            waits = {"cluster": wish(project, f"w-{name}")}
+            ids["waiting"] = world.ok("operator", "POST", "/waiting", waits)["id"]
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
@@ -167,6 +184,9 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
         body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
         path = f"/projects/{ids['project']}/ssh-keys"
         return {"ssh_key_id": world.ok("operator", "POST", path, body)["id"]}
+    if operation == "withdraw_waiting_request":
+        body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
+        return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
     return {}
 
 
@@ -174,7 +194,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
     names = (
         *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
-        *("file_system", "ruleset"),
+        *("file_system", "ruleset", "waiting"),
     )
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
@@ -189,6 +209,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "plan_id": ids["plan"],
         "cluster_id": ids["cluster"],
         "operation_id": ids["operation"],
+        "waiting_id": ids["waiting"],
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
@@ -201,6 +222,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
+    "verify_audit": {},
     "create_organisation": {"name": "again"},
     "create_project": {"name": "again"},
     "set_quota": {"granted_gpu_count": 256},
@@ -211,6 +233,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "grow_cluster": {"gpu_count": 8},
     "shrink_cluster": {"gpu_count": 8},
     "replace_cluster_nodes": {"node_ids": ["n"]},
+    "compute_chain": {"fleet": "small"},
+    "compute_fleet_chain": {},
+    "compute_gpu_hour": {},
+    "compute_life": {},
+    "compute_index": {"prices_csv": "day,provider"},
+    "compute_underwriting": {"deal_yaml": "name: nothing"},
     "configure_cluster": {"egress_cidrs": []},
     "resize_file_system": {"quota_bytes": 1 << 31},
     "set_storage_quota": {"granted_bytes": 1 << 50},
@@ -343,6 +371,8 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "create_waiting_request":
+        body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     if operation == "create_file_system":
         body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
     if operation == "create_firewall_ruleset":
@@ -357,6 +387,7 @@ def names_an_object(world: Any, operation: str) -> bool:
     return ("{" in path and "{node_id}" not in path) or operation in {
         "create_plan",
         "create_cluster",
+        "create_waiting_request",
         "create_file_system",
         "create_firewall_ruleset",
     }
@@ -416,6 +447,7 @@ def test_a_foreign_object_reads_as_an_absent_one(populated: Any):
         "plan": "/plans/{}",
         "ssh": "/ssh-keys/{}",
         "operation": "/operations/{}",
+        "waiting": "/waiting/{}",
         "file_system": "/file-systems/{}",
         "ruleset": "/firewall-rulesets/{}",
         "project": "/projects/{}",
@@ -510,7 +542,8 @@ def test_an_operators_key_for_one_project_does_not_run_the_site(populated: Any):
 def test_lists_show_only_what_is_ones_own(populated: Any):
     world = populated
     for who, ids in (("acme.owner", world.ids["acme"]), ("other.owner", world.ids["other"])):
-        for path in ("/clusters", "/operations", "/file-systems", "/firewall-rulesets"):
+        paths = ("/clusters", "/operations", "/file-systems", "/firewall-rulesets", "/waiting")
+        for path in paths:
             found = world.ok(who, "GET", path)["items"]
             assert found
             assert {item["project_id"] for item in found} == {ids["project"]}
@@ -520,7 +553,14 @@ def test_lists_show_only_what_is_ones_own(populated: Any):
             for path in ("/clusters", "/file-systems")
             for item in world.ok(who, "GET", path)["items"]
         }
-        assert {event["cluster_id"] for event in events} <= own
+        assert {event["cluster_id"] for event in events} <= {*own, None}
+        for event in events:
+            # A line of no cluster is about a waiting request of one's own, or one's own quota.
+            if event["cluster_id"] is None and "waiting_id" in event["data"]:
+                waiting_id = event["data"]["waiting_id"]
+                assert world.call(who, "GET", f"/waiting/{waiting_id}").status_code == 200
+            elif event["cluster_id"] is None:
+                assert event["data"]["project_id"] == ids["project"]
         orgs = world.ok(who, "GET", "/organisations")["items"]
         assert [item["id"] for item in orgs] == [ids["organisation"]]
 

@@ -49,6 +49,9 @@ def made(make: Any) -> Any:
             given[name] = {int: 8, list[str]: ["n"]}.get(annotation, "x")
             if annotation is doc.ClusterRequest:
                 given[name] = doc.ClusterRequest(project_id="p", name="n", gpu_count=8)
+            if annotation is doc.CreateWaitingRequest:
+                wish = doc.ClusterRequest(project_id="p", name="n", gpu_count=8)
+                given[name] = doc.CreateWaitingRequest(cluster=wish)
             if annotation is doc.CreateAccount:
                 given[name] = doc.CreateAccount(name="n")
             if annotation is doc.CreateApiKey:
@@ -73,6 +76,22 @@ def test_both_clients_have_every_call():
     for kind in (Client, AsyncClient):
         assert not set(all_calls()) - set(dir(kind)), kind
         assert kind.stream_events is not None
+
+
+def test_a_refusal_for_lack_of_room_says_how_to_wait(quiet_world: Any):
+    project = quiet_world.ids["acme"]["project"]
+    path = f"/projects/{project}/quota"
+    quiet_world.ok("operator", "PUT", path, {"granted_gpu_count": 600})
+    with Client(quiet_world.url, quiet_world.keys["acme.member"]) as client:
+        client.create_cluster(doc.ClusterRequest(project_id=project, name="a", gpu_count=512))
+        wish = doc.ClusterRequest(project_id=project, name="b", gpu_count=8)
+        with pytest.raises(NoCapacityError) as caught:
+            client.create_cluster(wish)
+        assert "/gw/v1/waiting" in caught.value.next_step
+        made = client.create_waiting_request(doc.CreateWaitingRequest(cluster=wish))
+        assert client.get_waiting_request(made.id).state == "waiting"
+        assert [row.id for row in client.pages(calls.list_waiting_requests)] == [made.id]
+        assert client.withdraw_waiting_request(made.id).state == "withdrawn"
 
 
 def test_every_error_comes_back_in_its_class():

@@ -95,7 +95,11 @@ def test_a_process_that_is_told_to_stop_lets_go_and_says_so(tmp_path: Path, new_
             threading.Event().wait(0.005)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20.0) == 0
-        waiting = world.service.directory.waiting_operations(world.service.now_s())
+        waiting = [
+            hold.operation_id
+            for hold in world.service.worker._replicas.holds()
+            if hold.worker is None
+        ]
         assert made["operation_id"] in waiting
         world.service.worker.start()
         assert world.ended(made["operation_id"])["state"] == "done"

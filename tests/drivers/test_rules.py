@@ -25,10 +25,10 @@ from gigawatt.boundary.entries import (
 )
 from gigawatt.drivers.fake import DeviceWorld
 from gigawatt.drivers.fake.rules import P_KEYS_PER_GUID_MAX
-from gigawatt.errors import DriverPermanentError
+from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.fleet.demo import hgx_fleet, nvl72_fleet
 from gigawatt.ids import ClusterId, DeviceId
-from gigawatt.interfaces.driver import Fence
+from gigawatt.interfaces.driver import OPERATOR, Fence
 
 FLEET = hgx_fleet(64)
 ROCE = nvl72_fleet(1)
@@ -262,3 +262,14 @@ def test_no_sequence_of_calls_breaks_a_rule(calls):
         for held in stored
         if isinstance(held.entry, Export)
     )
+
+
+def test_a_reconciler_that_woke_late_takes_nothing_that_came_since():
+    """It looked at generation 5, slept, and the key was given to a cluster of generation 7."""
+    world = DeviceWorld(FLEET)
+    ensure(world, WHOLE, generation=7)
+    with pytest.raises(StaleGenerationError, match="since generation 7"):
+        remove(world, WHOLE, cluster=OPERATOR, generation=5)
+    assert world.entries(WHOLE.device) == {WHOLE}
+    remove(world, WHOLE, cluster=OPERATOR, generation=7)
+    assert world.entries(WHOLE.device) == frozenset()

@@ -1,4 +1,4 @@
-"""JSON of entries, targets and plans.
+"""JSON of entries, targets, plans and requests.
 
 Goal: what is written down reads back as the same value, and what is damaged is refused by name.
 Method: random values of every class there and back; texts with one thing wrong.
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import DataError
+from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces import codec
 from gigawatt.planner.plan import Plan, PlanReport, Stage, make_step
 
@@ -31,6 +32,14 @@ def test_an_entry_reads_back_as_itself(entry):
 @given(st.lists(entries, max_size=6))
 def test_entries_keep_their_order(some):
     assert codec.entries_from_json(codec.entries_to_json(some)) == tuple(some)
+
+
+@settings(max_examples=50)
+@given(st.builds(ClusterRequest))
+def test_a_request_reads_back_as_itself(request):
+    again = codec.request_from_json(codec.request_to_json(request))
+    assert again == request
+    assert type(again.keep_together) is type(request.keep_together)
 
 
 @settings(max_examples=50)

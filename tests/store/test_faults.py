@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from gigawatt.errors import ConflictError, DataError, StorageFullError
+from gigawatt.errors import ConflictError, DataError, OutOfReachError, StorageFullError
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.audit import audit_database
 from gigawatt.store.sqlite import open_store
@@ -87,11 +87,57 @@ def test_an_overwritten_header_is_refused(path):
         read_all(path)
 
 
-def test_a_row_that_does_not_read_back_is_refused(path):
+def test_a_row_that_does_not_read_back_is_named_and_what_it_holds_stays_held(path, build):
+    store = open_store(path)
+    before = store.snapshot(NOW_S)
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("UPDATE cluster SET target = '{}'")
-    with pytest.raises(DataError, match="a target"):
-        read_all(path)
+    seen = store.snapshot(NOW_S)
+    assert seen.clusters == {}
+    assert (seen.allocations, seen.keys) == (before.allocations, before.keys)
+    with pytest.raises(DataError, match=r"row of cluster 'clu_a' is damaged: .* a target"):
+        seen.refuse_damaged()
+    with pytest.raises(DataError, match="'clu_a' is damaged"):
+        store.cluster("clu_a")
+    other = build.target("b", (4, 5), number=2)
+    plan = build.plan(LAUNCH, None, other, seen.generation)
+    assert store.commit(plan, "op_other", NOW_S).cluster_id == "clu_b"
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE operation SET plan = 'rubbish' WHERE operation_id = 'op_0'")
+    with pytest.raises(DataError, match="row of operation 'op_0' is damaged"):
+        store.operation("op_0")
+    assert store.operation("op_other").cluster_id == "clu_b"
+    store.close()
+
+
+def test_a_store_whose_file_goes_away_writes_nowhere_and_comes_back_with_it(tmp_path, path, build):
+    store = open_store(path)
+    away = tmp_path / "away.db"
+    path.rename(away)
+    for _ in range(2):
+        with pytest.raises(OutOfReachError, match=r"store\.db is not there any more"):
+            store.set_node_state(build.nodes[0], "drained", "", NOW_S)
+    assert not path.exists(), "nothing was made in its place"
+    away.rename(path)
+    store.set_node_state(build.nodes[0], "drained", "", NOW_S)
+    assert set(store.snapshot(NOW_S).node_states) == {build.nodes[0]}
+    store.close()
+
+
+def test_a_store_whose_file_is_replaced_says_so_once_and_reads_the_new_one(tmp_path, build):
+    path, other = tmp_path / "store.db", tmp_path / "other.db"
+    store = open_store(path)
+    store.set_node_state(build.nodes[0], "drained", "", NOW_S)
+    beside = open_store(other)
+    beside.set_node_state(build.nodes[1], "drained", "", NOW_S)
+    beside.close()
+    for rest in tmp_path.glob("store.db-*"):
+        rest.unlink()
+    other.replace(path)
+    with pytest.raises(OutOfReachError, match="was replaced"):
+        store.snapshot(NOW_S)
+    assert set(store.snapshot(NOW_S).node_states) == {build.nodes[1]}
+    store.close()
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):

@@ -22,6 +22,16 @@ LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
     "instance",
+    "quota_limit",
+    "turned_away_day",
+    "turned_away",
+    "freed_gpu",
+    "queue_turn",
+    "waiting_request",
+    "heartbeat",
+    "duty",
+    "gpu_usage",
+    "audit_head",
     "storage_quota",
     "firewall_ruleset",
     "cancellation",
@@ -155,6 +165,7 @@ def test_what_a_store_holds_survives_a_migration(engine, place, build):
     store.close()
     for table in LATER:
         engine.execute(place, f"DROP TABLE {table}")
+    engine.execute(place, "ALTER TABLE event DROP COLUMN project_id")
     engine.execute(
         place,
         "DROP INDEX cluster_live_name; ALTER TABLE cluster DROP COLUMN is_file_system;"

@@ -80,7 +80,11 @@ KEPT_DECORATORS = {
 }  # fmt: skip
 """Decorators that give the function no caller; others (commands, listeners, override) do."""
 
-IMPORTED_AS = {"pyyaml": "yaml"}
+IMPORTED_AS = {
+    "pyyaml": "yaml",
+    "python-json-logger": "pythonjsonlogger",
+    "opentelemetry-sdk": "opentelemetry",
+}
 """Distributions whose module has another name."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigawatt.twin.queue import JobQueue, QueuePolicy
+from gigawatt.intent.queue import QueuePolicy
+from gigawatt.twin.queue import JobQueue
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,28 @@
 """Who calls, and whether they may: every handler asks here before it touches anything."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from gigawatt.app.server import Service
 from gigawatt.errors import ForbiddenError, UnknownIdError
 from gigawatt.identity.accounts import Account, AccountId, ApiKeyId, OrganisationId, Project
 from gigawatt.identity.keys import ApiKey
 from gigawatt.identity.permissions import Belonging, Caller, judge
-from gigawatt.ids import ClusterId, FirewallRulesetId, OperationId, PlanId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FirewallRulesetId,
+    OperationId,
+    PlanId,
+    TenantId,
+    WaitingId,
+)
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord
+from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -33,6 +42,17 @@ class Access:
         self.operation = operation
         self.is_judged = False
         self.opened: OpenedRequest | None = None
+        self.repeat_key: str | None = None
+        self.before: Mapping[str, Any] | None = None
+        self.after: Mapping[str, Any] | None = None
+
+    def note_change(self, before: BaseModel | None, after: BaseModel | None) -> None:
+        """Say for the audit what this request changes: None before what is new, after what ends.
+
+        Fields that hold secrets are left out there, whatever a document has.
+        """
+        self.before = None if before is None else before.model_dump(mode="json")
+        self.after = None if after is None else after.model_dump(mode="json")
 
     def permit(self, belonging: Belonging | None = None, what: str = "object") -> None:
         """Nothing, when the caller may.
@@ -139,6 +159,13 @@ class Access:
         """An operation that the caller may use so."""
         what, directory = f"operation {operation_id!r}", self.service.directory
         found = self._found(what, lambda: directory.operation_line(OperationId(operation_id)))
+        self.permit(self._belonging(found.project_id), what)
+        return found
+
+    def waiting(self, waiting_id: str) -> WaitingRequest:
+        """A waiting request that the caller may use so."""
+        what, room = f"waiting request {waiting_id!r}", self.service.admission.room
+        found = self._found(what, lambda: room.request(WaitingId(waiting_id)))
         self.permit(self._belonging(found.project_id), what)
         return found
 

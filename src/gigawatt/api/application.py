@@ -15,13 +15,18 @@ from gigawatt.api.lambda_cloud import errors as lambda_errors
 from gigawatt.api.problems import answer_to
 from gigawatt.api.routes import (
     accounts,
+    admission,
+    audit,
     clusters,
+    economics,
     events,
     file_systems,
     firewall,
     fleet,
     operations,
+    waiting,
 )
+from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -30,12 +35,16 @@ from gigawatt.sdk.documents import Health, Problem
 
 ROUTERS = (
     accounts.router,
+    audit.router,
     fleet.router,
     clusters.router,
     file_systems.router,
     firewall.router,
     operations.router,
     events.router,
+    economics.router,
+    waiting.router,
+    admission.router,
 )
 
 _POST_HEADERS = [
@@ -70,6 +79,7 @@ def build_application(service: Service) -> FastAPI:
         app.add_exception_handler(kind, _answer)
     app.mount(lambda_cloud.BASE, lambda_cloud.build_lambda_application(service))
     app.add_middleware(Door, answer=_answer_at)
+    app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
@@ -90,11 +100,11 @@ async def _healthy() -> Health:
 
 
 def _ready(request: Request) -> Response:
-    """The store answers and the worker looks for work."""
+    """The store answers and the worker looks for work; the store itself is not asked here."""
     service: Service = request.app.state.service
-    service.directory.newest_event()
-    if service.is_stopping or not service.worker.is_alive:
-        return JSONResponse({"status": "not ready"}, 503)
+    troubles = service.worker.troubles()
+    if service.is_stopping or troubles:
+        return JSONResponse({"status": "not ready", "reasons": list(troubles)}, 503)
     return JSONResponse({"status": "ok"})
 
 

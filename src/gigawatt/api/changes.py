@@ -1,15 +1,14 @@
 """From a request over HTTP to a committed operation: quota, idempotency, version, commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Header, Response
 
 from gigawatt.api.access import Access
 from gigawatt.api.views import cluster_document
-from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import ConflictError, InputError, UnknownIdError, VersionError
-from gigawatt.identity.quota import check_quota, check_storage_quota
+from gigawatt.errors import ConflictError, GigawattError, InputError, UnknownIdError, VersionError
 from gigawatt.ids import (
     ClusterId,
     FileSystemId,
@@ -24,6 +23,7 @@ from gigawatt.intent.firewall import union_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, OperationRecord
+from gigawatt.interfaces.turned_away import Origin
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
@@ -135,44 +135,17 @@ def _public_key(access: Access, project_id: TenantId, ssh_key_id: str) -> str:
     return found.public_key
 
 
+@contextmanager
+def recorded(access: Access, request: ClusterRequest, origin: Origin) -> Iterator[None]:
+    """Note demand that the block turns away, once for each request however often it is sent."""
+    source_key = access.repeat_key or access.service.control.new_id("tur")
+    with access.service.admission.recorded(request, origin, source_key):
+        yield
+
+
 def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
-    """What policy says to a plan: the quotas of its project, as of the commit's own snapshot.
-
-    What it lets in must be what its firewall rulesets say.
-    """
-
-    def judge_plan(view: Snapshot, plan: Plan) -> None:
-        access.service.follower.admit(view, plan)
-        try:
-            project = access.service.directory.project(plan.tenant_id)
-        except UnknownIdError:
-            # Only operators reach a tenant that has no project; the command line made it.
-            return
-        held = sum(
-            member.gpu_mask.bit_count()
-            for target in view.targets.values()
-            if target.tenant_id == plan.tenant_id
-            for member in target.members
-        )
-        before = _gpus_of(plan, is_after=False)
-        check_quota(project, held, _gpus_of(plan, is_after=True) - before)
-        check_storage_quota(
-            project,
-            access.service.storage_quotas.granted_bytes(project.project_id),
-            sum(t.storage_bytes for t in view.targets.values() if t.tenant_id == plan.tenant_id),
-            _bytes_of(plan.after) - _bytes_of(plan.before),
-        )
-
-    return judge_plan
-
-
-def _bytes_of(target: ClusterTarget | None) -> int:
-    return target.storage_bytes if target else 0
-
-
-def _gpus_of(plan: Plan, *, is_after: bool) -> int:
-    target = plan.after if is_after else plan.before
-    return sum(member.gpu_mask.bit_count() for member in target.members) if target else 0
+    """What policy says to a plan: limits, whose turn it is, and what its rulesets let in."""
+    return access.service.admission.judge
 
 
 def expected_version(if_match: str | None) -> int | None:
@@ -228,7 +201,14 @@ def commit(
         return plan
 
     drawn = None if access.opened is None else access.opened.operation_id
-    operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    try:
+        operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
+    except GigawattError:
+        # A try that was given up as lost may have woken up and committed it meanwhile.
+        late = committed_before(access)
+        if late is None:
+            raise
+        operation = late
     access.service.worker.wake()
     return operation
 
@@ -250,7 +230,22 @@ def started(access: Access, operation: OperationRecord, response: Response) -> d
     around = access.service.control.around
     record = around.store.cluster(operation.cluster_id)
     response.headers["ETag"] = f'"{record.version}"'
-    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    found = cluster_document(around.fleet, record, operation_id=operation.operation_id)
+    access.after = _in_brief(found)
+    return found
+
+
+def _in_brief(found: doc.Cluster) -> dict[str, object]:
+    """What the audit keeps of a cluster: enough to find the rest by its version and operation."""
+    return {
+        "cluster_id": found.id,
+        "project_id": found.project_id,
+        "name": found.name,
+        "version": found.version,
+        "state": found.state,
+        "gpu_count": None if found.config is None else found.config.gpu_count,
+        "operation_id": found.operation_id,
+    }
 
 
 def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
@@ -265,4 +260,5 @@ def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
             f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
             next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
         )
+    access.before = _in_brief(cluster_document(access.service.control.around.fleet, record))
     return record

@@ -20,6 +20,7 @@ STATUS: Mapping[type[GigawattError], int] = {
     ours.UnauthenticatedError: 401,
     ours.ForbiddenError: 403,
     ours.QuotaError: 403,
+    ours.ImpossibleError: 400,
     ours.TooLargeError: 413,
     ours.MediaTypeError: 415,
     ours.KeyReusedError: 422,
@@ -35,6 +36,7 @@ STATUS: Mapping[type[GigawattError], int] = {
     ours.UnwindError: 500,
     ours.DataError: 500,
     ours.StorageFullError: 507,
+    ours.OutOfReachError: 503,
 }
 """Status of every error class. A test fails when a class has no row."""
 

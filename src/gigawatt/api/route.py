@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,9 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
-from gigawatt.api.access import Access
+from gigawatt.api.access import Access, get_access
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.app.server import Service
+from gigawatt.app.watch.context import note_caller
+from gigawatt.app.watch.redaction import redact
 from gigawatt.errors import (
     GigawattError,
     InputError,
@@ -22,8 +25,8 @@ from gigawatt.errors import (
     UnauthenticatedError,
 )
 from gigawatt.identity.permissions import Caller
-from gigawatt.ids import OperationId
-from gigawatt.interfaces.directory import AuditEntry, KeptAnswer
+from gigawatt.interfaces.call_audit import AuditEntry
+from gigawatt.interfaces.directory import KeptAnswer
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 """Source: docs.stripe.com, "Idempotent requests"."""
@@ -36,6 +39,14 @@ PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
 
 SHOWN_ONCE = {"create_api_key": "key"}
 """Field of an operation's answer that is a secret; the answer is kept without it."""
+
+STORING_NOTHING = frozenset({
+    "compute_chain", "compute_fleet_chain", "compute_gpu_hour", "compute_life", "compute_index",
+    "compute_underwriting",
+})  # fmt: skip
+"""Operations that change nothing: repeating one is harmless, so no answer of theirs is kept."""
+
+_log = logging.getLogger("gigawatt.api")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -116,6 +127,7 @@ class GuardedRoute(APIRoute):
             carry_out = _once if self.keeps_answers else _judged
             try:
                 caller = await authenticated(request, self.key_of)
+                note_caller(caller.account.account_id)
                 self.admit(request, caller)
                 request.state.access = self.access_of(request, caller, operation)
                 _check_media_type(request)
@@ -155,29 +167,42 @@ async def _judged(request: Request, inner: Handler) -> Response:
 async def _once(request: Request, inner: Handler) -> Response:
     """Carry a request out, or give the answer that was kept for it."""
     key = request.headers.get("Idempotency-Key")
-    if request.method != "POST" or key is None:
+    access: Access = request.state.access
+    if request.method != "POST" or key is None or access.operation in STORING_NOTHING:
         return await _judged(request, inner)
     if not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
         raise InputError(f"Idempotency-Key has {len(key)} characters, wanted 1 to 255 printable")
-    access: Access = request.state.access
     service, account_id = access.service, access.caller.account.account_id
     digest = hashlib.sha256()
     for part in (request.method, request.url.path, request.url.query):
         digest.update(part.encode() + b"\0")
     digest.update(await request.body())
-    drawn = OperationId(service.control.new_id("op"))
-    found = await run_in_threadpool(
-        service.directory.open_request, account_id, key, digest.hexdigest(), drawn, service.now_s()
-    )
-    if isinstance(found, KeptAnswer):
-        return Response(found.body, found.status, {**found.headers, "Idempotent-Replayed": "true"})
-    access.opened = found
-    answer: KeptAnswer | None = None
+    whole = hashlib.sha256(f"{account_id}\0{key}\0{digest.hexdigest()}".encode())
+    access.repeat_key = whole.hexdigest()
+    drawn, answer = service.new_try(), None
+    service.tries.add(drawn.holder)
     try:
-        response = await _answered(request, inner)
-        answer = _kept(response, access.operation)
+        found = await run_in_threadpool(
+            service.directory.open_request,
+            account_id,
+            key,
+            digest.hexdigest(),
+            drawn,
+            service.now_s(),
+        )
+        if isinstance(found, KeptAnswer):
+            again = {**found.headers, "Idempotent-Replayed": "true"}
+            return Response(found.body, found.status, again)
+        access.opened = found
+        try:
+            response = await _answered(request, inner)
+            answer = _kept(response, access.operation)
+        finally:
+            await run_in_threadpool(
+                service.directory.close_request, account_id, key, drawn.holder, answer
+            )
     finally:
-        await run_in_threadpool(service.directory.close_request, account_id, key, answer)
+        service.tries.discard(drawn.holder)
     return response
 
 
@@ -200,7 +225,7 @@ def _kept(response: Response, operation: str) -> KeptAnswer | None:
 
 
 def _audit(request: Request, caller: Caller, operation: str, status: int) -> None:
-    service = service_of(request)
+    service, access = service_of(request), get_access(request)
     entry = AuditEntry(
         sequence=0,
         at_s=service.now_s(),
@@ -208,8 +233,14 @@ def _audit(request: Request, caller: Caller, operation: str, status: int) -> Non
         account_id=caller.account.account_id,
         key_id=caller.key.key_id,
         operation=operation,
-        path=request.url.path[:500],
+        path=redact(request.url.path)[:500],
         status=status,
         request_id=request_id_of(request),
+        client_address=request.client.host if request.client else "",
+        before=access.before if status < 400 else None,
+        after=access.after if status < 400 else None,
     )
-    service.directory.add_audit(entry)
+    row = service.directory.add_audit(entry)
+    # Wherever logs are kept, they anchor the chain.
+    facts = {"audit_sequence": row.sequence, "audit_hash": row.entry_hash}
+    _log.info("audit row %d", row.sequence, extra=facts)

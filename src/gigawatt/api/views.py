@@ -17,23 +17,14 @@ from gigawatt.ids import ClusterId
 from gigawatt.intent.file_system import default_mount_point
 from gigawatt.intent.firewall import InboundRule
 from gigawatt.interfaces import directory as records
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.placement import result
-from gigawatt.planner.phases import Phase
+from gigawatt.planner.phases import PHASE_SLA_S, Phase
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.target import price_of, spread_of
 from gigawatt.sdk import documents as doc
-from gigawatt.units import MINUTE_S
-
-STATE_SLA_S = {
-    Phase.LAUNCHING: 15.0 * MINUTE_S,
-    Phase.CHANGING: 15.0 * MINUTE_S,
-    Phase.UNWINDING: 15.0 * MINUTE_S,
-    Phase.RELEASING: 30.0 * MINUTE_S,
-}
-"""How long a cluster should be in a phase that passes; after it somebody should look. Ours: the
-longest wait for one driver call, twice that where disks are cleaned."""
 
 
 def at(seconds: float) -> datetime:
@@ -104,7 +95,7 @@ def ssh_key_document(key: records.SshKey) -> doc.SshKey:
     )
 
 
-def audit_document(entry: records.AuditEntry) -> doc.AuditEntry:
+def audit_document(entry: AuditEntry) -> doc.AuditEntry:
     """One call."""
     return doc.AuditEntry(
         sequence=entry.sequence,
@@ -115,6 +106,10 @@ def audit_document(entry: records.AuditEntry) -> doc.AuditEntry:
         path=entry.path,
         status=entry.status,
         request_id=entry.request_id,
+        client_address=entry.client_address,
+        before=None if entry.before is None else dict(entry.before),
+        after=None if entry.after is None else dict(entry.after),
+        entry_hash=entry.entry_hash or None,
     )
 
 
@@ -306,7 +301,7 @@ def cluster_document(
         state=record.phase.value,
         state_reason=record.phase_reason,
         state_since=at(record.phase_since_s),
-        state_sla_s=STATE_SLA_S.get(record.phase),
+        state_sla_s=PHASE_SLA_S.get(record.phase),
         version=record.version,
         created_at=at(record.created_s),
         operation_id=operation_id,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from statistics import median
+from threading import Lock, local
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import ConflictError, InputError
+from gigawatt.errors import ConflictError, InputError, OutOfReachError, UnknownIdError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, ignore
+from gigawatt.executor.progress import Listener, Span, ignore
 from gigawatt.executor.readback import ReadBack, read_back
 from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
 from gigawatt.ids import (
@@ -82,10 +83,21 @@ class Control:
         self.around = around
         self._ids = ids
         self._policy = policy or ExecutorPolicy()
+        self._planning = Lock()
+        self._seen = local()
 
     def snapshot(self) -> Snapshot:
         """What the planner sees now."""
-        return self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
+        view = self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
+        self._seen.view = view
+        return view
+
+    def _view_for(self, plan: Plan) -> Snapshot:
+        """The snapshot that this thread made the plan from, or a new one."""
+        seen: Snapshot | None = getattr(self._seen, "view", None)
+        if seen is not None and seen.generation == plan.parent_generation:
+            return seen
+        return self.snapshot()
 
     def _planner_view(self, stored: StoreSnapshot) -> Snapshot:
         fleet = self.around.fleet
@@ -129,7 +141,9 @@ class Control:
                 f"{noun} {record.name!r} is {record.phase.value} ({record.phase_reason})",
                 next_step=_WHEN_NOT_ACTIVE[record.phase],
             )
-        return self._planner_view(stored)
+        view = self._planner_view(stored)
+        self._seen.view = view
+        return view
 
     def _plan_ids(self, kind: OperationKind, cluster_id: ClusterId | None = None) -> PlanIds:
         took = self.around.store.durations_s(kind)
@@ -158,10 +172,14 @@ class Control:
             InputError: the request is wrong or can never fit.
             NoCapacityError: it does not fit now.
         """
-        view = self.snapshot()
+        began_s, view = self.around.clock.now_s(), self.snapshot()
         plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH, cluster_id))
-        if not with_alternatives:
-            return plan
+        if with_alternatives:
+            plan = self._with_alternatives(view, request, plan)
+        return self._told(plan, began_s)
+
+    @staticmethod
+    def _with_alternatives(view: Snapshot, request: ClusterRequest, plan: Plan) -> Plan:
         near = nodes_of(view, request.near_cluster_id)
         bound = at_its_mounts(view, request)
         answer = place_with_alternatives(view.fleet, view.free_gpu_mask, bound, near)
@@ -174,6 +192,11 @@ class Control:
             answer.alternatives,
         )
 
+    def _told(self, plan: Plan, began_s: float) -> Plan:
+        """The plan, after the watch was told how long it took."""
+        self.around.watch.planned(plan, Span(began_s, self.around.clock.now_s()))
+        return plan
+
     def plan_grow(self, cluster_id: ClusterId, gpu_count_more: int) -> Plan:
         """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``.
 
@@ -181,7 +204,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
-        return plan_grow(self._view_of(cluster_id), gpu_count_more, ids)
+        return self._told(plan_grow(self._view_of(cluster_id), gpu_count_more, ids), ids.now_s)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
         """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.
@@ -190,7 +213,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.SHRINK, cluster_id)
-        return plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids)
+        return self._told(plan_shrink(self._view_of(cluster_id), gpu_count_fewer, ids), ids.now_s)
 
     def plan_release(self, cluster_id: ClusterId) -> Plan:
         """The plan that gives everything back. Errors as ``planner.resize.plan_release``.
@@ -199,7 +222,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.RELEASE, cluster_id)
-        return plan_release(self._view_of(cluster_id), ids)
+        return self._told(plan_release(self._view_of(cluster_id), ids), ids.now_s)
 
     def plan_replace(self, cluster_id: ClusterId, failed: Collection[NodeId]) -> Plan:
         """The plan that replaces failed nodes. Errors as ``planner.resize.plan_replace``.
@@ -208,7 +231,7 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
-        return plan_replace(self._view_of(cluster_id), failed, ids)
+        return self._told(plan_replace(self._view_of(cluster_id), failed, ids), ids.now_s)
 
     def plan_configure(self, cluster_id: ClusterId, wish: Configuration) -> Plan:
         """The plan that changes what a gateway lets through; see ``planner.configure``.
@@ -217,11 +240,12 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.CONFIGURE, cluster_id)
-        return plan_configure(self._view_of(cluster_id), wish, ids)
+        return self._told(plan_configure(self._view_of(cluster_id), wish, ids), ids.now_s)
 
     def plan_create_file_system(self, request: FileSystemRequest) -> Plan:
         """The plan that makes a file system. Errors as ``planner.file_system``."""
-        return plan_create_file_system(self.snapshot(), request, self._file_system_ids())
+        ids = self._file_system_ids()
+        return self._told(plan_create_file_system(self.snapshot(), request, ids), ids.now_s)
 
     def plan_resize_file_system(
         self, file_system_id: FileSystemId, quota_bytes: int, used_bytes: int | None
@@ -232,7 +256,8 @@ class Control:
             ConflictError: the file system is not active now.
         """
         ids = self._file_system_ids(file_system_id)
-        return plan_resize_file_system(self._view_of(file_system_id), quota_bytes, used_bytes, ids)
+        view = self._view_of(file_system_id)
+        return self._told(plan_resize_file_system(view, quota_bytes, used_bytes, ids), ids.now_s)
 
     def plan_delete_file_system(self, file_system_id: FileSystemId) -> Plan:
         """The plan that deletes a file system with its data. Errors as ``planner.file_system``.
@@ -241,7 +266,7 @@ class Control:
             ConflictError: the file system is not active now, or a cluster mounts it.
         """
         ids = self._file_system_ids(file_system_id)
-        return plan_delete_file_system(self._view_of(file_system_id), ids)
+        return self._told(plan_delete_file_system(self._view_of(file_system_id), ids), ids.now_s)
 
     def _file_system_ids(self, file_system_id: FileSystemId | None = None) -> PlanIds:
         """Ids of a plan for a file system; past times of clusters say nothing about it."""
@@ -279,23 +304,43 @@ class Control:
             AssertionError: the checker found a fault in a plan of ours.
         """
         drawn = operation_id or OperationId(self._ids.new("op"))
+        view = self._view_for(plan)
         for _ in range(REBASE_COUNT_MAX):
-            view = self.snapshot()
             rebased = self._judged(view, plan)
             if admit is not None:
                 admit(view, rebased)
+            began_s = self.around.clock.now_s()
             try:
-                return self.around.store.commit(rebased, drawn, self.around.clock.now_s())
-            except ConflictError:
-                if self.snapshot().generation == view.generation:
+                operation = self.around.store.commit(rebased, drawn, began_s)
+            except (ConflictError, OutOfReachError) as error:
+                # Only looking tells whether it happened; an id opens one operation, so that
+                # what did not happen is safe to try again.
+                known = self._operation_if_any(drawn)
+                if known is not None:
+                    return known
+                now = self.snapshot()
+                if isinstance(error, ConflictError) and now.generation == view.generation:
                     raise
+                view = now
+            else:
+                span = Span(began_s, self.around.clock.now_s())
+                self.around.watch.committed(operation, span)
+                return operation
         raise ConflictError(f"others committed first {REBASE_COUNT_MAX} times")
 
-    @staticmethod
-    def _judged(view: Snapshot, plan: Plan) -> Plan:
+    def _operation_if_any(self, operation_id: OperationId) -> OperationRecord | None:
+        """The operation of an id, if it was committed by an earlier try or one beside this."""
+        try:
+            return self.around.store.operation(operation_id)
+        except UnknownIdError:
+            return None
+
+    def _judged(self, view: Snapshot, plan: Plan) -> Plan:
         """The plan on the snapshot's generation, if the independent checker lets it pass."""
         rebased = replace(plan, parent_generation=view.generation)
+        began_s = self.around.clock.now_s()
         notes = check_plan(view, rebased)
+        self.around.watch.checked(plan, len(notes), Span(began_s, self.around.clock.now_s()))
         if notes and view.generation != plan.parent_generation:
             raise ConflictError(
                 f"plan {plan.plan_id} of generation {plan.parent_generation} no longer holds "
@@ -318,8 +363,14 @@ class Control:
         """
         for _ in range(REPLAN_COUNT_MAX - 1):
             with suppress(ConflictError):
-                return self.commit(make_plan(), operation_id=operation_id, admit=admit)
-        return self.commit(make_plan(), operation_id=operation_id, admit=admit)
+                return self._commit_in_turn(make_plan, operation_id, admit)
+        return self._commit_in_turn(make_plan, operation_id, admit)
+
+    def _commit_in_turn(
+        self, make_plan: Callable[[], Plan], operation_id: OperationId | None, admit: Admit | None
+    ) -> OperationRecord:
+        with self._planning, self.around.store.turn():
+            return self.commit(make_plan(), operation_id=operation_id, admit=admit)
 
     def commit_shown(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None
@@ -347,30 +398,41 @@ class Control:
             ConflictError: another worker holds it, it has ended, or it only goes forward.
         """
         store, now_s = self.around.store, self.around.clock.now_s()
-        operation = store.take_over(operation_id, worker, now_s)
+        operation = store.take_over(operation_id, worker, now_s, only_free=True)
         return store.begin_unwind(operation, reason, now_s)
 
     async def run(
-        self, operation_id: OperationId, worker: str, listener: Listener = ignore
+        self,
+        operation_id: OperationId,
+        worker: str,
+        listener: Listener = ignore,
+        *,
+        only_free: bool = False,
     ) -> OperationRecord:
-        """Carry an operation to its end. Errors as ``executor.Executor.run``."""
-        return await Executor(self.around, worker, self._policy, listener).run(operation_id)
+        """Carry an operation to its end. Arguments and errors as ``executor.Executor.run``."""
+        executor = Executor(self.around, worker, self._policy, listener)
+        return await executor.run(operation_id, only_free=only_free)
 
-    async def reconcile(self, worker: str) -> Reconciliation:
-        """One pass of the reconciler."""
-        return await Reconciler(self.around, worker, self._policy).run()
+    async def reconcile(self, worker: str, *, only_stuck: bool = False) -> Reconciliation:
+        """One pass of the reconciler; it resumes all that is open, or only what is stuck."""
+        reconciler = Reconciler(self.around, worker, self._policy)
+        return await reconciler.run(only_stuck=only_stuck)
 
     def prove_targets(self) -> Proof:
         """Proof that all clusters, as committed, are isolated from each other on every plane."""
+        self.around.store.snapshot(self.around.clock.now_s()).refuse_damaged()
         targets = tuple(self.snapshot().targets.values())
         entries = [entry for target in targets for entry in render(self.around.fleet, target)]
-        return prove(self.around.fleet, targets, entries, scope="targets")
+        proof = prove(self.around.fleet, targets, entries, scope="targets")
+        self.around.watch.proved(proof)
+        return proof
 
     async def prove_devices(self) -> tuple[Proof, ReadBack]:
         """The same proof from what every device holds now, and what was read."""
         fleet, store, clock = self.around.fleet, self.around.store, self.around.clock
         seen = await read_back(self.around.drivers, devices_of(fleet))
         stored = store.snapshot(clock.now_s())
+        stored.refuse_damaged()
         targets = tuple(record.target for record in stored.clusters.values() if record.target)
         proof = prove(
             fleet,
@@ -380,6 +442,7 @@ class Control:
             buried=[(t.entry.device, t.entry.key) for t in stored.tombstones],
             scope="read_back",
         )
+        self.around.watch.proved(proof)
         return proof, seen
 
     def cluster_id_of(self, name_or_id: str, tenant: str | None = None) -> ClusterId:

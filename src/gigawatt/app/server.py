@@ -3,8 +3,8 @@
 import secrets
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -13,13 +13,23 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
+from gigawatt.app.address import parse_listen
+from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
+from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
+from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.wiring import open_control
+from gigawatt.app.upkeep import PERIOD_S, Upkeep
+from gigawatt.app.watch.logs import set_up_logs
+from gigawatt.app.watch.settings import WatchSettings
+from gigawatt.app.watch.showing import showing
+from gigawatt.app.watch.store_metrics import StoreMetrics
+from gigawatt.app.watch.watching import Watching, watching
+from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
 from gigawatt.app.worker_loop import WorkerLoop
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import (
@@ -41,19 +51,31 @@ from gigawatt.identity.keys import (
     secret_text,
 )
 from gigawatt.identity.permissions import Caller
-from gigawatt.ids import TenantId
-from gigawatt.interfaces.directory import Directory
+from gigawatt.ids import OperationId, TenantId
+from gigawatt.interfaces.call_audit import CallAudit
+from gigawatt.interfaces.directory import Directory, Try
 from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.instances import Instances
 from gigawatt.interfaces.storage_quota import StorageQuotas
+from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
 from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.gauges import open_gauges
 from gigawatt.store.instances import open_instances
+from gigawatt.store.limits import open_limit_book
+from gigawatt.store.replicas import open_replicas
 from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
+from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
+
+ANSWER_S = 30
+"""How long requests under way may take when the server is told to stop; then they are broken off.
+
+Ours: a request that plans and commits 4,000 GPUs on a busy machine takes seconds."""
 
 TOUCH_S = float(MINUTE_S)
 """Least time between two notes that a key was used: a write for each request would cost more."""
@@ -70,18 +92,35 @@ class Service:
     directory: Directory
     worker: WorkerLoop
     rate: RateLimiter
+    upkeep: Upkeep
+    admission: Admission
     file_systems: FileSystems
     rulesets: FirewallRulesets
     follower: FirewallFollower
     storage_quotas: StorageQuotas
+    audit: CallAudit
+    watching: Watching
     instances: Instances
     lambda_settings: LambdaSettings
     is_stopping: bool = False
     stream_count: int = 0
+    tries: set[str] = field(default_factory=set)
+    desk: EconomicsDesk = field(default_factory=EconomicsDesk)
 
     def now_s(self) -> float:
         """Unix seconds."""
         return self.control.around.clock.now_s()
+
+    def new_try(self) -> Try:
+        """A try of this server to carry a request out; ``tries`` has those that are not over."""
+        holder = f"{self.worker.name}/{secrets.token_hex(8)}"
+        return Try(OperationId(self.control.new_id("op")), holder, self._is_over)
+
+    def _is_over(self, holder: str, has_beat: bool) -> bool:  # noqa: FBT001 - ``Try.is_over``
+        worker = holder.rpartition("/")[0]
+        if worker == self.worker.name:
+            return holder not in self.tries
+        return not has_beat or self.worker.heartbeat.is_lost(worker)
 
     def authenticate(self, key: str) -> Caller:
         """Who holds a key that is in force.
@@ -124,30 +163,70 @@ class Service:
 
 
 @contextmanager
-def open_service(home: Home) -> Iterator[Service]:
-    """The service of a home; its worker is not started."""
-    with open_control(home) as control:
+def open_service(
+    home: Home,
+    devices: FakeSite = PLAIN_SITE,
+    reconcile_s: float = PERIOD_S,
+    settings: WatchSettings | None = None,
+) -> Iterator[Service]:
+    """The service of a home; its worker and its upkeep are not started.
+
+    It reconciles every ``reconcile_s`` seconds, never if 0. Nothing is shown of what is counted.
+    """
+    with (
+        watching(settings or WatchSettings()) as watched,
+        open_control(home, devices, watched.watch) as control,
+    ):
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory, instances = open_directory(store), open_instances(store)
         rulesets = SqlFirewallRulesets(store.database)
         follower = FirewallFollower(control, rulesets)
-        yield Service(
+        storage_quotas = SqlStorageQuotas(store.database)
+        admission = Admission(
             control=control,
             directory=directory,
-            worker=WorkerLoop(
-                control,
-                directory,
-                [follower.follow_due, lambda: release_unwanted(control, instances)],
-            ),
-            rate=RateLimiter(),
-            file_systems=SqlFileSystems(store.database),
-            rulesets=rulesets,
+            room=open_waiting_room(store),
+            book=open_turned_away_book(store),
+            limits=open_limit_book(store),
+            storage_quotas=storage_quotas,
             follower=follower,
-            storage_quotas=SqlStorageQuotas(store.database),
-            instances=instances,
-            lambda_settings=LambdaSettings.from_environment(control.around.fleet),
         )
+        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        chores: list[Callable[[], object]] = [
+            follower.follow_due,
+            pump.run_if_due,
+            lambda: release_unwanted(control, instances),
+        ]
+        with closing(open_replicas(home.store_place)) as replicas:
+            worker = WorkerLoop(control, directory, replicas, chores)
+            _count(watched, control, store, worker)
+            yield Service(
+                control=control,
+                directory=directory,
+                worker=worker,
+                rate=RateLimiter(),
+                upkeep=Upkeep(control, worker, replicas, reconcile_s),
+                admission=admission,
+                file_systems=SqlFileSystems(store.database),
+                rulesets=rulesets,
+                follower=follower,
+                storage_quotas=storage_quotas,
+                audit=open_call_audit(store),
+                watching=watched,
+                instances=instances,
+                lambda_settings=LambdaSettings.from_environment(control.around.fleet),
+            )
+
+
+def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:
+    """Let the metrics know the store, its transactions, and the worker."""
+    around = control.around
+    watched.registry.register(StoreMetrics(around.fleet, open_gauges(store), around.clock))
+    store.database.observe_with(watched.metrics.transaction_ended)
+    watched.metrics.read_gauge(
+        "worker_tasks", "Operations that this process carries on.", lambda: worker.task_count
+    )
 
 
 def make_first_key(service: Service, name: str) -> str:
@@ -174,22 +253,6 @@ def make_first_key(service: Service, name: str) -> str:
         Account(account_id, organisation_id, name, "user", AccountRole.OPERATOR, now_s)
     )
     return service.new_key(account_id, "first key")[1]
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and TCP port of ``HOST:PORT``.
-
-    Raises:
-        InputError: not of this form.
-
-    Example:
-        >>> parse_listen("127.0.0.1:8080")
-        ('127.0.0.1', 8080)
-    """
-    host, _, number = text.rpartition(":")
-    if not host or not number.isdecimal() or int(number) > 65_535:
-        raise InputError(f"{text!r} is not HOST:PORT", next_step="Write e.g. 127.0.0.1:8080.")
-    return host.strip("[]"), int(number)
 
 
 def load_application(place: str) -> Callable[[Service], Any]:
@@ -219,22 +282,31 @@ class ServerOptions:
         tls: None for plain HTTP.
         has_lambda_parity: whether the Lambda-compatible door limits requests as Lambda does.
         grace_s: seconds to finish what is under way when told to stop.
+        reconcile_s: seconds from one pass of the reconciler to the next, never if 0.
+        settings: what is watched and where it is shown; of the environment if None.
     """
 
     listen: str
     tls: Tls | None = None
     has_lambda_parity: bool = False
     grace_s: float = 20.0
+    reconcile_s: float = PERIOD_S
+    settings: WatchSettings | None = None
 
 
 def serve(home: Home, application: str, options: ServerOptions) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
 
     Raises:
-        InputError: ``listen`` is malformed, or the certificate or its key cannot be used.
+        InputError: ``listen``, a setting, the certificate or its key cannot be used.
     """
     host, tcp_port = parse_listen(options.listen)
-    with open_service(home) as service:
+    watch = WatchSettings.of_environment() if options.settings is None else options.settings
+    set_up_logs(watch.log_format)
+    with (
+        open_service(home, reconcile_s=options.reconcile_s, settings=watch) as service,
+        showing(service.watching, service.control),
+    ):
         if options.has_lambda_parity:
             service.lambda_settings = service.lambda_settings.with_parity()
         maker = load_application(application)
@@ -253,6 +325,7 @@ class Server(uvicorn.Server):
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.is_stopping = True
+        self._service.worker.retire()
         super().handle_exit(sig, frame)
 
 
@@ -277,7 +350,9 @@ def make_server(
         server_header=False,
         # Paths are in the audit; an access log would keep what callers put into queries.
         access_log=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=ANSWER_S,
+        # Lines go where all others do, so that none leaves without redaction.
+        log_config=None,
         log_level="info",
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
@@ -297,17 +372,20 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
     """Run a server with its worker beside it, and stop both in order.
 
     uvicorn repeats a signal for the handler that was there before it; the default one would end
-    the process before the worker has let go.
+    the process before the worker has let go. One that comes before uvicorn listens to signals
+    counts too.
     """
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _noted)
+        signal.signal(number, note)
     service.worker.start()
+    service.upkeep.start()
     try:
         server.run()
     finally:
         service.is_stopping = True
+        service.upkeep.stop()
         service.worker.stop(grace_s)
-
-
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """A signal that the server has heeded already."""

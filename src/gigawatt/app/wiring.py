@@ -2,8 +2,9 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
@@ -12,9 +13,11 @@ from gigawatt.app.ids import RandomIds
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
 from gigawatt.drivers.fake.file_states import FileStates
+from gigawatt.drivers.fake.latency import NO_LATENCY, Latency
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DataError
 from gigawatt.executor.executor import Surroundings
+from gigawatt.executor.progress import UNWATCHED, Watch
 from gigawatt.fleet.model import Fleet
 from gigawatt.store.address import name_of
 from gigawatt.store.open import is_empty_at, open_store_at
@@ -48,9 +51,26 @@ def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
         states.close()
 
 
+@dataclass(frozen=True, slots=True)
+class FakeSite:
+    """How the fake devices of a home behave.
+
+    Fields: what makes their plan of faults; how long they take.
+    """
+
+    faults: Callable[[], Faults] = Faults
+    latency: Latency = NO_LATENCY
+
+
+PLAIN_SITE = FakeSite()
+"""Devices that always answer, and at once."""
+
+
 @contextmanager
-def open_control(home: Home) -> Iterator[Control]:
-    """The embedded control plane of a home, closed at the end.
+def open_control(
+    home: Home, devices: FakeSite = PLAIN_SITE, watch: Watch = UNWATCHED
+) -> Iterator[Control]:
+    """The embedded control plane of a home, closed at the end; ``watch`` is told what happens.
 
     Raises:
         DataError: the store or the devices' file is damaged or out of reach.
@@ -63,8 +83,9 @@ def open_control(home: Home) -> Iterator[Control]:
     store = open_store_at(home.store_place)
     states = FileStates(home.devices_path)
     try:
-        drivers = fake_drivers(DeviceWorld(fleet, states), Faults(), clock)
-        yield Control(Surroundings(fleet, store, drivers, clock), RandomIds())
+        world = DeviceWorld(fleet, states)
+        drivers = fake_drivers(world, devices.faults(), clock, devices.latency)
+        yield Control(Surroundings(fleet, store, drivers, clock, watch), RandomIds())
     finally:
         states.close()
         store.close()

@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 from gigawatt.app.home import DATABASE_VARIABLE, Home
+from gigawatt.app.watch.logs import set_up_logs
+from gigawatt.app.watch.settings import WatchSettings
+from gigawatt.app.watch.watches import following
 from gigawatt.app.wiring import open_control, worker_name
 from gigawatt.errors import ConflictError, GigawattError, StaleGenerationError
 from gigawatt.ids import OperationId
@@ -40,7 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("operation_id", type=OperationId)
     given = parser.parse_args(arguments)
-    with open_control(Home(given.home)) as control:
+    settings = WatchSettings.of_environment()
+    set_up_logs(settings.log_format)
+    with (
+        following(settings) as watch,
+        open_control(Home(given.home), watch=watch) as control,
+    ):
         try:
             asyncio.run(control.run(given.operation_id, worker_name()))
         except (ConflictError, StaleGenerationError):

@@ -29,10 +29,19 @@ Parity = Annotated[
 ]
 
 
+Reconcile = Annotated[
+    float,
+    typer.Option(
+        "--reconcile", help="Seconds from one pass of the reconciler to the next; 0: never."
+    ),
+]
+
+
 @app.command()
 def server(
     listen: Listen = "127.0.0.1:8080",
     grace: Grace = 20.0,
+    reconcile: Reconcile = 300.0,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     lambda_parity: Parity = False,
@@ -41,4 +50,6 @@ def server(
 
     Example: gw key create && gw server --listen 127.0.0.1:8080
     """
-    backend.servers.serve_home(listen, grace, (tls_cert, tls_key), has_lambda_parity=lambda_parity)
+    backend.servers.serve_home(
+        listen, (grace, reconcile), (tls_cert, tls_key), has_lambda_parity=lambda_parity
+    )

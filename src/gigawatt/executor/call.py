@@ -22,11 +22,21 @@ from gigawatt.planner.plan import Step
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended; detail says why it failed, empty when done."""
+    """How a step ended.
+
+    Fields:
+        detail: why it failed, empty when done.
+        began_s, ended_s: Unix seconds, with all tries and the waits between them.
+        errors: class of the error of each try that failed; one try more than these was made
+            when the step is done.
+    """
 
     step: Step
     state: Literal["done", "failed"]
     detail: str
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    errors: tuple[str, ...] = ()
 
 
 class Caller:
@@ -57,19 +67,33 @@ class Caller:
             StaleGenerationError: another worker is ahead; nothing more may be tried.
         """
         async with self._gate:
-            try:
-                await self._try_once(step, fence)
-            except StaleGenerationError:
-                raise
-            except DriverRetryableError as error:
-                if self._policy.attempt_count_max == 1:
-                    return Outcome(step, "failed", str(error))
-                return await self._retry(step, fence)
-            except DriverError as error:
-                return Outcome(step, "failed", str(error))
-        return Outcome(step, "done", "")
+            began_s, errors = self._clock.now_s(), list[str]()
+            detail = await self._try_often(step, fence, errors)
+            state: Literal["done", "failed"] = "done" if detail is None else "failed"
+            return Outcome(step, state, detail or "", began_s, self._clock.now_s(), tuple(errors))
 
-    async def _try_once(self, step: Step, fence: Fence) -> None:
+    async def _try_often(self, step: Step, fence: Fence, errors: list[str]) -> str | None:
+        """Why a step failed for good, None when it is done; errors of tries are noted."""
+        try:
+            await self._try_once(step, fence, errors)
+        except StaleGenerationError:
+            raise
+        except DriverRetryableError as error:
+            if self._policy.attempt_count_max == 1:
+                return str(error)
+            return await self._retry(step, fence, errors)
+        except DriverError as error:
+            return str(error)
+        return None
+
+    async def _try_once(self, step: Step, fence: Fence, errors: list[str]) -> None:
+        try:
+            await self._act(step, fence)
+        except DriverError as error:
+            errors.append(type(error).__name__)
+            raise
+
+    async def _act(self, step: Step, fence: Fence) -> None:
         driver = self._drivers[step.plane]
         act = driver.ensure if step.action == "ensure" else driver.remove
         try:
@@ -82,12 +106,12 @@ class Caller:
                 step=step.key,
             ) from error
 
-    async def _retry(self, step: Step, fence: Fence) -> Outcome:
+    async def _retry(self, step: Step, fence: Fence, errors: list[str]) -> str | None:
         await self._clock.sleep(self._policy.backoff_s_first)
         try:
-            await self._retrying.copy()(self._try_once, step, fence)
+            await self._retrying.copy()(self._try_once, step, fence, errors)
         except StaleGenerationError:
             raise
         except DriverError as error:
-            return Outcome(step, "failed", str(error))
-        return Outcome(step, "done", "")
+            return str(error)
+        return None

@@ -108,3 +108,24 @@ def is_unchanged(before: StoreSnapshot, now: StoreSnapshot, cluster_id: ClusterI
         return None if record is None else record.version
 
     return version(before) == version(now)
+
+
+def without_changed(
+    fleet: Fleet, drift: FleetDrift, before: StoreSnapshot, now: StoreSnapshot
+) -> FleetDrift:
+    """The drift without what concerns clusters whose rows changed while devices were read."""
+    changed = {
+        cluster_id
+        for cluster_id in {**before.clusters, **now.clusters}
+        if before.clusters.get(cluster_id) != now.clusters.get(cluster_id)
+    }
+    records = [now.clusters[cluster_id] for cluster_id in changed if cluster_id in now.clusters]
+    named = {
+        (entry.device, entry.key)
+        for record in records
+        if record.target is not None
+        for entry in render(fleet, record.target)
+    }
+    missing = {owner: found for owner, found in drift.missing.items() if owner not in changed}
+    strange = {place: entry for place, entry in drift.strange.items() if place not in named}
+    return FleetDrift(missing, strange)

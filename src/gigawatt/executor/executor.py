@@ -7,8 +7,8 @@ another, which takes the operation over with a newer fence and goes on from the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -18,7 +18,7 @@ from gigawatt.boundary.render import render, render_member
 from gigawatt.errors import ConflictError, StaleGenerationError
 from gigawatt.executor.confirm import Confirmation, confirm
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, ignore
+from gigawatt.executor.progress import UNWATCHED, Listener, Span, Watch, ignore
 from gigawatt.executor.stages import Result, StageRunner
 from gigawatt.executor.unwinding import UNDO, unwind_stages
 from gigawatt.fleet.model import Fleet
@@ -32,12 +32,13 @@ from gigawatt.planner.resize import substitute
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an executor works with: the fleet, the store, one driver per plane, and time."""
+    """What an executor works with: the fleet, the store, one driver per plane, time, a watch."""
 
     fleet: Fleet
     store: Store
     drivers: Mapping[Plane, Driver]
     clock: Clock
+    watch: Watch = UNWATCHED
 
 
 class Executor:
@@ -55,28 +56,46 @@ class Executor:
         self._worker = worker
         self._policy = policy or ExecutorPolicy()
         self._runner = StageRunner(
-            around.store, around.drivers, around.clock, self._policy, listener
+            around.store, around.drivers, around.clock, self._policy, listener, around.watch
         )
 
-    async def run(self, operation_id: OperationId) -> OperationRecord:
+    async def run(self, operation_id: OperationId, *, only_free: bool = False) -> OperationRecord:
         """Take an operation over and carry it to its end; the record of how it ended.
+
+        ``only_free`` is that of ``Store.take_over``.
 
         Raises:
             ConflictError: another worker holds it, or it has ended, or the store is busy.
             StaleGenerationError: another worker took over meanwhile; it carries on.
         """
         store = self._around.store
-        operation = store.take_over(operation_id, self._worker, self._around.clock.now_s())
-        async with self._lease(operation):
-            try:
-                await self._drive(operation)
-            except ConflictError as error:
-                if store.operation(operation_id).generation == operation.generation:
-                    raise
-                raise StaleGenerationError(
-                    f"operation {operation_id} was taken over by another worker"
-                ) from error
-        return store.operation(operation_id)
+        now_s = self._around.clock.now_s()
+        operation = store.take_over(operation_id, self._worker, now_s, only_free=only_free)
+        with self._watched(operation) as ended:
+            async with self._lease(operation):
+                try:
+                    await self._drive(operation)
+                except ConflictError as error:
+                    if store.operation(operation_id).generation == operation.generation:
+                        raise
+                    raise StaleGenerationError(
+                        f"operation {operation_id} was taken over by another worker"
+                    ) from error
+            ended.append(store.operation(operation_id))
+        return ended[0]
+
+    @contextmanager
+    def _watched(self, operation: OperationRecord) -> Iterator[list[OperationRecord]]:
+        """A list for how the operation ended; left empty, it has not."""
+        watch, began_s = self._around.watch, self._around.clock.now_s()
+        ended: list[OperationRecord] = []
+        watch.operation_began(operation)
+        try:
+            yield ended
+        finally:
+            state = ended[0].state if ended else "left"
+            span = Span(began_s, self._around.clock.now_s())
+            watch.operation_ended(operation, state, span)
 
     async def _drive(self, operation: OperationRecord) -> None:
         journal = self._around.store.journal(operation.operation_id)
@@ -253,6 +272,7 @@ class Executor:
             for (node_id, cluster_id) in snapshot.allocations
             if node_id in nodes and cluster_id != plan.cluster_id
         }
+        snapshot.refuse_damaged()
         for cluster_id in sorted(beside):
             other = snapshot.clusters[cluster_id].target
             for member in other.members if other else ():

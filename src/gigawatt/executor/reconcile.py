@@ -21,6 +21,7 @@ from gigawatt.executor.drift import (
     drift_of_fleet,
     is_unchanged,
     nodes_named,
+    without_changed,
 )
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
@@ -85,15 +86,23 @@ class Reconciler:
         self._policy = policy or ExecutorPolicy()
         self._caller = Caller(around.drivers, around.clock, self._policy)
 
-    async def run(self) -> Reconciliation:
-        """One pass: resume what was left open, chase tombstones, repair drift, read again."""
+    async def run(self, *, only_stuck: bool = False) -> Reconciliation:
+        """One pass: resume what was left open, chase tombstones, repair drift, read again.
+
+        Args:
+            only_stuck: resume what is stuck and leave the rest to its workers.
+
+        Raises:
+            DataError: a row is damaged, so that it is not known what devices shall hold.
+        """
         report = Reconciliation()
-        await self._resume(report)
+        await self._resume(report, only_stuck=only_stuck)
         await self._chase_tombstones()
         snapshot = self._snapshot()
         drift, silent = await self._look(snapshot)
         report.silent.extend(silent)
         report.drift.extend(drift.sentences.values())
+        self._around.watch.drifted(drift)
         if report.drift:
             await self._repair(snapshot, drift)
             await self._chase_tombstones()
@@ -103,17 +112,26 @@ class Reconciler:
         return report
 
     def _snapshot(self) -> StoreSnapshot:
-        return self._around.store.snapshot(self._around.clock.now_s())
+        """What is true now; while a row is damaged its entries would look like nobody's."""
+        found = self._around.store.snapshot(self._around.clock.now_s())
+        found.refuse_damaged()
+        return found
 
     async def _look(self, snapshot: StoreSnapshot) -> tuple[FleetDrift, list[DeviceId]]:
         """Drift against a snapshot taken before, and the devices that did not answer."""
         fleet, store = self._around.fleet, self._around.store
+        under_way = {one.operation_id: one for one in store.open_operations()}
         seen = await read_back(self._around.drivers, devices_of(fleet))
-        return drift_of_fleet(fleet, snapshot, store.open_operations(), seen), sorted(seen.silent)
+        # An operation that ended while devices were read was under way when some of them answered.
+        under_way |= {one.operation_id: one for one in store.open_operations()}
+        drift = drift_of_fleet(fleet, snapshot, tuple(under_way.values()), seen)
+        return without_changed(fleet, drift, snapshot, self._snapshot()), sorted(seen.silent)
 
-    async def _resume(self, report: Reconciliation) -> None:
+    async def _resume(self, report: Reconciliation, *, only_stuck: bool) -> None:
         executor = Executor(self._around, self._worker, self._policy)
         for operation in self._around.store.open_operations():
+            if only_stuck and operation.state != "stuck":
+                continue
             try:
                 await executor.run(operation.operation_id)
             except (ConflictError, DriverError):
@@ -148,6 +166,7 @@ class Reconciler:
             outcome = await self._caller.call(step, fence)
         except StaleGenerationError:
             return False
+        self._around.watch.call_ended(None, outcome)
         return outcome.state == "done"
 
     async def _repair(self, snapshot: StoreSnapshot, drift: FleetDrift) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.executor.call import Caller, Outcome
 from gigawatt.executor.policy import ExecutorPolicy
-from gigawatt.executor.progress import Listener, Progress
+from gigawatt.executor.progress import Listener, Progress, StageRun, Watch
 from gigawatt.executor.readback import Drift, ReadBack, drift_of_steps, read_back, strangers
 from gigawatt.ids import DeviceId, NodeId
 from gigawatt.interfaces.clock import Clock
@@ -56,6 +57,7 @@ class StageRunner:
         clock: Clock,
         policy: ExecutorPolicy,
         listener: Listener,
+        watch: Watch,
     ) -> None:
         """Keep what running needs."""
         self._store = store
@@ -63,7 +65,9 @@ class StageRunner:
         self._clock = clock
         self._policy = policy
         self._listener = listener
+        self._watch = watch
         self._caller = Caller(drivers, clock, policy)
+        self._run_numbers = count(1)
 
     async def run(
         self,
@@ -97,16 +101,18 @@ class StageRunner:
         steps = tuple(s for s in stage.steps if s.action == "remove" or s.node_id not in lost)
         stage = replace(stage, steps=steps)
         pending = [step for step in steps if step.key not in course.done]
-        failed = await self._call(course.operation, stage, pending)
+        number, began_s = next(self._run_numbers), self._clock.now_s()
+        run = StageRun(course.operation, stage.name, number, began_s)
+        failed = await self._call(run, stage, pending)
         if stage.verify:
-            failed |= await self._put_right(course, stage, failed)
+            failed |= await self._put_right(course, run, stage, failed)
+        self._watch.stage_ended(run, len(failed), self._clock.now_s())
         course.done.update(step.key for step in steps if step not in failed)
         _classify(stage, failed, course.result)
 
-    async def _call(
-        self, operation: OperationRecord, stage: Stage, steps: Sequence[Step]
-    ) -> dict[Step, str]:
+    async def _call(self, run: StageRun, stage: Stage, steps: Sequence[Step]) -> dict[Step, str]:
         """Call drivers for all steps at once; returns the failures with their reasons."""
+        operation = run.operation
         if not steps:
             return {}
         now_s = self._clock.now_s()
@@ -115,17 +121,16 @@ class StageRunner:
             self._store.bury(operation, leaving, now_s)
         self._store.start_steps(operation, [step.key for step in steps], now_s)
         try:
-            outcomes = await self._call_at_once(operation, stage, steps)
+            outcomes = await self._call_at_once(run, stage, steps)
         except BaseExceptionGroup as errors:
             # Callers know our errors, not the group that a task group makes of them.
             raise _first(errors) from None
         return {o.step: o.detail for o in outcomes if o.state == "failed"}
 
     async def _call_at_once(
-        self, operation: OperationRecord, stage: Stage, steps: Sequence[Step]
+        self, run: StageRun, stage: Stage, steps: Sequence[Step]
     ) -> list[Outcome]:
-        totals = _count(stage.steps)
-        behind = _count(steps)
+        operation, totals, behind = run.operation, _count(stage.steps), _count(steps)
         fence = Fence(operation.cluster_id, operation.generation)
         outcomes: list[Outcome] = []
         unwritten: list[Outcome] = []
@@ -133,6 +138,7 @@ class StageRunner:
             tasks = [group.create_task(self._caller.call(step, fence)) for step in steps]
             for task in asyncio.as_completed(tasks):
                 outcome = await task
+                self._watch.call_ended(run, outcome)
                 unwritten.append(outcome)
                 behind[outcome.step.plane] -= 1
                 if len(unwritten) >= self._policy.flush_step_count:
@@ -161,7 +167,7 @@ class StageRunner:
         self._listener(Progress(operation.operation_id, stage.name, planes))
 
     async def _put_right(
-        self, course: _Course, stage: Stage, failed: Mapping[Step, str]
+        self, course: _Course, run: StageRun, stage: Stage, failed: Mapping[Step, str]
     ) -> dict[Step, str]:
         """Read the stage back; repeat what did not take; return what is still wrong."""
         steps = [step for step in stage.steps if step not in failed]
@@ -170,7 +176,7 @@ class StageRunner:
             wrong = await self._read(course, steps)
             if not wrong or round_number == self._policy.verify_round_count_max:
                 break
-            await self._call(course.operation, stage, list(wrong))
+            await self._call(run, stage, list(wrong))
         if wrong:
             rows: list[tuple[str, StepState, str]] = [
                 (step.key, "failed", detail) for step, detail in wrong.items()

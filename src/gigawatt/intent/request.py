@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gigawatt.errors import InputError
-from gigawatt.fleet.catalogue import host_images
 from gigawatt.ids import ClusterId, FirewallRulesetId, NodeId, SiteId, TenantId
 from gigawatt.intent.file_system import (
     MOUNTS_PER_CLUSTER_MAX,
@@ -144,9 +143,6 @@ def _outer_complaints(request: ClusterRequest) -> list[str]:
         ),
     ]
     bad = [complaint for complaint in complaints if complaint is not None]
-    known = [row.host_image_id for row in host_images()]
-    if request.image not in known:
-        bad.append(f"image {request.image!r} is not one of {', '.join(known)}")
     for what, count, count_max in (
         ("file systems to mount", len(request.mounts), MOUNTS_PER_CLUSTER_MAX),
         ("firewall rulesets", len(request.firewall_ruleset_ids), RULESETS_PER_CLUSTER_MAX),

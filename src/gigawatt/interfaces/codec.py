@@ -1,4 +1,4 @@
-"""JSON of the values that outlive a process: entries, targets and plans.
+"""JSON of the values that outlive a process: entries, targets, plans and requests.
 
 The adapters are built on first use, because building them costs tens of milliseconds. An entry
 carries its ``kind``, so a row of mixed entries reads back as the right classes.
@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import DataError
+from gigawatt.intent.request import ClusterRequest
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -39,6 +40,11 @@ def _target() -> TypeAdapter[ClusterTarget]:
 @cache
 def _plan() -> TypeAdapter[Plan]:
     return TypeAdapter(Plan)
+
+
+@cache
+def _request() -> TypeAdapter[ClusterRequest]:
+    return TypeAdapter(ClusterRequest)
 
 
 def _read(adapter: TypeAdapter[T], what: str, text: str | bytes) -> T:
@@ -107,3 +113,17 @@ def plan_from_json(text: str | bytes) -> Plan:
         DataError: not JSON, or not a plan.
     """
     return _read(_plan(), "a plan", text)
+
+
+def request_to_json(request: ClusterRequest) -> str:
+    """One request as a JSON object."""
+    return _request().dump_json(request).decode()
+
+
+def request_from_json(text: str | bytes) -> ClusterRequest:
+    """The request that ``request_to_json`` wrote.
+
+    Raises:
+        DataError: not JSON, or not a request.
+    """
+    return _read(_request(), "a request", text)

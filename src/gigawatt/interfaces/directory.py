@@ -4,7 +4,7 @@ Every method is one transaction, like those of ``Store``, and raises ``DataError
 ``StorageFullError`` as they do.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +17,10 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.chain import Anchor
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import OperationKind, Plan
 
@@ -35,30 +37,28 @@ class SshKey:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One call that changed something, or was refused.
-
-    Fields: operation is the id in the permission table; status is the HTTP status.
-    """
-
-    sequence: int
-    at_s: float
-    organisation_id: OrganisationId | None
-    account_id: AccountId | None
-    key_id: ApiKeyId | None
-    operation: str
-    path: str
-    status: int
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class KeptAnswer:
     """An answer kept for a repeated request."""
 
     status: int
     headers: Mapping[str, str]
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try to carry a request out.
+
+    Fields:
+        operation_id: drawn for the operation that it may open, if no try before has drawn one.
+        holder: who tries: a worker, "/", and a text that no other try has.
+        is_over: whether the try of a holder can no longer end by itself; the second argument
+            says whether the holder's worker has a heartbeat.
+    """
+
+    operation_id: OperationId
+    holder: str
+    is_over: Callable[[str, bool], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,6 @@ class Directory(Protocol):
 
     def project(self, project_id: TenantId) -> Project:
         """One project.
-
-        Raises:
-            UnknownIdError: there is none.
-        """
-        ...
-
-    def set_quota(self, project_id: TenantId, gpu_count_max: int) -> Project:
-        """Grant a project another count of GPUs; the project after it.
 
         Raises:
             UnknownIdError: there is none.
@@ -271,25 +263,33 @@ class Directory(Protocol):
         account_id: AccountId,
         idempotency_key: str,
         digest: str,
-        drawn: OperationId,
+        drawn: Try,
         now_s: float,
     ) -> KeptAnswer | OpenedRequest:
         """The answer kept under an idempotency key, or leave to carry the request out.
 
         Raises:
-            ConflictError: the same request is being carried out.
+            ConflictError: the same request is being carried out by a try that is not over.
             KeyReusedError: the key came with another request before.
         """
         ...
 
     def close_request(
-        self, account_id: AccountId, idempotency_key: str, answer: KeptAnswer | None
+        self,
+        account_id: AccountId,
+        idempotency_key: str,
+        holder: str,
+        answer: KeptAnswer | None,
     ) -> None:
-        """Keep the answer, or forget the key so that the request may be tried again."""
+        """Keep the answer, or none, so that the request may be tried again.
+
+        A try that another one has followed changes nothing. Every try draws the same operation,
+        so one that follows finds what one before has committed.
+        """
         ...
 
-    def add_audit(self, entry: AuditEntry) -> None:
-        """Append to the audit of calls; the sequence of ``entry`` is ignored."""
+    def add_audit(self, entry: AuditEntry) -> Anchor:
+        """Append to the audit of calls; the row's place in the chain, which ``entry`` has not."""
         ...
 
     def audit(
@@ -330,14 +330,6 @@ class Directory(Protocol):
 
     def held_gpus(self, project_id: TenantId) -> int:
         """GPUs that the clusters of a project hold."""
-        ...
-
-    def waiting_operations(self, now_s: float) -> tuple[OperationId, ...]:
-        """Open operations, not stuck, that no living worker holds; oldest first."""
-        ...
-
-    def let_go(self, worker: str, now_s: float) -> int:
-        """End all leases of a worker that stops; how many there were."""
         ...
 
     def ask_cancel(self, operation_id: OperationId, account_id: AccountId, now_s: float) -> None:

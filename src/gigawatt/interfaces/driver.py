@@ -81,7 +81,8 @@ class Driver(Protocol):
 
         Idempotent. Removing a ``HostSlice`` powers the slice off and cleans it; removing a
         ``FileSystem`` deletes its data. A key that another cluster holds is left alone, unless
-        the fence is the ``OPERATOR``'s.
+        the fence is the ``OPERATOR``'s; that one is stale when the device has seen a newer
+        generation of the cluster that holds the key.
 
         Raises:
             DriverRetryableError: may or may not have happened.

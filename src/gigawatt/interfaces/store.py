@@ -6,11 +6,13 @@ the disk is full. A method that lost its database may have happened, wholly, or 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
+from gigawatt.errors import DataError
 from gigawatt.ids import ClusterId, DeviceId, KeyPoolId, NodeId, OperationId, TenantId
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
@@ -89,6 +91,7 @@ class StoreSnapshot:
         node_states: nodes that are not "available", with the reason.
         allocations: GPU mask held, by node and cluster.
         tombstones: absences not yet observed.
+        damaged: why the rows of some clusters do not read back; they hold what they hold.
     """
 
     generation: int
@@ -97,6 +100,16 @@ class StoreSnapshot:
     node_states: Mapping[NodeId, tuple[NodeState, str]]
     allocations: Mapping[tuple[NodeId, ClusterId], int]
     tombstones: tuple[Tombstone, ...]
+    damaged: Mapping[ClusterId, str] = field(default_factory=dict)
+
+    def refuse_damaged(self) -> None:
+        """Refuse to judge devices while it is not known what they shall hold.
+
+        Raises:
+            DataError: the row of a cluster does not read back.
+        """
+        for sentence in self.damaged.values():
+            raise DataError(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,13 @@ class Store(Protocol):
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
         ...
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Planners take turns in it, so that they do not all want the same nodes and keys.
+
+        It spares work and protects nothing: whose turn does not come soon goes on without.
+        """
+        ...
+
     def commit(self, plan: Plan, operation_id: OperationId, now_s: float) -> OperationRecord:
         """Reserve what the plan needs and open its operation, or change nothing.
 
@@ -132,8 +152,12 @@ class Store(Protocol):
         """
         ...
 
-    def take_over(self, operation_id: OperationId, worker: str, now_s: float) -> OperationRecord:
+    def take_over(
+        self, operation_id: OperationId, worker: str, now_s: float, *, only_free: bool = False
+    ) -> OperationRecord:
         """Raise the operation's fence for a new worker and record its lease.
+
+        With ``only_free`` any other worker's lease counts as alive, whatever the clocks say.
 
         Raises:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.

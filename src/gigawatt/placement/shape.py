@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gigawatt.errors import InputError
+from gigawatt.errors import ImpossibleError, InputError
 from gigawatt.fleet.model import Fleet, NodeType
 from gigawatt.fleet.slices import slice_sizes
 from gigawatt.intent.request import ClusterRequest
@@ -55,8 +55,9 @@ def shapes(fleet: Fleet, request: ClusterRequest) -> tuple[Shape, ...]:
     """What the request means on every node type it may use, cheapest first.
 
     Raises:
-        InputError: the fleet has no such GPU type, or the GPU count is neither a slice nor a
-            whole number of nodes or segments on any of them.
+        ImpossibleError: the fleet has no such GPU type.
+        InputError: the GPU count is neither a slice nor a whole number of nodes or segments on
+            any of them.
     """
     types = [
         (node_type.price_micro_usd_per_gpu_hour, node_type.name, index, node_type)
@@ -65,7 +66,7 @@ def shapes(fleet: Fleet, request: ClusterRequest) -> tuple[Shape, ...]:
     ]
     if not types:
         known = ", ".join(sorted({node_type.gpu_type for node_type in fleet.node_types}))
-        raise InputError(
+        raise ImpossibleError(
             f"request {request.name!r}: fleet {fleet.name!r} has no {request.gpu_type!r} GPUs",
             next_step=f"Ask for one of {known}.",
         )

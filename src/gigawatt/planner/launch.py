@@ -1,11 +1,13 @@
 """Plans a launch: place, take keys, write the target, derive the stages."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gigawatt.boundary.keys import take_keys
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import InputError, NoCapacityError
+from gigawatt.errors import ImpossibleError, InputError, NoCapacityError
+from gigawatt.fleet.catalogue import host_images
 from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId
 from gigawatt.intent.request import ClusterRequest, check_request
@@ -56,7 +58,8 @@ def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = 
     """The placement of a request.
 
     Raises:
-        InputError: the request is wrong, or would not fit an empty fleet either.
+        InputError: the request is wrong.
+        ImpossibleError: it would not fit an empty fleet either.
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
     check_request(request)
@@ -66,12 +69,12 @@ def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = 
     raise refused(request, answer)
 
 
-def refused(request: ClusterRequest, refusal: Refusal) -> InputError | NoCapacityError:
+def refused(request: ClusterRequest, refusal: Refusal) -> ImpossibleError | NoCapacityError:
     """The error that tells a tenant of a refusal."""
     kind = f" {request.gpu_type}" if request.gpu_type else ""
     wish = f"{request.gpu_count:,}{kind} GPUs for {request.name!r}"
     if refusal.is_impossible:
-        return InputError(
+        return ImpossibleError(
             f"{wish} can never fit this fleet: " + "; ".join(refusal.reasons),
             next_step="; ".join(refusal.would_fit) or "Ask for less, or for another type.",
         )
@@ -89,8 +92,8 @@ def target_of(
 
     Raises:
         NoCapacityError: a key pool is empty, or the storage pools have no room now.
-        InputError: no storage pool of the site can hold the file system, or what it shall mount
-            cannot be mounted.
+        ImpossibleError: no storage pool of the site can ever hold the file system.
+        InputError: what it shall mount cannot be mounted.
     """
     fleet = snapshot.fleet
     fabric = placement.fabric
@@ -126,6 +129,41 @@ def target_of(
     )
 
 
+def _refuse_taken_name(snapshot: Snapshot, request: ClusterRequest) -> None:
+    for target in snapshot.targets.values():
+        is_taken = (target.tenant_id, target.name) == (request.tenant_id, request.name)
+        if is_taken and not target.is_file_system:
+            raise InputError(
+                f"tenant {request.tenant_id!r} has a cluster {request.name!r} already "
+                f"({target.cluster_id})",
+                next_step="Take another name, or grow the cluster that is there.",
+            )
+
+
+def placed_when_empty(snapshot: Snapshot, request: ClusterRequest) -> Placement:
+    """Where a request would go if nobody held anything: that it can be served at all.
+
+    Raises:
+        InputError: the request is wrong, or names a taken name.
+        ImpossibleError: it would not fit an empty fleet either.
+    """
+    _refuse_taken_name(snapshot, request)
+    fleet = snapshot.fleet
+    empty = replace(
+        snapshot,
+        free_gpu_mask=fleet.full_gpu_mask_of_node.astype(snapshot.free_gpu_mask.dtype),
+        taken_keys={},
+        blocked_nodes={},
+    )
+    near = nodes_of(snapshot, request.near_cluster_id)
+    bound = at_its_mounts(snapshot, request)
+    placement = placed(empty, bound, near)
+    # Storage that is promised to others now comes back like GPUs do.
+    with suppress(NoCapacityError):
+        target_of(empty, bound, placement, ClusterId("clu_"))
+    return placement
+
+
 def at_its_mounts(snapshot: Snapshot, request: ClusterRequest) -> ClusterRequest:
     """The request, bound to the site of the file systems that it wants to mount.
 
@@ -136,6 +174,16 @@ def at_its_mounts(snapshot: Snapshot, request: ClusterRequest) -> ClusterRequest
         return request
     mounts = resolve_mounts(snapshot, request.tenant_id, request.mounts)
     return replace(request, site_ids=sites_for(snapshot, request.site_ids, mounts))
+
+
+def _check_image(request: ClusterRequest) -> None:
+    """Refuse a host image that the catalogue does not have."""
+    known = [row.host_image_id for row in host_images()]
+    if request.image not in known:
+        raise InputError(
+            f"request {request.name!r}: image {request.image!r} is not one of {', '.join(known)}",
+            next_step="Name one of them.",
+        )
 
 
 def plan_launch(
@@ -150,14 +198,8 @@ def plan_launch(
         InputError: the request is wrong, names a taken name, or can never fit.
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
-    for target in snapshot.targets.values():
-        is_taken = (target.tenant_id, target.name) == (request.tenant_id, request.name)
-        if is_taken and not target.is_file_system:
-            raise InputError(
-                f"tenant {request.tenant_id!r} has a cluster {request.name!r} already "
-                f"({target.cluster_id})",
-                next_step="Take another name, or grow the cluster that is there.",
-            )
+    _check_image(request)
+    _refuse_taken_name(snapshot, request)
     near = nodes_of(snapshot, request.near_cluster_id)
     request = at_its_mounts(snapshot, request)
     placement = placed(snapshot, request, near)

@@ -3,9 +3,11 @@
 No other code decides which phase follows which.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from gigawatt.planner.plan import OperationKind
+from gigawatt.units import MINUTE_S
 
 
 class Phase(StrEnum):
@@ -61,6 +63,18 @@ TRANSITIONS: tuple[tuple[Phase | None, str, Phase], ...] = (
     (Phase.STUCK, "release done", Phase.RELEASED),
     (Phase.STUCK, "release stuck", Phase.STUCK),
 )
+
+PHASE_SLA_S: Mapping[Phase, float] = {
+    Phase.LAUNCHING: 15.0 * MINUTE_S,
+    Phase.CHANGING: 15.0 * MINUTE_S,
+    Phase.UNWINDING: 15.0 * MINUTE_S,
+    Phase.RELEASING: 30.0 * MINUTE_S,
+    Phase.STUCK: 60.0 * MINUTE_S,
+}
+"""How long a cluster should be in a phase that passes; after it somebody should look. The others
+may last. Source: ours. The longest wait for one driver call is 15 minutes; twice that where disks
+are cleaned; an hour for a person to mend the device that an undo waits for. That every state has
+such a time is from NVIDIA infra-controller, docs/architecture/state_handling.md."""
 
 _TABLE = {(source, event): target for source, event, target in TRANSITIONS}
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gigawatt.boundary.target import ClusterTarget, Mount
-from gigawatt.errors import ConflictError, InputError, NoCapacityError
+from gigawatt.errors import ConflictError, ImpossibleError, InputError, NoCapacityError
 from gigawatt.ids import FileSystemId, SiteId, StoragePoolId, TenantId
 from gigawatt.intent.file_system import (
     OWN_MOUNT_POINT,
@@ -31,7 +31,7 @@ def pool_for(
         pool_id: the one storage pool to use, None for any.
 
     Raises:
-        InputError: no such storage pool there, or none that could ever hold as much.
+        ImpossibleError: no such storage pool there, or none that could ever hold as much.
         NoCapacityError: as much is not free now.
     """
     storage_pools = snapshot.fleet.storage_pools
@@ -46,7 +46,7 @@ def pool_for(
     which = "storage pool" if pool_id is None else f"storage pool {pool_id!r}"
     largest_bytes = max((size_bytes for _, size_bytes in rooms.values()), default=0)
     if largest_bytes < wanted_bytes:
-        raise InputError(
+        raise ImpossibleError(
             f"site {site_id!r} has no {which} of {wanted_bytes:,} bytes, "
             f"its largest has {largest_bytes:,}",
             next_step="Ask for less storage, or for another site.",

@@ -33,7 +33,7 @@ _RETRIED = frozenset({429, 503})
 def _headers(call: Call[Any]) -> dict[str, str]:
     headers = {"Accept": "application/json, application/problem+json, text/plain"}
     if call.method == "POST":
-        headers["Idempotency-Key"] = secrets.token_hex(16)
+        headers["Idempotency-Key"] = call.idempotency_key or secrets.token_hex(16)
     if call.if_match is not None:
         headers["If-Match"] = f'"{call.if_match}"'
     return headers
@@ -219,6 +219,8 @@ class Client:
     get_api_key = _blocking(calls.get_api_key)
     revoke_api_key = _blocking(calls.revoke_api_key)
     list_audit = _blocking(calls.list_audit)
+    get_audit_head = _blocking(calls.get_audit_head)
+    verify_audit = _blocking(calls.verify_audit)
     list_ssh_keys = _blocking(calls.list_ssh_keys)
     create_ssh_key = _blocking(calls.create_ssh_key)
     get_ssh_key = _blocking(calls.get_ssh_key)
@@ -255,6 +257,19 @@ class Client:
     list_firewall_rulesets = _blocking(calls.list_firewall_rulesets)
     list_images = _blocking(calls.list_images)
     list_events = _blocking(calls.list_events)
+    compute_chain = _blocking(calls.compute_chain)
+    compute_fleet_chain = _blocking(calls.compute_fleet_chain)
+    compute_gpu_hour = _blocking(calls.compute_gpu_hour)
+    compute_index = _blocking(calls.compute_index)
+    compute_life = _blocking(calls.compute_life)
+    compute_underwriting = _blocking(calls.compute_underwriting)
+    create_waiting_request = _blocking(calls.create_waiting_request)
+    get_waiting_request = _blocking(calls.get_waiting_request)
+    list_waiting_requests = _blocking(calls.list_waiting_requests)
+    withdraw_waiting_request = _blocking(calls.withdraw_waiting_request)
+    get_admission = _blocking(calls.get_admission)
+    list_turned_away = _blocking(calls.list_turned_away)
+    list_turned_away_days = _blocking(calls.list_turned_away_days)
 
 
 class AsyncClient:
@@ -357,6 +372,8 @@ class AsyncClient:
     get_api_key = _awaiting(calls.get_api_key)
     revoke_api_key = _awaiting(calls.revoke_api_key)
     list_audit = _awaiting(calls.list_audit)
+    get_audit_head = _awaiting(calls.get_audit_head)
+    verify_audit = _awaiting(calls.verify_audit)
     list_ssh_keys = _awaiting(calls.list_ssh_keys)
     create_ssh_key = _awaiting(calls.create_ssh_key)
     get_ssh_key = _awaiting(calls.get_ssh_key)
@@ -393,3 +410,16 @@ class AsyncClient:
     list_firewall_rulesets = _awaiting(calls.list_firewall_rulesets)
     list_images = _awaiting(calls.list_images)
     list_events = _awaiting(calls.list_events)
+    compute_chain = _awaiting(calls.compute_chain)
+    compute_fleet_chain = _awaiting(calls.compute_fleet_chain)
+    compute_gpu_hour = _awaiting(calls.compute_gpu_hour)
+    compute_index = _awaiting(calls.compute_index)
+    compute_life = _awaiting(calls.compute_life)
+    compute_underwriting = _awaiting(calls.compute_underwriting)
+    create_waiting_request = _awaiting(calls.create_waiting_request)
+    get_waiting_request = _awaiting(calls.get_waiting_request)
+    list_waiting_requests = _awaiting(calls.list_waiting_requests)
+    withdraw_waiting_request = _awaiting(calls.withdraw_waiting_request)
+    get_admission = _awaiting(calls.get_admission)
+    list_turned_away = _awaiting(calls.list_turned_away)
+    list_turned_away_days = _awaiting(calls.list_turned_away_days)

@@ -27,11 +27,12 @@ def error_of(response: httpx.Response) -> GigawattError:
     message = f"{detail} (request {request_id})" if request_id else detail
     if kind is NoCapacityError:
         reasons, would_fit = problem.get("reasons") or (), problem.get("would_fit") or ()
-        return NoCapacityError(message, reasons=reasons, would_fit=would_fit)
-    if kind is RateError:
+        error: GigawattError = NoCapacityError(message, reasons=reasons, would_fit=would_fit)
+    elif kind is RateError:
         wait = response.headers.get("Retry-After", "1")
-        return RateError(message, retry_after_s=float(wait) if wait.isdecimal() else 1.0)
-    error = kind(message)
+        error = RateError(message, retry_after_s=float(wait) if wait.isdecimal() else 1.0)
+    else:
+        error = kind(message)
     if problem.get("next_step"):
         error.next_step = str(problem["next_step"])
     return error

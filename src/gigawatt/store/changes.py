@@ -13,7 +13,16 @@ from gigawatt.errors import ConflictError
 from gigawatt.ids import DeviceId, NodeId, OperationId
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.planner.plan import OperationKind, Plan
-from gigawatt.store import clusters, holdings, journal, nodes, operations, tombstones
+from gigawatt.store import (
+    clusters,
+    freed,
+    holdings,
+    journal,
+    nodes,
+    operations,
+    tombstones,
+    usage,
+)
 from gigawatt.store.database import lock_generation, raise_generation
 
 End = Literal["done", "unwound", "stuck"]
@@ -43,6 +52,7 @@ def commit(
     operations.refuse_second(connection, plan.cluster_id)
     clusters.open_for(connection, plan, generation, now_s)
     holdings.reserve(connection, plan.cluster_id, plan.after, now_s)
+    usage.settle(connection, plan.cluster_id, plan.report.gpu_type, now_s)
     operation = operations.open_for(connection, plan, operation_id, generation, now_s)
     _give_up(connection, plan, now_s)
     data = {"plan_id": plan.plan_id, "generation": generation}
@@ -77,6 +87,7 @@ def revise(
     assert plan.cluster_id == operation.cluster_id, "a revised plan is for the same cluster"
     assert plan.kind is operation.kind, "a revised plan does the same"
     holdings.reserve(connection, plan.cluster_id, plan.after, now_s)
+    usage.settle(connection, plan.cluster_id, plan.report.gpu_type, now_s)
     if plan.after is not None and plan.kind is not OperationKind.RELEASE:
         clusters.retarget(connection, plan.cluster_id, plan.after)
     _give_up(connection, plan, now_s)
@@ -134,9 +145,12 @@ def finish(
     if state != "stuck":
         target = found.plan.after if state == "done" else found.plan.before
         holdings.let_go(connection, found.cluster_id, target, now_s)
+        usage.settle(connection, found.cluster_id, found.plan.report.gpu_type, now_s)
     clusters.move(connection, cluster, (found.kind, state, found.error), target, now_s)
     _quarantine(connection, quarantined, now_s)
     operations.end(connection, found, state, now_s)
+    if state == "done":
+        freed.note_freed(connection, found, now_s)
     data = {"quarantined": dict(quarantined)}
     message = f"{found.kind.value} {state}"
     journal.add_event(connection, state, message, now_s, operation=found, data=data)

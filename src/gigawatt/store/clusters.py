@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import ConflictError, UnknownIdError
+from gigawatt.errors import ConflictError, DataError, UnknownIdError
 from gigawatt.ids import ClusterId, TenantId
 from gigawatt.interfaces.codec import target_from_json, target_to_json
 from gigawatt.interfaces.store import ClusterRecord
@@ -21,19 +21,46 @@ _decoded = lru_cache(maxsize=1 << 10)(target_from_json)
 
 @lru_cache(maxsize=1 << 12)
 def record_of(row: Row[Any]) -> ClusterRecord:
-    """The record of a row of the table."""
+    """The record of a row of the table.
+
+    Raises:
+        DataError: the row does not read back.
+    """
+    try:
+        target = None if row.target is None else _decoded(row.target)
+        phase = Phase(row.phase)
+    except (DataError, ValueError) as error:
+        raise DataError(f"the row of cluster {row.cluster_id!r} is damaged: {error}") from error
     return ClusterRecord(
         cluster_id=ClusterId(row.cluster_id),
         tenant_id=TenantId(row.tenant_id),
         name=row.name,
-        phase=Phase(row.phase),
+        phase=phase,
         phase_reason=row.phase_reason,
         phase_since_s=row.phase_since_s,
         version=row.version,
-        target=None if row.target is None else _decoded(row.target),
+        target=target,
         created_s=row.created_s,
         is_file_system=row.is_file_system,
     )
+
+
+def listed_record_of(row: Row[Any]) -> ClusterRecord:
+    """The record of a row for a list: a damaged row says so and does not hide the others."""
+    try:
+        return record_of(row)
+    except DataError as error:
+        return ClusterRecord(
+            cluster_id=ClusterId(row.cluster_id),
+            tenant_id=TenantId(row.tenant_id),
+            name=row.name,
+            phase=Phase(row.phase) if row.phase in set(Phase) else Phase.STUCK,
+            phase_reason=str(error),
+            phase_since_s=row.phase_since_s,
+            version=row.version,
+            target=None,
+            created_s=row.created_s,
+        )
 
 
 def _newest_first() -> Select[tuple[object, ...]]:
@@ -46,8 +73,13 @@ def all_clusters(connection: Connection) -> tuple[ClusterRecord, ...]:
     return tuple(record_of(row) for row in connection.execute(query))
 
 
-def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
-    """Clusters and file systems that hold anything: live ones, and those that tombstones bind."""
+def holders(
+    connection: Connection,
+) -> tuple[dict[ClusterId, ClusterRecord], dict[ClusterId, str]]:
+    """Clusters and file systems that hold anything, and why some of them do not read back.
+
+    Live ones, and ended ones that tombstones still bind.
+    """
     bound = (
         select(allocations.c.cluster_id)
         .union(
@@ -57,7 +89,14 @@ def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
         .scalar_subquery()
     )
     query = _newest_first().where(~clusters.c.is_ended | clusters.c.cluster_id.in_(bound))
-    return tuple(record_of(row) for row in connection.execute(query).all())
+    found: dict[ClusterId, ClusterRecord] = {}
+    damaged: dict[ClusterId, str] = {}
+    for row in connection.execute(query).all():
+        try:
+            found[ClusterId(row.cluster_id)] = record_of(row)
+        except DataError as error:
+            damaged[ClusterId(row.cluster_id)] = str(error)
+    return found, damaged
 
 
 def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:

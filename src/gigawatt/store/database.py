@@ -1,7 +1,9 @@
 """Transactions on one database, the generation counter, and faults told in our own words."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter
+from typing import Literal
 
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DBAPIError
@@ -14,19 +16,36 @@ _GENERATION = select(schema.counters.c.value).where(schema.counters.c.name == "g
 
 Explain = Callable[[BaseException], GigawattError]
 
+Observe = Callable[[Literal["read", "write"], float, bool], None]
+"""Told of each transaction: its kind, how many seconds it took, and whether it went well."""
+
 
 class Database:
     """A database with one way to read and one to write."""
 
-    def __init__(self, name: str, engine: Engine, writer: Engine, explain: Explain) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        writer: Engine,
+        explain: Explain,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         """Read through ``engine`` and write through ``writer``, a view of the same engine.
 
-        ``name`` is for sentences, without secrets; ``explain`` turns a driver's error into ours.
+        ``name`` is for sentences, without secrets; ``explain`` turns a driver's error into ours;
+        ``turn`` gives a turn of planning.
         """
         self.name = name
         self._engine = engine
         self._writer = writer
         self._explain = explain
+        self._turn = turn
+        self._observe: Observe | None = None
+
+    def observe_with(self, observe: Observe) -> None:
+        """Tell ``observe``, which must not raise, of each transaction from now on."""
+        self._observe = observe
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -35,7 +54,7 @@ class Database:
         Raises:
             DataError: the database is damaged or out of reach.
         """
-        with self._translated(), self._engine.begin() as connection:
+        with self._timed("read"), self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -47,13 +66,31 @@ class Database:
             DataError: the database is damaged or out of reach.
             StorageFullError: the disk is full.
         """
-        with self._translated(), self._writer.begin() as connection:
+        with self._timed("write"), self._translated(), self._writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A turn of planning, or none if it does not come soon; see ``store.turns``."""
+        with self._translated(), self._turn():
+            yield
 
     def close(self) -> None:
         """Release files and connections."""
         with self._translated():
             self._engine.dispose()
+
+    @contextmanager
+    def _timed(self, kind: Literal["read", "write"]) -> Iterator[None]:
+        if self._observe is None:
+            yield
+            return
+        began_s, went_well = perf_counter(), False
+        try:
+            yield
+            went_well = True
+        finally:
+            self._observe(kind, perf_counter() - began_s, went_well)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -13,19 +13,22 @@ from gigawatt.identity.accounts import (
     OrganisationId,
     Project,
 )
+from gigawatt.identity.chain import Anchor
 from gigawatt.identity.keys import ApiKey
 from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.directory import (
-    AuditEntry,
     Directory,
     KeptAnswer,
     OpenedRequest,
     OperationLine,
     Reach,
     SshKey,
+    Try,
 )
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import Plan
+from gigawatt.store import call_audit
 from gigawatt.store import directory_accounts as rows
 from gigawatt.store import directory_pages as pages
 from gigawatt.store import directory_requests as kept
@@ -87,11 +90,6 @@ class SqlDirectory:
         """One project."""
         with self._database.read() as connection:
             return rows.read_project(connection, project_id)
-
-    def set_quota(self, project_id: TenantId, gpu_count_max: int) -> Project:
-        """Grant a project another count of GPUs; the project after it."""
-        with self._database.write() as connection:
-            return rows.write_quota(connection, project_id, gpu_count_max)
 
     def add_account(self, account: Account) -> None:
         """Keep an account."""
@@ -193,7 +191,7 @@ class SqlDirectory:
         account_id: AccountId,
         idempotency_key: str,
         digest: str,
-        drawn: OperationId,
+        drawn: Try,
         now_s: float,
     ) -> KeptAnswer | OpenedRequest:
         """The answer kept under an idempotency key, or leave to carry the request out."""
@@ -202,23 +200,27 @@ class SqlDirectory:
             return kept.open_request(connection, whose, digest, drawn, now_s)
 
     def close_request(
-        self, account_id: AccountId, idempotency_key: str, answer: KeptAnswer | None
+        self,
+        account_id: AccountId,
+        idempotency_key: str,
+        holder: str,
+        answer: KeptAnswer | None,
     ) -> None:
-        """Keep the answer, or forget the key so that the request may be tried again."""
+        """Keep the answer, or none, so that the request may be tried again."""
         with self._database.write() as connection:
-            kept.close_request(connection, (account_id, idempotency_key), answer)
+            kept.close_request(connection, (account_id, idempotency_key), holder, answer)
 
-    def add_audit(self, entry: AuditEntry) -> None:
-        """Append to the audit of calls."""
+    def add_audit(self, entry: AuditEntry) -> Anchor:
+        """Append to the audit of calls; the row's place in the chain."""
         with self._database.write() as connection:
-            kept.add_audit(connection, entry)
+            return call_audit.append(connection, entry)
 
     def audit(
         self, organisation_id: OrganisationId, before: int, limit: int
     ) -> tuple[AuditEntry, ...]:
         """Calls of an organisation's accounts, newest first, before a sequence number."""
         with self._database.read() as connection:
-            return kept.read_audit(connection, organisation_id, before, limit)
+            return call_audit.read_page(connection, organisation_id, before, limit)
 
     def cluster_page(
         self, reach: Reach, before: int, limit: int, *, with_ended: bool, name: str | None
@@ -257,16 +259,6 @@ class SqlDirectory:
         """GPUs that the clusters of a project hold."""
         with self._database.read() as connection:
             return pages.held_gpus(connection, project_id)
-
-    def waiting_operations(self, now_s: float) -> tuple[OperationId, ...]:
-        """Open operations, not stuck, that no living worker holds; oldest first."""
-        with self._database.read() as connection:
-            return pages.waiting_operations(connection, now_s)
-
-    def let_go(self, worker: str, now_s: float) -> int:
-        """End all leases of a worker that stops; how many there were."""
-        with self._database.write() as connection:
-            return pages.let_go(connection, worker, now_s)
 
     def ask_cancel(self, operation_id: OperationId, account_id: AccountId, now_s: float) -> None:
         """Note that an operation shall be unwound."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true
 
 from gigawatt.errors import UnknownIdError
 from gigawatt.identity.accounts import AccountId
@@ -12,7 +12,7 @@ from gigawatt.ids import ClusterId, OperationId, TenantId
 from gigawatt.interfaces.directory import OperationLine, Reach
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import OperationKind
-from gigawatt.store.clusters import record_of
+from gigawatt.store.clusters import listed_record_of
 from gigawatt.store.directory_schema import cancellations
 from gigawatt.store.schema import allocations, clusters, events, operations
 
@@ -43,7 +43,9 @@ def cluster_page(
     if name is not None:
         query = query.where(clusters.c.name == name)
     query = query.order_by(clusters.c.created_generation.desc()).limit(place[1])
-    return tuple((row.created_generation, record_of(row)) for row in connection.execute(query))
+    return tuple(
+        (row.created_generation, listed_record_of(row)) for row in connection.execute(query)
+    )
 
 
 _LINE = [
@@ -96,11 +98,15 @@ def operation_line(connection: Connection, operation_id: OperationId) -> Operati
 def event_page(
     connection: Connection, reach: Reach, place: Place, cluster_id: ClusterId | None
 ) -> tuple[Event, ...]:
-    """Events after a sequence number, oldest first; those of no cluster only to who reaches all."""
+    """Events after a sequence number, oldest first.
+
+    Those of neither a cluster nor a project are only for those who reach all.
+    """
     query = select(events).where(events.c.sequence > place[0])
     if reach.project_ids is not None:
-        query = query.join(clusters, clusters.c.cluster_id == events.c.cluster_id)
-        query = query.where(_reached(reach))
+        query = query.outerjoin(clusters, clusters.c.cluster_id == events.c.cluster_id)
+        is_own = events.c.project_id.in_(sorted(reach.project_ids))
+        query = query.where(_reached(reach) | is_own)
     if cluster_id is not None:
         query = query.where(events.c.cluster_id == cluster_id)
     rows = connection.execute(query.order_by(events.c.sequence).limit(place[1]))
@@ -133,27 +139,13 @@ def held_gpus(connection: Connection, project_id: TenantId) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def waiting_operations(connection: Connection, now_s: float) -> tuple[OperationId, ...]:
-    """Operations that nobody living carries on, oldest first."""
-    query = (
-        select(operations.c.operation_id)
-        .where(operations.c.is_open, operations.c.state != "stuck")
-        .where(operations.c.lease_worker.is_(None) | (operations.c.lease_expires_s <= now_s))
-        .order_by(operations.c.opened_generation)
-    )
-    return tuple(OperationId(found) for found in connection.execute(query).scalars())
-
-
-def let_go(connection: Connection, worker: str, now_s: float) -> int:
-    """End the leases of a worker; how many there were."""
-    statement = update(operations).where(operations.c.lease_worker == worker, operations.c.is_open)
-    return int(connection.execute(statement.values(lease_expires_s=now_s)).rowcount)
-
-
 def ask_cancel(
     connection: Connection, operation_id: OperationId, account_id: AccountId, now_s: float
 ) -> None:
     """Note a wish to unwind; the first one stays."""
+    # Wishes of one operation take turns, so that two at once do not both write the first.
+    mine = select(operations.c.state).where(operations.c.operation_id == operation_id)
+    connection.execute(mine.with_for_update())
     known = select(cancellations).where(cancellations.c.operation_id == operation_id)
     if connection.execute(known).first() is None:
         row = {"operation_id": operation_id, "account_id": account_id, "at_s": now_s}

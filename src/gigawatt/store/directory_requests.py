@@ -1,16 +1,18 @@
-"""Rows of what the API remembers: shown plans, idempotent requests, the audit of calls."""
+"""Rows of what the API remembers: shown plans and idempotent requests."""
 
 import json
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from gigawatt.errors import ConflictError, KeyReusedError, UnknownIdError
-from gigawatt.identity.accounts import AccountId, ApiKeyId, OrganisationId
+from gigawatt.errors import ConflictError, DataError, KeyReusedError, UnknownIdError
+from gigawatt.identity.accounts import AccountId
 from gigawatt.ids import OperationId, PlanId
 from gigawatt.interfaces.codec import plan_from_json, plan_to_json
-from gigawatt.interfaces.directory import AuditEntry, KeptAnswer, OpenedRequest
+from gigawatt.interfaces.directory import KeptAnswer, OpenedRequest, Try
 from gigawatt.planner.plan import Plan
-from gigawatt.store.directory_schema import audit_entries, requests, shown_plans
+from gigawatt.store.directory_schema import requests, shown_plans
+from gigawatt.store.replica_schema import heartbeats
 from gigawatt.units import DAY_S
 
 PLAN_KEPT_S = DAY_S
@@ -18,10 +20,6 @@ PLAN_KEPT_S = DAY_S
 
 ANSWER_KEPT_S = DAY_S
 """How long an answer is kept. Source: docs.stripe.com, "Idempotent requests": at least 24 hours."""
-
-TRY_S = 120.0
-"""After this long without an answer a try counts as cut off. Ours: the longest request plans and
-commits 32,000 GPUs, which takes seconds."""
 
 
 def keep_plan(connection: Connection, plan: Plan) -> None:
@@ -42,14 +40,17 @@ def read_plan(connection: Connection, plan_id: PlanId) -> Plan:
     text = connection.execute(query).scalar_one_or_none()
     if text is None:
         raise UnknownIdError(f"no plan {plan_id!r}", next_step="Make a new plan.")
-    return plan_from_json(text)
+    try:
+        return plan_from_json(text)
+    except DataError as error:
+        raise DataError(f"the row of plan {plan_id!r} is damaged: {error}") from error
 
 
 def open_request(
     connection: Connection,
     whose: tuple[AccountId, str],
     digest: str,
-    drawn: OperationId,
+    drawn: Try,
     now_s: float,
 ) -> KeptAnswer | OpenedRequest:
     """See ``Directory.open_request``; ``whose`` is the account and the idempotency key.
@@ -62,81 +63,59 @@ def open_request(
     mine = (requests.c.account_id == whose[0]) & (requests.c.idempotency_key == whose[1])
     row = connection.execute(select(requests).where(mine).with_for_update()).one_or_none()
     if row is None:
-        fresh = {
-            "account_id": whose[0],
-            "idempotency_key": whose[1],
-            "digest": digest,
-            "operation_id": drawn,
-            "started_s": now_s,
-        }
-        connection.execute(insert(requests), fresh)
-        return OpenedRequest(drawn, is_retry=False)
+        _insert(connection, whose, digest, drawn, now_s)
+        return OpenedRequest(drawn.operation_id, is_retry=False)
     if row.digest != digest:
         raise KeyReusedError(f"idempotency key {whose[1]!r} came with another request before")
     if row.status is not None:
         return KeptAnswer(row.status, json.loads(row.headers), row.body)
-    if now_s - row.started_s < TRY_S:
-        raise ConflictError(
-            f"the request with idempotency key {whose[1]!r} is being carried out",
-            next_step="Wait a moment and send the same request again.",
-        )
-    connection.execute(update(requests).where(mine).values(started_s=now_s))
+    if row.holder is not None and not drawn.is_over(row.holder, _has_beat(connection, row.holder)):
+        raise _under_way(whose[1])
+    connection.execute(update(requests).where(mine).values(started_s=now_s, holder=drawn.holder))
     return OpenedRequest(OperationId(row.operation_id), is_retry=True)
 
 
-def close_request(
-    connection: Connection, whose: tuple[AccountId, str], answer: KeptAnswer | None
+def _insert(
+    connection: Connection, whose: tuple[AccountId, str], digest: str, drawn: Try, now_s: float
 ) -> None:
-    """Keep an answer, or forget the key when there is none."""
-    mine = (requests.c.account_id == whose[0]) & (requests.c.idempotency_key == whose[1])
-    if answer is None:
-        connection.execute(delete(requests).where(mine))
-        return
-    connection.execute(
-        update(requests)
-        .where(mine)
-        .values(status=answer.status, headers=json.dumps(dict(answer.headers)), body=answer.body)
-    )
-
-
-def add_audit(connection: Connection, entry: AuditEntry) -> None:
-    """Append a call."""
-    row = {
-        "at_s": entry.at_s,
-        "organisation_id": entry.organisation_id,
-        "account_id": entry.account_id,
-        "key_id": entry.key_id,
-        "operation": entry.operation,
-        "path": entry.path,
-        "status": entry.status,
-        "request_id": entry.request_id,
+    fresh = {
+        "account_id": whose[0],
+        "idempotency_key": whose[1],
+        "digest": digest,
+        "operation_id": drawn.operation_id,
+        "started_s": now_s,
+        "holder": drawn.holder,
     }
-    connection.execute(insert(audit_entries), row)
+    try:
+        connection.execute(insert(requests), fresh)
+    except IntegrityError as error:
+        raise _under_way(whose[1]) from error
 
 
-def read_audit(
-    connection: Connection, organisation_id: OrganisationId, before: int, limit: int
-) -> tuple[AuditEntry, ...]:
-    """Calls of an organisation, newest first."""
-    query = (
-        select(audit_entries)
-        .where(
-            audit_entries.c.organisation_id == organisation_id, audit_entries.c.sequence < before
-        )
-        .order_by(audit_entries.c.sequence.desc())
-        .limit(limit)
+def _under_way(idempotency_key: str) -> ConflictError:
+    return ConflictError(
+        f"the request with idempotency key {idempotency_key!r} is being carried out",
+        next_step="Wait a moment and send the same request again.",
     )
-    return tuple(
-        AuditEntry(
-            sequence=row.sequence,
-            at_s=row.at_s,
-            organisation_id=organisation_id,
-            account_id=None if row.account_id is None else AccountId(row.account_id),
-            key_id=None if row.key_id is None else ApiKeyId(row.key_id),
-            operation=row.operation,
-            path=row.path,
-            status=row.status,
-            request_id=row.request_id,
-        )
-        for row in connection.execute(query)
+
+
+def _has_beat(connection: Connection, holder: str) -> bool:
+    worker = holder.rpartition("/")[0]
+    query = select(heartbeats.c.beat).where(heartbeats.c.worker == worker)
+    return connection.execute(query).first() is not None
+
+
+def close_request(
+    connection: Connection, whose: tuple[AccountId, str], holder: str, answer: KeptAnswer | None
+) -> None:
+    """Keep the answer of a try, or let the next try begin; see ``Directory.close_request``."""
+    mine = (
+        (requests.c.account_id == whose[0])
+        & (requests.c.idempotency_key == whose[1])
+        & (requests.c.holder == holder)
     )
+    kept: dict[str, object] = {}
+    if answer is not None:
+        headers = json.dumps(dict(answer.headers))
+        kept = {"status": answer.status, "headers": headers, "body": answer.body}
+    connection.execute(update(requests).where(mine).values(holder=None, **kept))

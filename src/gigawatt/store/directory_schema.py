@@ -101,8 +101,10 @@ requests = Table(
     Column("status", Integer, nullable=True),
     Column("headers", Text, nullable=True),
     Column("body", Text, nullable=True),
+    Column("holder", _NAME, nullable=True),
 )
-"""Requests under an idempotency key; status is null while one is being carried out."""
+"""Requests under an idempotency key; status is null while there is no answer to keep, and holder
+names the try that carries the request out."""
 
 audit_entries = Table(
     "audit_entry",
@@ -116,8 +118,14 @@ audit_entries = Table(
     Column("path", Text, nullable=False),
     Column("status", Integer, nullable=False),
     Column("request_id", _NAME, nullable=False),
+    Column("client_address", _NAME, nullable=True),
+    Column("before", Text, nullable=True),
+    Column("after", Text, nullable=True),
+    Column("previous_hash", _NAME, nullable=True),
+    Column("entry_hash", _NAME, nullable=True),
 )
-"""Calls that changed something or were refused. It only grows."""
+"""Calls that changed something or were refused. It only grows. Hashes are null in rows from before
+the chain; ``before`` and ``after`` are JSON, as text because the hash covers the text."""
 
 Index("audit_entry_organisation", audit_entries.c.organisation_id, audit_entries.c.sequence)
 

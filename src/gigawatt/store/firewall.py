@@ -61,8 +61,12 @@ def _taken(name: str) -> ConflictError:
 
 
 def _users(connection: Connection, ruleset_id: FirewallRulesetId) -> tuple[ClusterId, ...]:
-    """Clusters whose target names a ruleset, or did before an operation that may be undone."""
-    targets = [record.target for record in clusters.holders(connection)]
+    """Clusters whose target names a ruleset, or did before an operation that may be undone.
+
+    A cluster whose row does not read back may name it too, so it counts.
+    """
+    found, damaged = clusters.holders(connection)
+    targets = [record.target for record in found.values()]
     targets += [operation.plan.before for operation in operations.open_operations(connection)]
     return tuple(
         sorted(
@@ -71,6 +75,7 @@ def _users(connection: Connection, ruleset_id: FirewallRulesetId) -> tuple[Clust
                 for target in targets
                 if target is not None and ruleset_id in target.firewall_ruleset_ids
             }
+            | set(damaged)
         )
     )
 

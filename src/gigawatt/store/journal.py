@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gigawatt.errors import InputError, UnknownIdError
-from gigawatt.ids import ClusterId, OperationId
+from gigawatt.ids import ClusterId, OperationId, TenantId
 from gigawatt.interfaces.store import Event, OperationRecord, StepState
 from gigawatt.store.schema import events, evidence, step_journal
 
@@ -110,6 +110,25 @@ def add_event(
         "data": json.dumps(dict(data or {})),
     }
     _insert(connection, events, row, operation)
+
+
+def add_project_event(
+    connection: Connection,
+    project_id: TenantId,
+    kind: str,
+    message: str,
+    now_s: float,
+    data: Mapping[str, Any],
+) -> None:
+    """Append a line about a project and no cluster; who sees the project sees it."""
+    row = {
+        "at_s": now_s,
+        "project_id": project_id,
+        "kind": kind,
+        "message": message,
+        "data": json.dumps(dict(data)),
+    }
+    _insert(connection, events, row, None)
 
 
 def read_events(

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gigawatt.errors import ConflictError, UnknownIdError
+from gigawatt.errors import ConflictError, DataError, UnknownIdError
 from gigawatt.ids import ClusterId, OperationId
 from gigawatt.interfaces.codec import plan_from_json, plan_to_json
 from gigawatt.interfaces.store import OperationRecord
@@ -55,12 +55,16 @@ _plans = _Plans()
 
 
 def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
+    try:
+        plan = _plans.plan_of(row.plan)
+    except DataError as error:
+        raise DataError(f"the row of operation {row.operation_id!r} is damaged: {error}") from error
     return OperationRecord(
         operation_id=OperationId(row.operation_id),
         cluster_id=ClusterId(row.cluster_id),
         kind=OperationKind(row.kind),
         state=row.state,
-        plan=_plans.plan_of(row.plan),
+        plan=plan,
         generation=row.generation,
         started_s=row.started_s,
         finished_s=row.finished_s,
@@ -196,8 +200,10 @@ def take_over(
     worker: str,
     now_s: float,
     lease_s: float = LEASE_S,
+    *,
+    only_free: bool = False,
 ) -> OperationRecord:
-    """Give an open operation to a worker, with a fence newer than any before.
+    """Give an open operation to a worker, with a fence newer than any before; see ``Store``.
 
     Raises:
         ConflictError: another worker's lease is alive, or the operation has ended.
@@ -207,10 +213,11 @@ def take_over(
     row = _row(connection, operation_id, lock=True)
     if not row.is_open:
         raise ConflictError(f"operation {operation_id!r} has ended: {row.state}")
-    if row.lease_worker not in {None, worker} and row.lease_expires_s > now_s:
+    is_alive = only_free or row.lease_expires_s is None or row.lease_expires_s > now_s
+    if row.lease_worker not in {None, worker} and is_alive:
         raise ConflictError(
             f"worker {row.lease_worker!r} holds operation {operation_id!r}"
-            f" for another {row.lease_expires_s - now_s:.1f} s, {worker!r} wants it",
+            f" until {row.lease_expires_s:.1f}, {worker!r} wants it at {now_s:.1f}",
             next_step="Wait until the lease is over.",
         )
     _change(

@@ -21,11 +21,13 @@ from gigawatt.errors import (
     DataError,
     GigawattError,
     InputError,
+    OutOfReachError,
     StorageFullError,
 )
 from gigawatt.store.address import name_of
 from gigawatt.store.database import Database
 from gigawatt.store.store import SqlStore, ready_store
+from gigawatt.store.turns import turn_by_database
 
 LOCK_TIMEOUT_S = 10.0
 """How long a writer waits for another one; as for SQLite."""
@@ -38,9 +40,9 @@ PATIENCE_S = 20.0
 
 _CONNECT_TIMEOUT_S = 10
 _BACKOFF_S_FIRST = 0.05
-_BACKOFF_S_MAX = 1.0
-_CONNECTION_COUNT_KEPT = 4
-_CONNECTION_COUNT_MORE = 12
+_BACKOFF_S_MAX = 0.5
+_CONNECTION_COUNT_KEPT = 12
+_CONNECTION_COUNT_MORE = 4
 
 _STARTS_OR_STOPS = (
     "starting up",
@@ -63,6 +65,11 @@ _CLASSES: Mapping[str, tuple[type[GigawattError], str, str | None]] = {
         "another process holds the store and did not let go in time",
         "Run the command again; if it persists, look for the one that hangs in pg_stat_activity.",
     ),
+    "23505": (
+        ConflictError,
+        "another process wrote the same row first",
+        "Read again what is there, then decide.",
+    ),
     "40": (ConflictError, "another process wrote at the same time", "Run the command again."),
     "57014": (
         DataError,
@@ -80,10 +87,10 @@ _CLASSES: Mapping[str, tuple[type[GigawattError], str, str | None]] = {
         "Make the user the owner of the database.",
     ),
     "XX": (DataError, "the database is damaged", "Restore it from a copy with 'gw restore FILE'."),
-    "57": (DataError, "the database went away", _COME_BACK),
-    "08": (DataError, "the connection to the database was lost", _COME_BACK),
+    "57": (OutOfReachError, "the database went away", _COME_BACK),
+    "08": (OutOfReachError, "the connection to the database was lost", _COME_BACK),
     "53": (
-        DataError,
+        OutOfReachError,
         "the database server is at its limits",
         "Give it more memory or connections, then run the command again.",
     ),
@@ -137,7 +144,8 @@ def connect_postgres(
     event.listen(engine, "do_connect", partial(_connect, name, limits, retrying))
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = engine.execution_options(isolation_level="READ COMMITTED")
-    return Database(name, reader, writer, partial(_explained, name))
+    turn = partial(turn_by_database, reader)
+    return Database(name, reader, writer, partial(_explained, name), turn)
 
 
 def _sqlalchemy_url(url: str) -> URL:

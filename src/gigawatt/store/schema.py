@@ -197,5 +197,6 @@ events = Table(
     Column("kind", _NAME, nullable=False),
     Column("message", Prose, nullable=False),
     Column("data", Text, nullable=False),
+    Column("project_id", _NAME, nullable=True),
 )
-"""The audit trail."""
+"""The audit trail. ``project_id`` says who sees a line of no cluster, beside the operators."""

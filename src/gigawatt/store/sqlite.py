@@ -18,11 +18,19 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from gigawatt.errors import ConflictError, DataError, GigawattError, StorageFullError
+from gigawatt.errors import (
+    ConflictError,
+    DataError,
+    GigawattError,
+    OutOfReachError,
+    StorageFullError,
+)
 from gigawatt.store.database import Database
 from gigawatt.store.operations import LEASE_S
 from gigawatt.store.store import SqlStore, ready_store
+from gigawatt.store.turns import turn_by_file
 
 BUSY_TIMEOUT_S = 10.0
 """How long a writer waits for another one. Ours: a commit of 500 nodes takes about 0.1 s."""
@@ -53,7 +61,10 @@ def connect_sqlite(path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S)
     name = "the store in memory" if path is None else str(path)
     engine = _engine(path, busy_timeout_s)
     writer = engine.execution_options(**{_WRITES: True})
-    return Database(name, engine, writer, partial(_explained, name))
+    if path is None:
+        return Database(name, engine, writer, partial(_explained, name))
+    turn = partial(turn_by_file, path.resolve())
+    return Database(name, engine, writer, partial(_explained, name), turn)
 
 
 def _engine(path: Path | None, busy_timeout_s: float) -> Engine:
@@ -67,11 +78,57 @@ def _engine(path: Path | None, busy_timeout_s: float) -> Engine:
             connect_args={"check_same_thread": False},
         )
     else:
-        url = URL.create("sqlite", database=str(path.resolve()))
-        engine = create_engine(url, pool_size=8, max_overflow=64)
+        whole = path.resolve()
+        engine = create_engine(
+            URL.create("sqlite", database=str(whole)), pool_size=8, max_overflow=64
+        )
+        _SameFile(whole).watch(engine)
     event.listen(engine, "connect", partial(_connected, busy_timeout_s))
     event.listen(engine, "begin", _begun)
     return engine
+
+
+class _SameFile:
+    """Keeps transactions off a file that is gone from its place or was replaced there.
+
+    A connection to a removed file goes on without a word, and what it writes is lost; a new one
+    would make an empty store beside devices that remember.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_known = False
+
+    def watch(self, engine: Engine) -> None:
+        event.listen(engine, "do_connect", self._before_connect)
+        event.listen(engine, "connect", self._after_connect)
+        event.listen(engine, "begin", self._before_begin)
+
+    def _number(self) -> int | None:
+        try:
+            return self._path.stat().st_ino
+        except OSError:
+            return None
+
+    def _before_connect(self, *_: object) -> None:
+        if self._is_known and self._number() is None:
+            raise self._gone("is not there any more")
+
+    def _after_connect(self, _raw: object, record: ConnectionPoolEntry) -> None:
+        self._is_known = True
+        record.info["file number"] = self._number()
+
+    def _before_begin(self, connection: Connection) -> None:
+        found = self._number()
+        if found != connection.info.get("file number"):
+            connection.invalidate()
+            raise self._gone("is not there any more" if found is None else "was replaced")
+
+    def _gone(self, what: str) -> OutOfReachError:
+        return OutOfReachError(
+            f"{self._path} {what}",
+            next_step="Put the file back, or stop every server and run 'gw restore FILE'.",
+        )
 
 
 def _connected(busy_timeout_s: float, raw: sqlite3.Connection, _record: object) -> None:
@@ -101,7 +158,12 @@ def _explained(name: str, error: BaseException) -> GigawattError:
         )
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return DataError(f"{name} is damaged: {error}")
-    if primary in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}:
+    if primary == sqlite3.SQLITE_CANTOPEN:
+        return OutOfReachError(
+            f"{name} cannot be opened for writing: {error}",
+            next_step="Check that its folder exists and that you may write to it.",
+        )
+    if primary in {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}:
         return DataError(
             f"{name} cannot be opened for writing: {error}",
             next_step="Check that its folder exists and that you may write to it.",

@@ -1,6 +1,7 @@
 """``SqlStore``: the ``Store`` on a SQL database, put together from the tables' own modules."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigawatt.boundary.entries import Entry
@@ -45,14 +46,20 @@ class SqlStore:
     def snapshot(self, now_s: float) -> StoreSnapshot:
         """Everything the planner needs; keys whose cool-down is over at ``now_s`` are free."""
         with self._database.read() as connection:
+            found, damaged = clusters.holders(connection)
             return StoreSnapshot(
                 generation=current_generation(connection),
-                clusters={c.cluster_id: c for c in clusters.holders(connection)},
+                clusters=found,
+                damaged=damaged,
                 keys=holdings.keys_not_free(connection, now_s),
                 node_states=nodes.all_states(connection),
                 allocations=holdings.masks(connection),
                 tombstones=tombstones.all_tombstones(connection),
             )
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn of planning, or none if it does not come soon."""
+        return self._database.turn()
 
     def commit(self, plan: Plan, operation_id: OperationId, now_s: float) -> OperationRecord:
         """Reserve what the plan needs and open its operation, or change nothing.
@@ -66,16 +73,21 @@ class SqlStore:
         with self._database.write() as connection:
             return changes.commit(connection, plan, operation_id, now_s)
 
-    def take_over(self, operation_id: OperationId, worker: str, now_s: float) -> OperationRecord:
+    def take_over(
+        self, operation_id: OperationId, worker: str, now_s: float, *, only_free: bool = False
+    ) -> OperationRecord:
         """Raise the operation's fence for a new worker and record its lease.
 
-        The fence is the next generation, so a plan made before is refused at commit.
+        The fence is the next generation, so a plan made before is refused at commit. With
+        ``only_free`` any other worker's lease counts as alive, whatever the clocks say.
 
         Raises:
             ConflictError: another worker's lease is alive at ``now_s``, or it has ended.
         """
         with self._database.write() as connection:
-            operation = operations.take_over(connection, operation_id, worker, now_s, self._lease_s)
+            operation = operations.take_over(
+                connection, operation_id, worker, now_s, self._lease_s, only_free=only_free
+            )
             message = f"worker {worker} carries on at generation {operation.generation}"
             data = {"worker": worker, "generation": operation.generation}
             journal.add_event(

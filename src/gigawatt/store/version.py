@@ -18,21 +18,34 @@ from sqlalchemy import (
 )
 
 from gigawatt.errors import DataError
+from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
     directory_schema,
     firewall_schema,
     instances_schema,
+    queue_schema,
+    replica_schema,
     schema,
     storage_quota_schema,
+    usage_schema,
 )
+from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0007", "0009", "0006", "0008")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
-_EVERY_TABLE = (directory_schema, firewall_schema, instances_schema, storage_quota_schema)
+_EVERY_TABLE = (
+    directory_schema,
+    firewall_schema,
+    instances_schema,
+    queue_schema,
+    replica_schema,
+    storage_quota_schema,
+    usage_schema,
+)
 """Modules that add their tables to the one set of ``schema`` when they are imported."""
 
 _NUMBER_BEFORE_ALEMBIC = 1
@@ -95,6 +108,20 @@ def is_ready(connection: Connection, name: str) -> bool:
     return True
 
 
+def refuse_changed(connection: Connection, name: str) -> None:
+    """Refuse to take work when the tables were migrated under a running server.
+
+    Raises:
+        DataError: the tables are of another revision than this release's.
+    """
+    found = connection.execute(select(_versions.c.version_num)).scalar_one()
+    if found != HEAD:
+        raise DataError(
+            f"{name} was migrated to revision {found}, this server knows {HEAD}",
+            next_step="Start the release that knows it; this server takes no more work.",
+        )
+
+
 def refuse_newer(revision: str, name: str) -> None:
     """Refuse a revision that this release does not know.
 
@@ -117,8 +144,10 @@ def make_tables(connection: Connection, name: str) -> None:
     lock_tables(connection)
     if is_ready(connection, name):
         return
-    directory_schema.metadata.create_all(connection)
+    schema.metadata.create_all(connection)
     connection.execute(insert(schema.counters), {"name": "generation", "value": 0})
+    head = {"name": CHAIN, "first_sequence": 1, "sequence": 0, "entry_hash": GENESIS}
+    connection.execute(insert(audit_heads), head)
     write_revision(connection, HEAD)
 
 
@@ -130,5 +159,5 @@ def write_revision(connection: Connection, revision: str) -> None:
 
 def drop_tables(connection: Connection) -> None:
     """Remove the tables of this release with all they hold."""
-    directory_schema.metadata.drop_all(connection)
+    schema.metadata.drop_all(connection)
     _versions.drop(connection)

@@ -1,11 +1,14 @@
-"""The queue of jobs that wait for room, and the rule in which order they are tried."""
+"""The queue of jobs that wait for room: one line in order of submission.
+
+Who may pass whom is the service's own rule, ``intent.queue.Passage``; the patience of a job runs
+from its submission.
+"""
 
 from bisect import insort
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from gigawatt.units import HOUR_S
+from gigawatt.intent.queue import Passage, QueuePolicy
 
 
 class Waiting(Protocol):
@@ -25,22 +28,8 @@ class Waiting(Protocol):
 W = TypeVar("W", bound=Waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePolicy:
-    """First come, first served, with backfill.
-
-    Jobs are tried in order of submission. One that does not fit is passed over, and later ones
-    that do fit are served: nothing is reserved for it and no start is promised. A job that has
-    waited ``patience_s`` may no longer be passed: while it does not fit, nothing behind it starts.
-    So room gathers for large jobs, at the price of idle GPUs.
-
-    Fields:
-        patience_s: see above; ``math.inf`` lets everything pass for ever.
-        refusal_count_max: jobs that may be refused in one round of tries, >= 1.
-    """
-
-    patience_s: float = 6.0 * HOUR_S
-    refusal_count_max: int = 32
+ANYWHERE = frozenset({"anywhere"})
+"""The one place of a fleet of one type."""
 
 
 class JobQueue(Generic[W]):
@@ -89,15 +78,15 @@ class JobQueue(Generic[W]):
 
     def candidates(self, now_s: float) -> Iterator[W]:
         """Jobs worth a try at ``now_s``, in order; call ``remove`` or ``refuse`` on each."""
-        refusal_count = 0
+        passage = Passage(self.policy, now_s)
         for _, job in list(self._waiting):
             if not self._is_hopeless(job):
                 yield job
-                refusal_count += self._is_hopeless(job)
-            is_left = self._is_hopeless(job)
-            if is_left and now_s - job.order[0] >= self.policy.patience_s:
-                return
-            if refusal_count >= self.policy.refusal_count_max:
+                if self._is_hopeless(job):
+                    passage.count_refusal()
+            if self._is_hopeless(job):
+                passage.leave(ANYWHERE, job.order[0])
+            if passage.is_over() or passage.is_closed(ANYWHERE):
                 return
 
     def _is_hopeless(self, job: W) -> bool:

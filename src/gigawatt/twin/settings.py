@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from gigawatt.intent.queue import QueuePolicy
 from gigawatt.twin.failures import FailureRates
-from gigawatt.twin.queue import QueuePolicy
 from gigawatt.units import HOUR_S, TIB
 
 

@@ -10,7 +10,7 @@ from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import Allowed
 from gigawatt.api.lambda_cloud.route import new_router
 from gigawatt.api.paging import NEWEST, cursor_of, number_place
-from gigawatt.interfaces.directory import AuditEntry
+from gigawatt.interfaces.call_audit import AuditEntry
 
 router = new_router()
 

@@ -30,6 +30,7 @@ CODES: Mapping[type[GigawattError], tuple[int, str]] = {
     ours.UnauthenticatedError: (401, "global/invalid-api-key"),
     ours.ForbiddenError: (403, "global/forbidden"),
     ours.QuotaError: (400, "global/quota-exceeded"),
+    ours.ImpossibleError: (400, INVALID),
     ours.TooLargeError: (400, INVALID),
     ours.MediaTypeError: (400, INVALID),
     ours.KeyReusedError: (400, INVALID),
@@ -45,6 +46,7 @@ CODES: Mapping[type[GigawattError], tuple[int, str]] = {
     ours.UnwindError: (500, INTERNAL),
     ours.DataError: (500, INTERNAL),
     ours.StorageFullError: (500, INTERNAL),
+    ours.OutOfReachError: (503, UPSTREAM),
 }
 """Status and code of every error class. A test fails when a class has no row."""
 

@@ -21,6 +21,7 @@ from gigawatt.app.server import Service
 from gigawatt.errors import ConflictError, ForbiddenError, InputError, UnknownIdError
 from gigawatt.identity import accounts as who
 from gigawatt.identity.permissions import MANAGERS, can_grant
+from gigawatt.identity.quota import WAITING_COUNT_DEFAULT, Limits
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import SshKey
 from gigawatt.sdk import documents as doc
@@ -68,6 +69,7 @@ def create_organisation(body: doc.CreateOrganisation, access: Allowed) -> doc.Or
         who.OrganisationId(service.control.new_id("org")), body.name, service.now_s()
     )
     service.directory.add_organisation(made)
+    access.note_change(None, organisation_document(made))
     return organisation_document(made)
 
 
@@ -95,6 +97,7 @@ def create_project(organisation_id: str, body: doc.CreateProject, access: Allowe
         TenantId(service.control.new_id("ten")), owner, body.name, 0, service.now_s()
     )
     service.directory.add_project(made)
+    access.note_change(None, project_document(made))
     return project_document(made)
 
 
@@ -107,11 +110,16 @@ def get_project(project_id: str, access: Allowed) -> doc.Project:
 def _quota(service: Service, project: who.Project) -> doc.Quota:
     around = service.control.around
     now = holdings_of(around.fleet, around.store.snapshot(around.clock.now_s()))
+    limits = service.admission.limits.limits(project.project_id)
+    most = limits.waiting_count_max
     return doc.Quota(
         project_id=project.project_id,
         granted_gpu_count=project.gpu_count_max,
         held_gpu_count=service.directory.held_gpus(project.project_id),
         free_gpu_count_of_fleet=int(now.free_gpu_count.sum()),
+        granted_gpu_count_by_type=dict(limits.gpu_count_max_by_type),
+        granted_cluster_count=limits.cluster_count_max,
+        granted_waiting_count=WAITING_COUNT_DEFAULT if most is None else most,
     )
 
 
@@ -124,9 +132,44 @@ def get_quota(project_id: str, access: Allowed) -> doc.Quota:
 @operation(router, "PUT", "/projects/{project_id}/quota")
 def set_quota(project_id: str, body: doc.SetQuota, access: Allowed) -> doc.Quota:
     """Grant GPUs to a project; what it holds beyond them stays until it is released."""
-    project = access.project(project_id)
-    changed = access.service.directory.set_quota(project.project_id, body.granted_gpu_count)
-    return _quota(access.service, changed)
+    project, service = access.project(project_id), access.service
+    _refuse_unknown_types(access, body)
+    before = _quota(service, project)
+    said = {"at_s": service.now_s(), "account_id": access.caller.account.account_id}
+    book = service.admission.limits
+    limits = _limits(body, book.limits(project.project_id))
+    book.grant(project.project_id, body.granted_gpu_count, limits, said)
+    service.worker.wake()
+    after = _quota(service, service.directory.project(project.project_id))
+    access.note_change(before, after)
+    return after
+
+
+def _refuse_unknown_types(access: Allowed, body: doc.SetQuota) -> None:
+    known = {kind.gpu_type for kind in access.service.control.around.fleet.node_types}
+    unknown = sorted(set(body.granted_gpu_count_by_type or {}) - known)
+    if unknown:
+        raise InputError(
+            f"the fleet has no {unknown[0]!r} GPUs",
+            next_step=f"Name one of {', '.join(sorted(known))}.",
+        )
+
+
+def _limits(body: doc.SetQuota, before: Limits) -> Limits:
+    """The limits after a change: what the body leaves out stays, null takes a limit away."""
+    said = body.model_fields_set
+    by_type, clusters, waiting = (
+        before.gpu_count_max_by_type,
+        before.cluster_count_max,
+        before.waiting_count_max,
+    )
+    if "granted_gpu_count_by_type" in said:
+        by_type = body.granted_gpu_count_by_type or {}
+    if "granted_cluster_count" in said:
+        clusters = body.granted_cluster_count
+    if "granted_waiting_count" in said:
+        waiting = body.granted_waiting_count
+    return Limits(by_type, clusters, waiting)
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/accounts")
@@ -161,6 +204,7 @@ def create_account(organisation_id: str, body: doc.CreateAccount, access: Allowe
         created_s=service.now_s(),
     )
     service.directory.add_account(made)
+    access.note_change(None, account_document(made))
     return account_document(made)
 
 
@@ -177,7 +221,9 @@ def change_account(account_id: str, body: doc.ChangeAccount, access: Allowed) ->
     role = _granted(access, body.role)
     _granted(access, account.role.value)
     _keep_somebody(access, account, role)
-    return account_document(access.service.directory.change_role(account.account_id, role))
+    changed = access.service.directory.change_role(account.account_id, role)
+    access.note_change(account_document(account), account_document(changed))
+    return account_document(changed)
 
 
 def _keep_somebody(access: Allowed, account: who.Account, role: who.AccountRole | None) -> None:
@@ -200,6 +246,7 @@ def delete_account(account_id: str, access: Allowed) -> Response:
     _granted(access, account.role.value)
     _keep_somebody(access, account, None)
     access.service.directory.remove_account(account.account_id, access.service.now_s())
+    access.note_change(account_document(account), None)
     return Response(status_code=204)
 
 
@@ -234,6 +281,7 @@ def create_api_key(account_id: str, body: doc.CreateApiKey, access: Allowed) -> 
     key, text = service.new_key(
         account.account_id, body.name, project_id=project_id, expires_s=expires_s
     )
+    access.note_change(None, key_document(key, service.now_s()))
     return key_document(key, service.now_s(), text)
 
 
@@ -257,7 +305,10 @@ def revoke_api_key(key_id: str, access: Allowed) -> doc.ApiKey:
     """End a key at once."""
     key, service = access.api_key(key_id), access.service
     _granted(access, service.directory.account(key.account_id).role.value)
-    return key_document(service.directory.revoke_key(key.key_id, service.now_s()), service.now_s())
+    before, now_s = key_document(key, service.now_s()), service.now_s()
+    after = key_document(service.directory.revoke_key(key.key_id, now_s), now_s)
+    access.note_change(before, after)
+    return after
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/audit")
@@ -295,6 +346,7 @@ def create_ssh_key(project_id: str, body: doc.CreateSshKey, access: Allowed) -> 
         service.now_s(),
     )
     service.directory.add_ssh_key(made)
+    access.note_change(None, ssh_key_document(made))
     return ssh_key_document(made)
 
 
@@ -309,4 +361,5 @@ def delete_ssh_key(ssh_key_id: str, access: Allowed) -> Response:
     """Forget an SSH key; clusters that have it keep it."""
     key = access.ssh_key(ssh_key_id)
     access.service.directory.remove_ssh_key(key.ssh_key_id)
+    access.note_change(ssh_key_document(key), None)
     return Response(status_code=204)

@@ -13,6 +13,7 @@ from gigawatt.api.changes import (
     committed_before,
     expected_version,
     live_cluster,
+    recorded,
     request_of,
     started,
 )
@@ -22,7 +23,9 @@ from gigawatt.api.views import at, cluster_document, plan_document
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
+from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.directory import Reach
+from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.sdk import documents as doc
 
 router = new_router("clusters")
@@ -34,9 +37,10 @@ ACCEPTED = 202
 def create_plan(body: doc.ClusterRequest, access: Allowed) -> doc.Plan:
     """Work out what a create would do; nothing is reserved."""
     access.project(body.project_id)
-    control = access.service.control
-    plan = control.plan_create(request_of(access, body))
-    admit(access)(control.snapshot(), plan)
+    control, request = access.service.control, request_of(access, body)
+    with recorded(access, request, "plan"):
+        plan = control.plan_create(request)
+        admit(access)(control.snapshot(), plan)
     access.service.directory.keep_plan(plan)
     return plan_document(plan)
 
@@ -54,7 +58,11 @@ def apply_plan(plan_id: str, access: Allowed, response: Response) -> doc.Cluster
     found = committed_before(access)
     if found is None:
         drawn = None if access.opened is None else access.opened.operation_id
-        found = access.service.control.commit_shown(plan, operation_id=drawn, admit=admit(access))
+        control, report = access.service.control, plan.report
+        name = "" if plan.after is None else plan.after.name
+        wish = ClusterRequest(plan.tenant_id, name, report.gpu_count, report.gpu_type)
+        with recorded(access, wish, "create"):
+            found = control.commit_shown(plan, operation_id=drawn, admit=admit(access))
         access.service.worker.wake()
     return started(access, found, response)
 
@@ -85,10 +93,9 @@ def list_clusters(
 def create_cluster(body: doc.ClusterRequest, access: Allowed, response: Response) -> doc.Cluster:
     """Plan and apply in one: all GPUs, fenced on five planes, or nothing."""
     access.project(body.project_id)
-    control = access.service.control
-    made = commit(
-        access, lambda: control.plan_create(request_of(access, body), with_alternatives=False)
-    )
+    control, request = access.service.control, request_of(access, body)
+    with recorded(access, request, "create"):
+        made = commit(access, lambda: control.plan_create(request, with_alternatives=False))
     return started(access, made, response)
 
 
@@ -114,13 +121,25 @@ def grow_cluster(
 ) -> doc.Cluster:
     """Add GPUs, as near as there is room."""
     record, control = live_cluster(access, cluster_id), access.service.control
-    made = commit(
-        access,
-        lambda: control.plan_grow(record.cluster_id, body.gpu_count),
-        cluster_id=record.cluster_id,
-        version=expected_version(if_match),
-    )
+    with recorded(access, _more_of(access, record, body.gpu_count), "grow"):
+        made = commit(
+            access,
+            lambda: control.plan_grow(record.cluster_id, body.gpu_count),
+            cluster_id=record.cluster_id,
+            version=expected_version(if_match),
+        )
     return started(access, made, response)
+
+
+def _more_of(access: Access, record: ClusterRecord, gpu_count: int) -> ClusterRequest:
+    """What a cluster asks for when it grows, for the record of demand."""
+    fleet, target = access.service.control.around.fleet, record.target
+    gpu_type = None
+    if target is not None:
+        gpu_type = fleet.node_type(fleet.node_index(target.members[0].node_id)).gpu_type
+    return ClusterRequest(
+        record.tenant_id, record.name, gpu_count, gpu_type, near_cluster_id=record.cluster_id
+    )
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:shrink", ACCEPTED)

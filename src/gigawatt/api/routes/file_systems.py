@@ -66,7 +66,14 @@ def create_file_system(
 
 def _started(access: Access, made: OperationRecord, response: Response) -> doc.FileSystem:
     record = access.service.control.around.store.cluster(made.cluster_id)
-    return _shown(access, record, response, operation_id=made.operation_id)
+    found = _shown(access, record, response, operation_id=made.operation_id)
+    access.after = found.model_dump(mode="json")
+    return found
+
+
+def _note_before(access: Access, record: ClusterRecord) -> None:
+    """For the audit, what a file system is before it changes."""
+    access.before = file_system_document(record, ()).model_dump(mode="json")
 
 
 def _shown(
@@ -118,6 +125,7 @@ def resize_file_system(
     """Give a file system another quota; it never falls below what is in it."""
     record, control = access.file_system(file_system_id), access.service.control
     used_bytes = _used_bytes(access.service, record)
+    _note_before(access, record)
     name = FileSystemId(record.cluster_id)
     made = commit(
         access,
@@ -134,6 +142,7 @@ def delete_file_system(
 ) -> doc.FileSystem:
     """Delete a file system that no cluster mounts, with all its data."""
     record, control = access.file_system(file_system_id), access.service.control
+    _note_before(access, record)
     name = FileSystemId(record.cluster_id)
     made = commit(
         access,
@@ -173,5 +182,8 @@ def set_storage_quota(
 ) -> doc.StorageQuota:
     """Grant storage to a project; what it has beyond it stays until it is deleted."""
     project = access.project(project_id)
+    before = _quota(access.service, project)
     access.service.storage_quotas.grant(project.project_id, body.granted_bytes)
-    return _quota(access.service, project)
+    after = _quota(access.service, project)
+    access.note_change(before, after)
+    return after

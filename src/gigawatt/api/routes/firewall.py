@@ -81,6 +81,7 @@ def create_firewall_ruleset(
         follow_at_s=None,
     )
     service.rulesets.add(made)
+    access.note_change(None, ruleset_document(made, ()))
     return _shown(access, made, response)
 
 
@@ -112,6 +113,7 @@ def change_firewall_ruleset(
     begun = () if body.rules is None else service.follower.follow(changed)
     service.worker.wake()
     document = _shown(access, service.rulesets.get(found.ruleset_id), response)
+    access.note_change(ruleset_document(found, ()), document)
     return document.model_copy(update={"operation_ids": list(begun)})
 
 
@@ -120,6 +122,7 @@ def delete_firewall_ruleset(ruleset_id: str, access: Allowed) -> Response:
     """Forget a firewall ruleset that no cluster names."""
     found = access.ruleset(ruleset_id)
     access.service.rulesets.remove(found.ruleset_id)
+    access.note_change(ruleset_document(found, ()), None)
     return Response(status_code=204)
 
 

@@ -190,8 +190,15 @@ def _set_state(access: Access, node_id: str, state: NodeState, reason: str) -> d
     row = around.fleet.node_index(NodeId(node_id))
     caller = access.caller.account.account_id
     said = f"{reason} (by {caller})"
+    before = _node(_holdings(access), row)
     around.store.set_node_state(NodeId(node_id), state, said, around.clock.now_s())
-    return _node(_holdings(access), row)
+    return _changed(access, row, before)
+
+
+def _changed(access: Access, row: int, before: doc.Node) -> doc.Node:
+    after = _node(_holdings(access), row)
+    access.note_change(before, after)
+    return after
 
 
 @operation(router, "POST", "/nodes/{node_id}:drain")
@@ -213,5 +220,6 @@ def return_node(node_id: str, body: doc.NodeReason, access: Allowed) -> doc.Node
     control = access.service.control
     row = control.around.fleet.node_index(NodeId(node_id))
     said = f"{body.reason} (by {access.caller.account.account_id})"
+    before = _node(_holdings(access), row)
     asyncio.run(bring_back(control, [NodeId(node_id)], said))
-    return _node(_holdings(access), row)
+    return _changed(access, row, before)

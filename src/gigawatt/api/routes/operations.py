@@ -83,4 +83,6 @@ def cancel_operation(operation_id: str, access: Allowed) -> doc.Operation:
         line.operation_id, access.caller.account.account_id, service.now_s()
     )
     service.worker.wake()
+    access.before = {"operation_id": line.operation_id, "state": line.state}
+    access.after = {"operation_id": line.operation_id, "state": "asked to unwind"}
     return operation_document(line)

@@ -15,12 +15,15 @@ APPLICATION = "gigawatt.api.application:build_application"
 
 def serve_home(
     listen: str,
-    grace_s: float,
+    times_s: tuple[float, float],
     tls_files: tuple[Path | None, Path | None],
     *,
     has_lambda_parity: bool,
 ) -> None:
-    """Serve until told to stop; ``tls_files`` are a certificate and its key, or nothing.
+    """Serve until told to stop.
+
+    ``times_s`` are the grace at the end and the time between passes of the reconciler;
+    ``tls_files`` are a certificate and its key, or nothing.
 
     Raises:
         InputError: one of the two files was named without the other.
@@ -29,7 +32,8 @@ def serve_home(
     if (certificate is None) != (key is None):
         raise InputError("--tls-cert and --tls-key go together", next_step="Name both, or none.")
     tls = None if certificate is None or key is None else Tls(certificate, key)
-    serve(Home.default(), APPLICATION, ServerOptions(listen, tls, has_lambda_parity, grace_s))
+    options = ServerOptions(listen, tls, has_lambda_parity, *times_s)
+    serve(Home.default(), APPLICATION, options)
 
 
 def create_first_key(name: str) -> None:

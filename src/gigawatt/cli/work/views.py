@@ -216,6 +216,7 @@ FILE_WORDS = {
     "slurm.conf": "a Slurm cluster of these hosts",
     "gres.conf": "their GPUs",
     "cgroup.conf": "limits for jobs",
+    "fstab": "file systems that every host mounts",
     "topology.conf": "leaf groups and pods for Slurm",
     "topology.yaml": "the same for newer Slurm",
     "topology-block.conf": "NVLink domains for Slurm",

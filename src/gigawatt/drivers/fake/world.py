@@ -71,6 +71,8 @@ class DeviceWorld:
                 if (held := state.held.get(entry.key))
                 and (fence.cluster_id == OPERATOR or held.owner in {None, fence.cluster_id})
             )
+            if fence.cluster_id == OPERATOR:
+                _refuse_newer(device, state, leaving, fence)
             reason = refuses_remove(state, leaving)
             if reason is None:
                 self._write(device, _removed(state, leaving, fence))
@@ -250,6 +252,21 @@ class DeviceWorld:
 
 def _refused(device: DeviceId, reason: str) -> DriverPermanentError:
     return DriverPermanentError(f"{device} refuses: {reason}", device=device)
+
+
+def _refuse_newer(
+    device: DeviceId, state: DeviceState, leaving: frozenset[str], fence: Fence
+) -> None:
+    """Keep the operator's hand, when it comes late, off what a later operation put there."""
+    for key in sorted(leaving):
+        owner = state.held[key].owner
+        newest = state.generations.get(owner, 0) if owner is not None else 0
+        if newest > fence.generation:
+            raise StaleGenerationError(
+                f"{device} holds {key} of {owner} since generation {newest},"
+                f" the operator's call has {fence.generation}",
+                device=device,
+            )
 
 
 def _seen(state: DeviceState, fence: Fence, *, is_write: bool) -> dict[ClusterId, int | None]:

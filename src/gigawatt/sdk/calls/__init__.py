@@ -4,6 +4,8 @@ Both clients, the blocking one and the async one, are made from these functions,
 definition of every call. The name of a function is the operation's id.
 """
 
+from gigawatt.sdk.calls.admission import get_admission, list_turned_away, list_turned_away_days
+from gigawatt.sdk.calls.audit import get_audit_head, verify_audit
 from gigawatt.sdk.calls.call import BASE, NOT_HERE, Call
 from gigawatt.sdk.calls.clusters import (
     apply_plan,
@@ -19,6 +21,14 @@ from gigawatt.sdk.calls.clusters import (
     release_cluster,
     replace_cluster_nodes,
     shrink_cluster,
+)
+from gigawatt.sdk.calls.economics import (
+    compute_chain,
+    compute_fleet_chain,
+    compute_gpu_hour,
+    compute_index,
+    compute_life,
+    compute_underwriting,
 )
 from gigawatt.sdk.calls.firewall import (
     change_firewall_ruleset,
@@ -78,6 +88,12 @@ from gigawatt.sdk.calls.storage import (
     resize_file_system,
     set_storage_quota,
 )
+from gigawatt.sdk.calls.waiting import (
+    create_waiting_request,
+    get_waiting_request,
+    list_waiting_requests,
+    withdraw_waiting_request,
+)
 
 __all__ = [
     "BASE",
@@ -87,6 +103,12 @@ __all__ = [
     "cancel_operation",
     "change_account",
     "change_firewall_ruleset",
+    "compute_chain",
+    "compute_fleet_chain",
+    "compute_gpu_hour",
+    "compute_index",
+    "compute_life",
+    "compute_underwriting",
     "configure_cluster",
     "create_account",
     "create_api_key",
@@ -97,13 +119,16 @@ __all__ = [
     "create_plan",
     "create_project",
     "create_ssh_key",
+    "create_waiting_request",
     "delete_account",
     "delete_file_system",
     "delete_firewall_ruleset",
     "delete_ssh_key",
     "drain_node",
     "get_account",
+    "get_admission",
     "get_api_key",
+    "get_audit_head",
     "get_cluster",
     "get_cluster_network",
     "get_file",
@@ -118,6 +143,7 @@ __all__ = [
     "get_quota",
     "get_ssh_key",
     "get_storage_quota",
+    "get_waiting_request",
     "grow_cluster",
     "list_accounts",
     "list_api_keys",
@@ -134,6 +160,9 @@ __all__ = [
     "list_organisations",
     "list_projects",
     "list_ssh_keys",
+    "list_turned_away",
+    "list_turned_away_days",
+    "list_waiting_requests",
     "quarantine_node",
     "release_cluster",
     "replace_cluster_nodes",
@@ -143,5 +172,7 @@ __all__ = [
     "set_quota",
     "set_storage_quota",
     "shrink_cluster",
+    "verify_audit",
     "who_am_i",
+    "withdraw_waiting_request",
 ]

@@ -15,7 +15,10 @@ BASE = "/gw/v1"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request and the type of its answer; ``answer`` is ``str`` for plain text."""
+    """One request and the type of its answer; ``answer`` is ``str`` for plain text.
+
+    A POST without an ``idempotency_key`` gets one of its own each time that it is sent.
+    """
 
     method: str
     path: str
@@ -23,6 +26,7 @@ class Call(Generic[T]):
     query: Mapping[str, Any] = field(default_factory=dict)
     body: BaseModel | None = None
     if_match: int | None = None
+    idempotency_key: str | None = None
 
 
 def path_of(*parts: str, verb: str = "") -> str:

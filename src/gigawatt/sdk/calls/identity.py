@@ -1,5 +1,7 @@
 """Calls of organisations, projects, quotas, accounts, keys and the audit of calls."""
 
+from collections.abc import Mapping
+
 from gigawatt.sdk import documents as doc
 from gigawatt.sdk.calls.call import Call, path_of, query_of
 
@@ -49,9 +51,11 @@ def get_quota(project_id: str) -> Call[doc.Quota]:
     return Call("GET", path_of("projects", project_id, "quota"), doc.Quota)
 
 
-def set_quota(project_id: str, granted_gpu_count: int) -> Call[doc.Quota]:
-    """Grant GPUs to a project."""
-    body = doc.SetQuota(granted_gpu_count=granted_gpu_count)
+def set_quota(
+    project_id: str, granted_gpu_count: int, *, limits: Mapping[str, object] | None = None
+) -> Call[doc.Quota]:
+    """Grant GPUs to a project; ``limits`` are further fields of ``SetQuota``, by name."""
+    body = doc.SetQuota.model_validate({"granted_gpu_count": granted_gpu_count, **(limits or {})})
     return Call("PUT", path_of("projects", project_id, "quota"), doc.Quota, body=body)
 
 

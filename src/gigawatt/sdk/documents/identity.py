@@ -1,4 +1,4 @@
-"""Documents of organisations, projects, quotas, accounts, keys and the audit of calls."""
+"""Documents of organisations, projects, quotas, accounts and keys."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,6 +7,7 @@ from pydantic import Field
 
 from gigawatt.sdk.documents.base import Answer, Id, Line, Name, Request
 
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
 RoleName = Literal["owner", "operator", "member", "billing", "read_only"]
 KindName = Literal["user", "service_account"]
 
@@ -53,18 +54,27 @@ class CreateProject(Request):
 
 
 class Quota(Answer):
-    """GPUs of a project: granted, held now, and free in the whole fleet at this moment."""
+    """GPUs of a project: granted, held now, and free in the whole fleet at this moment.
+
+    A type that is not named, and a count of clusters that is null, have no limit of their own.
+    """
 
     project_id: str
     granted_gpu_count: int
     held_gpu_count: int
     free_gpu_count_of_fleet: int
+    granted_gpu_count_by_type: dict[str, int] = {}
+    granted_cluster_count: int | None = None
+    granted_waiting_count: int | None = None
 
 
 class SetQuota(Request):
-    """GPUs that a project may hold, spares included."""
+    """What a project may hold, spares included; what is left out stays, null takes a limit away."""
 
-    granted_gpu_count: Annotated[int, Field(ge=0, le=10_000_000)]
+    granted_gpu_count: Count
+    granted_gpu_count_by_type: Annotated[dict[Id, Count], Field(max_length=100)] | None = None
+    granted_cluster_count: Count | None = None
+    granted_waiting_count: Annotated[int, Field(ge=0, le=10_000)] | None = None
 
 
 class Account(Answer):
@@ -130,16 +140,3 @@ class CreateSshKey(Request):
 
     name: Name
     public_key: Annotated[Line, Field(min_length=1)]
-
-
-class AuditEntry(Answer):
-    """One call that changed something, or was refused."""
-
-    sequence: int
-    at: datetime
-    account_id: str | None
-    key_id: str | None
-    operation: str
-    path: str
-    status: int
-    request_id: str

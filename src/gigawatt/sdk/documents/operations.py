@@ -23,7 +23,10 @@ class StageProgress(Answer):
 
 
 class Operation(Answer):
-    """A plan being applied; ``stages`` is left out in lists."""
+    """A plan being applied to a cluster, or to the file system with the id ``cluster_id``.
+
+    ``stages`` is left out in lists.
+    """
 
     id: str
     project_id: str

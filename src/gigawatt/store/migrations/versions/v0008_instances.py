@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0007"
+down_revision = "0006"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
