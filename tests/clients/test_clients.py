@@ -121,6 +121,9 @@ def test_skypilot_checks_launches_two_nodes_looks_and_takes_them_down(door: Door
     environment = {
         "PATH": f"{bin_folder}:{door.environment['PATH']}",
         "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
+        # It makes a wheel of itself for its nodes. What that takes is in its environment, and
+        # there is no index here to fetch it from; 0 is pip's way to say no isolation.
+        "PIP_NO_BUILD_ISOLATION": "0",
         "NO_COLOR": "1",
     }
 
