@@ -25,6 +25,9 @@ ROWS = {
     "who_am_i": ALL,
     "get_fleet": ALL,
     "get_fleet_map": "P",
+    "get_fleet_drawing": "P",
+    "get_fleet_picture": "P",
+    "list_fleet_notes": "P",
     "list_nodes": "P",
     "get_node": "P",
     "drain_node": "P",
@@ -54,6 +57,7 @@ ROWS = {
     "create_plan": "OPM",
     "get_plan": ALL,
     "apply_plan": "OPM",
+    "plan_cluster_change": "OPM",
     "list_clusters": ALL,
     "create_cluster": "OPM",
     "get_cluster": ALL,
@@ -67,9 +71,13 @@ ROWS = {
     "list_operations": ALL,
     "get_operation": ALL,
     "cancel_operation": "OPM",
+    "create_proof": "P",
+    "get_proof": "P",
+    "create_reconciliation": "P",
+    "get_reconciliation": "P",
     "list_events": "OPMR",
 }
-STREAMS = {"stream_events": "OPMR"}
+STREAMS = {"stream_events": "OPMR", "stream_operation": ALL}
 """Answered without an end; ``test_stream.py`` reads them."""
 
 ABSENT = "nothing_of_this_name"
@@ -151,6 +159,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "grow_cluster": {"gpu_count": 8},
     "shrink_cluster": {"gpu_count": 8},
     "replace_cluster_nodes": {"node_ids": ["n"]},
+    "plan_cluster_change": {"kind": "release"},
+    "create_proof": {"scope": "targets"},
 }
 
 

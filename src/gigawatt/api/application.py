@@ -11,7 +11,16 @@ from starlette.exceptions import HTTPException
 from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import accounts, clusters, events, fleet, operations
+from gigawatt.api.routes import (
+    accounts,
+    clusters,
+    drawings,
+    events,
+    fleet,
+    operations,
+    passes,
+    plans,
+)
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
@@ -21,9 +30,12 @@ from gigawatt.sdk.documents import Health, Problem
 ROUTERS = (
     accounts.router,
     fleet.router,
+    drawings.router,
+    plans.router,
     clusters.router,
     operations.router,
     events.router,
+    passes.router,
 )
 
 _POST_HEADERS = [

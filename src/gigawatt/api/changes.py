@@ -123,25 +123,30 @@ def commit(
         return found
     control = access.service.control
 
-    def check_version() -> None:
-        if cluster_id is not None and version is not None:
-            actual = control.around.store.cluster(cluster_id).version
-            if actual != version:
-                raise VersionError(
-                    f"cluster {cluster_id!r} has version {actual}, the caller has {version}"
-                )
-
     def of_version() -> Plan:
-        check_version()
+        check_version(access, cluster_id, version)
         plan = make_plan()
         # Again: the commit holds only if nothing was committed since the plan was made.
-        check_version()
+        check_version(access, cluster_id, version)
         return plan
 
     drawn = None if access.opened is None else access.opened.operation_id
     operation = control.commit_new(of_version, operation_id=drawn, admit=admit(access))
     access.service.worker.wake()
     return operation
+
+
+def check_version(access: Access, cluster_id: ClusterId | None, version: int | None) -> None:
+    """Nothing, when a cluster has the version that its caller has seen, or any will do.
+
+    Raises:
+        VersionError: it has another one.
+    """
+    if cluster_id is None or version is None:
+        return
+    actual = access.service.control.around.store.cluster(cluster_id).version
+    if actual != version:
+        raise VersionError(f"cluster {cluster_id!r} has version {actual}, the caller has {version}")
 
 
 def committed_before(access: Access) -> OperationRecord | None:

@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -14,10 +14,13 @@ from typing_extensions import override
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
+from gigawatt.app.passes import Passes
+from gigawatt.app.proving import FleetProof
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.wiring import open_control
-from gigawatt.app.worker_loop import WorkerLoop
+from gigawatt.app.worker_loop import Worker, WorkerLoop
 from gigawatt.errors import ConflictError, InputError
+from gigawatt.executor.reconcile import Reconciliation
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -39,8 +42,10 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.trail import Trail
 from gigawatt.store.directory import open_directory
 from gigawatt.store.store import SqlStore
+from gigawatt.store.trail import open_trail
 from gigawatt.units import MINUTE_S
 
 TOUCH_S = float(MINUTE_S)
@@ -56,8 +61,11 @@ class Service:
 
     control: Control
     directory: Directory
-    worker: WorkerLoop
+    worker: Worker
     rate: RateLimiter
+    trail: Trail
+    proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
+    reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
     is_stopping: bool = False
     stream_count: int = 0
 
@@ -112,7 +120,16 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        yield Service(control, directory, WorkerLoop(control, directory), RateLimiter())
+        worker = WorkerLoop(control, directory)
+        yield Service(control, directory, worker, RateLimiter(), open_trail(store))
+
+
+def site_organisation(directory: Directory) -> OrganisationId | None:
+    """The organisation of those who run the site, if it was made already."""
+    for found in directory.organisations(None, "", 10_000):
+        if found.name == SITE_ORGANISATION:
+            return found.organisation_id
+    return None
 
 
 def make_first_key(service: Service, name: str) -> str:
@@ -129,8 +146,10 @@ def make_first_key(service: Service, name: str) -> str:
             next_step="Make further keys through the API, with a key of an operator or an owner.",
         )
     now_s, new_id = service.now_s(), service.control.new_id
-    organisation_id = OrganisationId(new_id("org"))
-    service.directory.add_organisation(Organisation(organisation_id, SITE_ORGANISATION, now_s))
+    organisation_id = site_organisation(service.directory)
+    if organisation_id is None:
+        organisation_id = OrganisationId(new_id("org"))
+        service.directory.add_organisation(Organisation(organisation_id, SITE_ORGANISATION, now_s))
     gpu_count = service.control.around.fleet.gpu_count
     project = Project(TenantId(new_id("ten")), organisation_id, "default", gpu_count, now_s)
     service.directory.add_project(project)
@@ -194,7 +213,11 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    application: Callable[[Service], Any], service: Service, host: str, tcp_port: int
+    application: Callable[[Service], Any],
+    service: Service,
+    host: str,
+    tcp_port: int,
+    log_level: str = "info",
 ) -> Server:
     """A server of a service's application; a TCP port of 0 takes any that is free."""
     config = uvicorn.Config(
@@ -206,7 +229,7 @@ def make_server(
         # Paths are in the audit; an access log would keep what callers put into queries.
         access_log=False,
         timeout_graceful_shutdown=5,
-        log_level="info",
+        log_level=log_level,
     )
     return Server(config, service)
 

@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections import deque
+from typing import Protocol
 
 from gigawatt.app.control import Control
 from gigawatt.app.wiring import worker_name
@@ -23,6 +24,30 @@ CONCURRENT_COUNT_MAX = 8
 """Operations carried on at the same time by one server. Ours."""
 
 _log = logging.getLogger("gigawatt.worker")
+
+
+class Worker(Protocol):
+    """What carries operations on, as the rest of a service sees it."""
+
+    name: str
+    recent_errors: deque[str]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it looks for work."""
+        ...
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def wake(self) -> None:
+        """Look for work now: something was committed."""
+        ...
+
+    def stop(self, grace_s: float) -> None:
+        """Take no more work, and wait at most ``grace_s`` for what is under way."""
+        ...
 
 
 class WorkerLoop:

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
+        accounts,
         clusters,
+        completing,
         deals,
         demo,
         economics,
         events,
         explain,
         fleets,
+        floor,
         keeping,
+        login,
         nodes,
+        operations,
         prices,
         proofs,
         servers,
@@ -25,15 +30,20 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "accounts",
     "clusters",
+    "completing",
     "deals",
     "demo",
     "economics",
     "events",
     "explain",
     "fleets",
+    "floor",
     "keeping",
+    "login",
     "nodes",
+    "operations",
     "prices",
     "proofs",
     "servers",

@@ -49,6 +49,9 @@ PERMISSIONS: Mapping[str, Permission] = {
     "who_am_i": Permission(Scope.SELF, EVERYBODY),
     "get_fleet": Permission(_SITE, EVERYBODY),
     "get_fleet_map": Permission(_SITE, OPERATORS),
+    "get_fleet_drawing": Permission(_SITE, OPERATORS),
+    "get_fleet_picture": Permission(_SITE, OPERATORS),
+    "list_fleet_notes": Permission(_SITE, OPERATORS),
     "list_nodes": Permission(_SITE, OPERATORS),
     "get_node": Permission(_SITE, OPERATORS),
     "drain_node": Permission(_SITE, OPERATORS),
@@ -78,6 +81,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "create_plan": Permission(_PROJECT, BUILDERS),
     "get_plan": Permission(_PROJECT, EVERYBODY),
     "apply_plan": Permission(_PROJECT, BUILDERS),
+    "plan_cluster_change": Permission(_PROJECT, BUILDERS),
     "list_clusters": Permission(Scope.SELF, EVERYBODY),
     "create_cluster": Permission(_PROJECT, BUILDERS),
     "get_cluster": Permission(_PROJECT, EVERYBODY),
@@ -91,8 +95,13 @@ PERMISSIONS: Mapping[str, Permission] = {
     "list_operations": Permission(Scope.SELF, EVERYBODY),
     "get_operation": Permission(_PROJECT, EVERYBODY),
     "cancel_operation": Permission(_PROJECT, BUILDERS),
+    "stream_operation": Permission(_PROJECT, EVERYBODY),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),
+    "create_proof": Permission(_SITE, OPERATORS),
+    "get_proof": Permission(_SITE, OPERATORS),
+    "create_reconciliation": Permission(_SITE, OPERATORS),
+    "get_reconciliation": Permission(_SITE, OPERATORS),
 }
 """Every operation of the API by its id. ``self``: answers only with what the caller reaches."""
 

@@ -1,4 +1,4 @@
-"""Plans and clusters."""
+"""Clusters."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from fastapi import Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from gigawatt.api.access import Access, Allowed
-from gigawatt.api.changes import admit, commit, committed_before, expected_version, request_of
+from gigawatt.api.changes import commit, committed_before, expected_version, request_of
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
-from gigawatt.api.views import at, cluster_document, plan_document
+from gigawatt.api.views import at, cluster_document
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
@@ -26,36 +26,8 @@ IfMatch = Annotated[
 ACCEPTED = 202
 
 
-@operation(router, "POST", "/plans", 201)
-def create_plan(body: doc.ClusterRequest, access: Allowed) -> doc.Plan:
-    """Work out what a create would do; nothing is reserved."""
-    access.project(body.project_id)
-    control = access.service.control
-    plan = control.plan_create(request_of(access, body))
-    admit(access)(control.snapshot(), plan)
-    access.service.directory.keep_plan(plan)
-    return plan_document(plan)
-
-
-@operation(router, "GET", "/plans/{plan_id}")
-def get_plan(plan_id: str, access: Allowed) -> doc.Plan:
-    """A plan that was shown."""
-    return plan_document(access.plan(plan_id))
-
-
-@operation(router, "POST", "/plans/{plan_id}:apply", ACCEPTED)
-def apply_plan(plan_id: str, access: Allowed, response: Response) -> doc.Cluster:
-    """Carry out exactly the plan that was shown, or nothing."""
-    plan = access.plan(plan_id)
-    found = committed_before(access)
-    if found is None:
-        drawn = None if access.opened is None else access.opened.operation_id
-        found = access.service.control.commit_shown(plan, operation_id=drawn, admit=admit(access))
-        access.service.worker.wake()
-    return _started(access, found, response)
-
-
-def _started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
+def started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
+    """The cluster whose operation was committed, with its version in the header."""
     around = access.service.control.around
     record = around.store.cluster(operation.cluster_id)
     response.headers["ETag"] = f'"{record.version}"'
@@ -90,7 +62,7 @@ def create_cluster(body: doc.ClusterRequest, access: Allowed, response: Response
     access.project(body.project_id)
     control, request = access.service.control, request_of(access, body)
     made = commit(access, lambda: control.plan_create(request, with_alternatives=False))
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "GET", "/clusters/{cluster_id}")
@@ -114,14 +86,14 @@ def grow_cluster(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Add GPUs, as near as there is room."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_grow(record.cluster_id, body.gpu_count),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:shrink", ACCEPTED)
@@ -133,14 +105,14 @@ def shrink_cluster(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Give GPUs back."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_shrink(record.cluster_id, body.gpu_count),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:replace", ACCEPTED)
@@ -152,7 +124,7 @@ def replace_cluster_nodes(
     if_match: IfMatch = None,
 ) -> doc.Cluster:
     """Put others in the place of failed nodes, which are quarantined."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     failed = frozenset(NodeId(node_id) for node_id in body.node_ids)
     made = commit(
         access,
@@ -160,7 +132,7 @@ def replace_cluster_nodes(
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:release", ACCEPTED)
@@ -168,17 +140,17 @@ def release_cluster(
     cluster_id: str, access: Allowed, response: Response, if_match: IfMatch = None
 ) -> doc.Cluster:
     """Give everything back; its data is deleted."""
-    record, control = _live(access, cluster_id), access.service.control
+    record, control = live_cluster(access, cluster_id), access.service.control
     made = commit(
         access,
         lambda: control.plan_release(record.cluster_id),
         cluster_id=record.cluster_id,
         version=expected_version(if_match),
     )
-    return _started(access, made, response)
+    return started(access, made, response)
 
 
-def _live(access: Access, cluster_id: str) -> ClusterRecord:
+def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
     """A cluster that the caller may change, and that is in a phase in which it can be.
 
     Raises:
@@ -199,13 +171,11 @@ def list_evidence(
 ) -> doc.Page[doc.Evidence]:
     """What was read back, proven and probed, oldest first."""
     record = access.cluster(cluster_id)
-    start = number_place(cursor, 0)
-    kept = access.service.control.around.store.evidence(record.cluster_id)
-    found = list(enumerate(kept))[start : start + limit + 1]
+    found = access.service.trail.evidence(record.cluster_id, number_place(cursor, 0), limit + 1)
     return page_of(
         found,
         limit,
-        lambda row: row[0] + 1,
+        lambda row: row[0],
         lambda row: doc.Evidence(
             kind=row[1]["kind"],
             at=at(row[1]["at_s"]),
