@@ -111,7 +111,7 @@ class EmbeddedService(Service):
         return Caller(account, key_kept)
 
     def adopt_project(self, name: str) -> TenantId:
-        """The project of this id, made for the site's organisation if it is not there yet.
+        """The project of this id or name, made for the site's organisation if there is none.
 
         Raises:
             InputError: not a name that an id can have.
@@ -119,6 +119,9 @@ class EmbeddedService(Service):
         project_id = TenantId(name)
         with suppress(UnknownIdError):
             return self.directory.project(project_id).project_id
+        for found in self.directory.projects(None, "", 10_000):
+            if found.name == name:
+                return found.project_id
         check_label("a project", name)
         if not name.isascii() or " " in name:
             raise InputError(f"the project {name[:40]!r} has letters that an id cannot have")

@@ -53,6 +53,8 @@ COMMANDS = {
 """Command, its module, and the line that help shows for it."""
 
 NOTES_SHOWN_MAX = 10
+OF_THE_SERVICE = frozenset({1, 8})
+"""Exit statuses of errors that whoever runs the service looks up by the id of the request."""
 COMPLETE_VARIABLE = "_GW_COMPLETE"
 """Set by the shell when it asks for completions; the name is what typer's scripts set."""
 
@@ -131,7 +133,7 @@ def tell(error: GigawattError) -> None:
         _some("would fit", error.would_fit)
     if isinstance(error, DriftError):
         _some("found", error.notes)
-    if request_id and error.kind == "system":
+    if request_id and error.exit_code in OF_THE_SERVICE:
         typer.echo(f"  request: req_{request_id.removesuffix(')')}", err=True)
     typer.echo(_hanging("  next: ", error.next_step), err=True)
 

@@ -15,7 +15,7 @@ from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.store import ClusterRecord, OperationRecord
-from gigawatt.planner.phases import Phase
+from gigawatt.planner.phases import ENDED, Phase
 from gigawatt.sdk import documents as doc
 
 router = new_router("clusters")
@@ -158,9 +158,11 @@ def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
     """
     record = access.cluster(cluster_id)
     if record.phase is not Phase.ACTIVE and committed_before(access) is None:
+        ended = "It holds nothing any more; 'gw cluster list' shows those that are live."
+        waits = "Wait for its operation; 'gw cluster watch' shows how far it is."
         raise ConflictError(
-            f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
-            next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
+            f"cluster {record.name!r} ({cluster_id}) is {record.phase.value}, wanted active",
+            next_step=ended if record.phase in ENDED else waits,
         )
     return record
 

@@ -30,6 +30,6 @@ def list_events(
     limit: int | None = None,
 ) -> Call[doc.Page[doc.Event]]:
     """Events that the caller sees, filtered; the other arguments stand above the filter's own."""
-    query = {} if wanted is None else wanted.model_dump(mode="json", exclude_unset=True)
+    query = {} if wanted is None else wanted.model_dump(mode="json", exclude_none=True)
     query |= query_of(cluster_id=cluster_id, cursor=cursor, limit=limit)
     return Call("GET", path_of("events"), doc.Page[doc.Event], query)
