@@ -104,6 +104,9 @@ def stage(
             ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
             ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
             ids["operation"] = made["operation_id"]
+        world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
+        made = world.ok("operator", "POST", "/reconciliations")
+        world.ids["acme"]["reconciliation"] = made["id"]
         yield world
 
 
@@ -126,6 +129,7 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
     names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation")
+    names += ("proof", "reconciliation")
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
@@ -141,6 +145,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "operation_id": ids["operation"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
+        "proof_id": ids.get("proof", ABSENT),
+        "reconciliation_id": ids.get("reconciliation", ABSENT),
     }
     return {**found, **fresh(world, operation, ids)}
 
@@ -190,7 +196,9 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
 
 def names_an_object(world: Any, operation: str) -> bool:
     path = operations(world)[operation][1]
-    return ("{" in path and "{node_id}" not in path) or operation in {
+    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}")
+    names_one = "{" in path and not any(name in path for name in of_the_site)
+    return names_one or operation in {
         "create_plan",
         "create_cluster",
     }

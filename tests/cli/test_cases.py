@@ -42,7 +42,7 @@ from gigawatt.store.directory import SqlDirectory
 
 CASES = Path(__file__).parent / "cases"
 SCRIPTS = sorted(CASES.glob("*.txt"))
-PROGRESS = re.compile(r"^  (?:undo|verify|[a-z]+ the [a-z]+|hand over|confirm)\n", re.M)
+PROGRESS = re.compile(r"^  (?:undo|verify|(?:hold|close|boot|stop|clean|isolate)[a-z -]+)\n", re.M)
 """What is told while it lasts; how much of it depends on who is faster."""
 SOMEBODY = ClusterId("clu_somebody")
 

@@ -191,7 +191,8 @@ def _embedded() -> Iterator[Connection]:
 @contextmanager
 def _log_into(path: str) -> Iterator[None]:
     """What the embedded application logs goes into the log of the home, or to the screen."""
-    log, handler = logging.getLogger("gigawatt"), logging.StreamHandler()
+    log = logging.getLogger("gigawatt")
+    handler: logging.Handler = logging.StreamHandler()
     if not os.environ.get("GIGAWATT_DEBUG"):
         handler = logging.FileHandler(path, delay=True)
     log.addHandler(handler)
