@@ -39,6 +39,7 @@ COMMANDS = {
     "login": ("gigawatt.cli.login", "Keep a key for a server; later commands talk to it."),
     "logout": ("gigawatt.cli.logout", "Forget it; use this computer's own state again."),
     "whoami": ("gigawatt.cli.whoami", "Show who you are, and where."),
+    "up": ("gigawatt.cli.up", "Serve for this computer alone, with a key made for you."),
     "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
     "backup": ("gigawatt.cli.backup", "Copy everything into one archive, while work goes on."),
     "restore": ("gigawatt.cli.restore", "Put an archive back into an empty home or database."),
