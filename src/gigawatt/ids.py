@@ -1,7 +1,8 @@
 """The identifiers that everybody uses, as distinct types so that one cannot stand for another.
 
 Fleet ids (node, switch, rack) are the operator's own names. Ids made by us have a prefix:
-``clu_`` cluster, ``ten_`` tenant, ``pln_`` plan, ``op_`` operation.
+``clu_`` cluster, ``fsy_`` file system, ``fwr_`` firewall ruleset, ``ten_`` tenant, ``pln_`` plan,
+``op_`` operation.
 """
 
 from typing import NewType
@@ -16,6 +17,9 @@ NodeId = NewType("NodeId", str)
 StoragePoolId = NewType("StoragePoolId", str)
 TenantId = NewType("TenantId", str)
 ClusterId = NewType("ClusterId", str)
+FileSystemId = NewType("FileSystemId", ClusterId)
+"""A file system holds a key and is fenced like a cluster, so its id may stand where theirs do."""
+FirewallRulesetId = NewType("FirewallRulesetId", str)
 PlanId = NewType("PlanId", str)
 OperationId = NewType("OperationId", str)
 DeviceId = NewType("DeviceId", str)

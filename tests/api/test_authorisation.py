@@ -65,6 +65,21 @@ ROWS = {
     "shrink_cluster": "OPM",
     "replace_cluster_nodes": "OPM",
     "release_cluster": "OPM",
+    "configure_cluster": "OPM",
+    "get_cluster_network": "OPMR",
+    "list_images": ALL,
+    "list_file_systems": ALL,
+    "create_file_system": "OPM",
+    "get_file_system": ALL,
+    "resize_file_system": "OPM",
+    "delete_file_system": "OPM",
+    "get_storage_quota": ALL,
+    "set_storage_quota": "P",
+    "list_firewall_rulesets": "OPMR",
+    "create_firewall_ruleset": "OPM",
+    "get_firewall_ruleset": "OPMR",
+    "change_firewall_ruleset": "OPM",
+    "delete_firewall_ruleset": "OPM",
     "list_evidence": "OPMR",
     "list_files": "OPMR",
     "get_file": "OPMR",
@@ -76,6 +91,12 @@ ROWS = {
     "create_reconciliation": "P",
     "get_reconciliation": "P",
     "list_events": "OPMR",
+    "compute_chain": ALL,
+    "compute_fleet_chain": "P",
+    "compute_gpu_hour": ALL,
+    "compute_life": ALL,
+    "compute_index": ALL,
+    "compute_underwriting": ALL,
 }
 STREAMS = {"stream_events": "OPMR", "stream_operation": ALL}
 """Answered without an end; ``test_stream.py`` reads them."""
@@ -104,10 +125,19 @@ def stage(
             ssh = world.ok("operator", "POST", f"/projects/{project}/ssh-keys", key)
             ids |= {"plan": plan["id"], "cluster": made["id"], "ssh": ssh["id"]}
             ids["operation"] = made["operation_id"]
+            files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
+            ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
+            ids["ruleset"] = new_ruleset(world, project)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
         made = world.ok("operator", "POST", "/reconciliations")
         world.ids["acme"]["reconciliation"] = made["id"]
         yield world
+
+
+def new_ruleset(world: Any, project_id: str) -> str:
+    body = {"project_id": project_id, "name": f"n{next(_number)}", "site_id": "site-a"}
+    found: str = world.ok("operator", "POST", "/firewall-rulesets", body)["id"]
+    return found
 
 
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
@@ -119,6 +149,8 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     if operation == "revoke_api_key":
         path = f"/accounts/{ids['account.service']}/api-keys"
         return {"key_id": world.ok("operator", "POST", path, {"name": "n"})["id"]}
+    if operation == "delete_firewall_ruleset":
+        return {"ruleset_id": new_ruleset(world, ids["project"])}
     if operation == "delete_ssh_key":
         body = {"name": f"n{next(_number)}", "public_key": "ssh-ed25519 AAAA"}
         path = f"/projects/{ids['project']}/ssh-keys"
@@ -128,8 +160,10 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
 
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
-    names = ("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation")
-    names += ("proof", "reconciliation")
+    names = (
+        *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
+        *("file_system", "ruleset", "proof", "reconciliation"),
+    )
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
@@ -143,6 +177,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "plan_id": ids["plan"],
         "cluster_id": ids["cluster"],
         "operation_id": ids["operation"],
+        "file_system_id": ids["file_system"],
+        "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
         "proof_id": ids.get("proof", ABSENT),
@@ -167,6 +203,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_cluster_nodes": {"node_ids": ["n"]},
     "plan_cluster_change": {"kind": "release"},
     "create_proof": {"scope": "targets"},
+    "compute_chain": {"fleet": "small"},
+    "compute_fleet_chain": {},
+    "compute_gpu_hour": {},
+    "compute_life": {},
+    "compute_index": {"prices_csv": "day,provider"},
+    "compute_underwriting": {"deal_yaml": "name: nothing"},
+    "configure_cluster": {"egress_cidrs": []},
+    "resize_file_system": {"quota_bytes": 1 << 31},
+    "set_storage_quota": {"granted_bytes": 1 << 50},
+    "change_firewall_ruleset": {"rules": []},
 }
 
 
@@ -189,6 +235,10 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "create_file_system":
+        body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
+    if operation == "create_firewall_ruleset":
+        body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
     path = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path)
     status: int = world.call(who, method, path, body).status_code
     return status
@@ -201,6 +251,8 @@ def names_an_object(world: Any, operation: str) -> bool:
     return names_one or operation in {
         "create_plan",
         "create_cluster",
+        "create_file_system",
+        "create_firewall_ruleset",
     }
 
 
@@ -256,6 +308,8 @@ def test_a_foreign_object_reads_as_an_absent_one(populated: Any):
         "plan": "/plans/{}",
         "ssh": "/ssh-keys/{}",
         "operation": "/operations/{}",
+        "file_system": "/file-systems/{}",
+        "ruleset": "/firewall-rulesets/{}",
         "project": "/projects/{}",
         "organisation": "/organisations/{}/audit",
         "account.owner": "/accounts/{}",
@@ -347,13 +401,17 @@ def test_an_operators_key_for_one_project_does_not_run_the_site(populated: Any):
 def test_lists_show_only_what_is_ones_own(populated: Any):
     world = populated
     for who, ids in (("acme.owner", world.ids["acme"]), ("other.owner", world.ids["other"])):
-        for path in ("/clusters", "/operations"):
+        for path in ("/clusters", "/operations", "/file-systems", "/firewall-rulesets"):
             found = world.ok(who, "GET", path)["items"]
             assert found
             assert {item["project_id"] for item in found} == {ids["project"]}
         events = world.ok(who, "GET", "/events")["items"]
-        clusters = {item["id"] for item in world.ok(who, "GET", "/clusters")["items"]}
-        assert {event["cluster_id"] for event in events} <= clusters
+        own = {
+            item["id"]
+            for path in ("/clusters", "/file-systems")
+            for item in world.ok(who, "GET", path)["items"]
+        }
+        assert {event["cluster_id"] for event in events} <= own
         orgs = world.ok(who, "GET", "/organisations")["items"]
         assert [item["id"] for item in orgs] == [ids["organisation"]]
 
@@ -364,6 +422,10 @@ def test_a_foreign_cluster_or_ssh_key_cannot_be_named_in_a_wish(populated: Any):
     for more in (
         {"near_cluster_id": world.ids["other"]["cluster"]},
         {"ssh_key_ids": [world.ids["other"]["ssh"]]},
+        {"file_system_mounts": [{"file_system_id": world.ids["other"]["file_system"]}]},
+        {"file_system_mounts": [{"file_system_id": world.ids["acme"]["cluster"]}]},
+        {"near_cluster_id": world.ids["acme"]["file_system"]},
+        {"firewall_ruleset_ids": [world.ids["other"]["ruleset"]]},
     ):
         assert world.call("acme.owner", "POST", "/plans", {**body, **more}).status_code == 404
 

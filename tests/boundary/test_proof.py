@@ -1,9 +1,10 @@
 """Goal: the proof blesses nothing that is broken, and says by rule and by name what is.
 
 Method: one site with every make of cluster on it (whole nodes with a spare, guests that share a
-node, two clusters of one tenant, an Ethernet fabric) is proven; then one fault is planted for
-every rule, in the targets' entries and again in what devices say, and must be found by
-exactly the rules listed. A meta test demands a fault for every rule of the table.
+node, two clusters of one tenant, an Ethernet fabric, file systems that stand alone) is proven;
+then one fault is planted for every rule, in the targets' entries and again in what devices say,
+and must be found by exactly the rules listed. A meta test demands a fault for every rule of the
+table.
 """
 
 from collections import defaultdict
@@ -27,18 +28,27 @@ from gigawatt.boundary.entries import (
     PartitionMember,
     PortLocation,
 )
-from gigawatt.boundary.keys import keys_of, subnet_of, take_keys
+from gigawatt.boundary.keys import keys_of, subnet_of, take_filesystem, take_keys
 from gigawatt.boundary.names import bmc_username_of
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.boundary.rules import RULES
-from gigawatt.boundary.target import ClusterTarget, Member
+from gigawatt.boundary.target import ClusterTarget, Member, Mount
 from gigawatt.errors import UnknownIdError
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import GB200_NVL72_NODE, HGX_H100, hgx_fleet
 from gigawatt.fleet.model import FabricKind
-from gigawatt.ids import ClusterId, FabricId, NodeId, SiteId, StoragePoolId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FabricId,
+    FileSystemId,
+    NodeId,
+    SiteId,
+    StoragePoolId,
+    TenantId,
+)
+from gigawatt.intent.firewall import InboundRule
 from gigawatt.interfaces.driver import Observation
 from gigawatt.units import PIB, TIB
 
@@ -52,6 +62,7 @@ FLEET = build_fleet(
 )
 POOL = StoragePoolId("ib0-fs")
 SCOPES = ("targets", "read_back")
+SSH_IN = InboundRule("tcp", (22, 22), "192.0.2.0/24")
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,20 @@ def _make_targets() -> tuple[ClusterTarget, ...]:
         for pool_id, key in keys_of(target):
             taken[pool_id].add(key)
         targets.append(target)
+    for name, tenant in (("a", "ten_a"), ("b", "ten_b")):
+        keys = take_filesystem(taken, POOL)
+        holder = ClusterTarget(
+            FileSystemId(ClusterId(f"fsy_{name}")), TenantId(tenant), name, SITE, FabricId(""),
+            POOL, (), keys, TIB, "", (), (),
+        )  # fmt: skip
+        taken[keys_of(holder)[0][0]].add(keys.filesystem)
+        targets.append(holder)
+    targets[0] = replace(targets[0], mounts=(_mount(targets[-2]),), inbound_rules=(SSH_IN,))
     return tuple(targets)
+
+
+def _mount(holder: ClusterTarget) -> Mount:
+    return Mount(FileSystemId(holder.cluster_id), POOL, holder.keys.filesystem, "/data/x")
 
 
 def _locate(node: int) -> list[PortLocation]:
@@ -155,7 +179,7 @@ def _make_scene() -> Scene:
 
 
 SCENE = _make_scene()
-A, A2, B, G, H, R, S = SCENE.targets
+A, A2, B, G, H, R, S, FA, FB = SCENE.targets
 FREE_NODE = FLEET.node_id(9)
 
 
@@ -417,6 +441,40 @@ FAULTS = [
         retarget(B, egress_cidrs=(subnet_of(A.keys.subnet),)),
     ),
     fault("wide_egress", I, [B], retarget(B, egress_cidrs=("everywhere",))),
+    fault(
+        "wide_ingress",
+        I,
+        [B],
+        alter(Gateway, lambda e: e.vni == B.keys.vni, inbound_rules=(SSH_IN,)),
+    ),
+    fault(
+        "wide_ingress",
+        I,
+        [A],
+        alter(
+            Gateway,
+            lambda e: e.vni == A.keys.vni,
+            inbound_rules=(SSH_IN, replace(SSH_IN, port_range=None)),
+        ),
+    ),
+    fault(
+        "wide_ingress",
+        I,
+        [B, A],
+        retarget(B, inbound_rules=(replace(SSH_IN, source_cidr=subnet_of(A.keys.subnet)),)),
+    ),
+    fault(
+        "wide_ingress",
+        I,
+        [B],
+        retarget(B, inbound_rules=(InboundRule("icmp", (1, 2), "0.0.0.0/0"),)),
+    ),
+    fault(
+        "missing_network_entry",
+        I,
+        [A],
+        alter(Gateway, lambda e: e.vni == A.keys.vni, inbound_rules=()),
+    ),
     fault("in_band_stranger", I, [A], plus(NetworkPort(FREE_NODE, 0, A.keys.vni, "10.0.0.99/20"))),
     fault(
         "in_band_stranger",
@@ -455,6 +513,25 @@ FAULTS = [
     # Storage.
     fault("foreign_export", ST, [A, B], plus(Export(POOL, A.keys.filesystem, B.keys.vni))),
     fault("foreign_export", ST, [A, A2], plus(Export(POOL, A.keys.filesystem, A2.keys.vni))),
+    fault("foreign_export", ST, [FA, B], plus(Export(POOL, FA.keys.filesystem, B.keys.vni))),
+    fault(
+        "export_without_mount", ST, [FA, A2], plus(Export(POOL, FA.keys.filesystem, A2.keys.vni))
+    ),
+    fault("foreign_mount", ST, [B, FA], retarget(B, mounts=(_mount(FA),)), "foreign_export"),
+    fault(
+        "foreign_mount",
+        ST,
+        [A, FB],
+        retarget(A, mounts=(replace(_mount(FA), filesystem=FB.keys.filesystem),)),
+        "foreign_export",
+    ),
+    fault(
+        "foreign_mount",
+        ST,
+        [B],
+        retarget(B, mounts=(replace(_mount(FB), filesystem=777),)),
+        "unknown_export",
+    ),
     fault("unknown_export", ST, [B], plus(Export(POOL, 777, B.keys.vni))),
     fault("unknown_export", ST, [A], plus(Export(POOL, A.keys.filesystem, 0x7000))),
     fault(
@@ -479,8 +556,27 @@ FAULTS = [
     fault(
         "missing_storage_entry",
         ST,
-        [B],
-        alter(FileSystem, lambda e: e.filesystem == B.keys.filesystem, quota_bytes=TIB * 100),
+        [A],
+        drop(Export, lambda e: e.filesystem == FA.keys.filesystem),
+    ),
+    fault(
+        "missing_storage_entry",
+        ST,
+        [FB],
+        drop(FileSystem, lambda e: e.filesystem == FB.keys.filesystem),
+    ),
+    *(
+        fault(
+            "wrong_quota",
+            ST,
+            [who],
+            alter(
+                FileSystem,
+                lambda e, who=who: e.filesystem == who.keys.filesystem,
+                quota_bytes=TIB * 100,
+            ),
+        )
+        for who in (B, FA)
     ),
     # Host.
     fault(
@@ -544,6 +640,14 @@ FAULTS = [
     ),
     fault(
         "shared_key", ST, [A, B], retarget(B, keys=replace(B.keys, filesystem=A.keys.filesystem))
+    ),
+    fault(
+        "shared_key",
+        ST,
+        [FA, FB],
+        retarget(FB, keys=replace(FB.keys, filesystem=FA.keys.filesystem)),
+        "foreign_mount",
+        "foreign_export",
     ),
     fault(
         "key_out_of_range",
@@ -642,7 +746,7 @@ def test_what_a_rule_breaks_is_what_the_proof_denies(rule):
 def test_counts_say_how_many_pairs_were_decided():
     proof = SCENE.prove("targets")
     assert proof.entry_count == len(SCENE.entries)
-    assert proof.cluster_pair_count == dict.fromkeys(PLANES, 7 * 6 // 2)
+    assert proof.cluster_pair_count == dict.fromkeys(PLANES, 9 * 8 // 2)
     assert proof.tenant_pair_count == dict.fromkeys(PLANES, 6 * 5 // 2)
     assert proof.node_pair_count == {
         t.cluster_id: len(t.members) * (len(t.members) - 1) // 2 for t in SCENE.targets
@@ -718,6 +822,18 @@ def test_a_cluster_that_is_off_and_not_closed_yet_is_isolated_but_not_connected(
     assert len(proof.concerning(B.cluster_id)) == len(proof.violations)
 
 
+def test_two_clusters_of_a_tenant_may_mount_one_file_system():
+    shared = retarget(A2, mounts=(_mount(FA),))(SCENE)
+    for scope in SCOPES:
+        assert shared.prove(scope).is_proven
+
+
+def test_a_file_system_without_a_holder_is_a_stranger_with_all_that_mount_it():
+    orphaned = replace(SCENE, targets=tuple(t for t in SCENE.targets if t != FA))
+    rules = {violation.rule for violation in orphaned.prove("read_back").violations}
+    assert rules == {"storage_stranger", "unknown_export", "foreign_mount"}
+
+
 def test_a_target_on_an_unknown_node_is_refused():
     stray = replace(A, members=(Member(NodeId("nowhere"), 0xFF, "member", 0),))
     with pytest.raises(UnknownIdError, match="nowhere"):
@@ -740,6 +856,7 @@ def test_one_planted_port_in_a_full_fleet_of_ten_thousand_gpus_is_found():
                 for node in range(first, last)
             ),
             keys=keys,
+            mounts=(),
         )
         for pool_id, key in keys_of(target):
             taken[pool_id].add(key)

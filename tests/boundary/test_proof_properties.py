@@ -1,7 +1,8 @@
 """Goal: the proof has no false alarms on sound clusters, and no single corruption escapes it.
 
 Method: hypothesis draws fleets (InfiniBand or Ethernet), disjoint allocations of whole nodes,
-spares and aligned slices, and keys from the pools. As drawn they must be proven, in any order of
+spares and aligned slices, file systems that stand alone and are mounted, inbound rules, and keys
+from the pools. As drawn they must be proven, in any order of
 entries. Then one entry is dropped, copied to another cluster, or has one field changed: it must
 be found, or be one of the few changes that are listed here as harmless. Whatever two clusters
 can then reach each other must be named together.
@@ -29,17 +30,21 @@ from gigawatt.boundary.entries import (
     PartitionMember,
     PortLocation,
 )
-from gigawatt.boundary.keys import keys_of, take_keys
+from gigawatt.boundary.keys import keys_of, take_filesystem, take_keys
 from gigawatt.boundary.plane import PLANES
 from gigawatt.boundary.proof import prove
 from gigawatt.boundary.reachability import expected_matrix, reachability
 from gigawatt.boundary.render import render
-from gigawatt.boundary.target import ClusterTarget, Member
+from gigawatt.boundary.target import ClusterTarget, Member, Mount
 from gigawatt.fleet.demo import hgx_fleet, nvl72_fleet
 from gigawatt.fleet.model import FabricKind, Fleet
 from gigawatt.fleet.slices import aligned_masks, slice_sizes
-from gigawatt.ids import ClusterId, FabricId, SiteId, StoragePoolId, TenantId
+from gigawatt.ids import ClusterId, FabricId, FileSystemId, SiteId, StoragePoolId, TenantId
+from gigawatt.intent.firewall import InboundRule
 from gigawatt.units import TIB
+
+SSH_IN = InboundRule("tcp", (22, 22), "192.0.2.0/24")
+INBOUND = [(), (SSH_IN,), (SSH_IN, InboundRule("all", None, "0.0.0.0/0"))]
 
 
 @lru_cache
@@ -108,7 +113,37 @@ def sites(draw) -> tuple[Fleet, tuple[ClusterTarget, ...]]:
         for pool, key in keys_of(target):
             taken[pool].add(key)
         targets.append(target)
-    return fleet, tuple(targets)
+    holders = draw(file_systems(fleet, taken))
+    return fleet, (*(draw(mounting(target, holders)) for target in targets), *holders)
+
+
+@st.composite
+def file_systems(draw, fleet: Fleet, taken) -> list[ClusterTarget]:
+    """Up to three file systems that stand alone, of tenants that may have clusters."""
+    holders = []
+    for number in range(draw(st.integers(0, 3))):
+        pool_id = StoragePoolId(fleet.storage_pools.ids[0])
+        holder = ClusterTarget(
+            ClusterId(f"fsy_{number}"), TenantId(f"ten_{draw(st.integers(0, 3))}"), f"f{number}",
+            SiteId(fleet.sites.ids[0]), FabricId(""), pool_id, (),
+            take_filesystem(taken, pool_id), TIB, "", (), (),
+        )  # fmt: skip
+        for pool, key in keys_of(holder):
+            taken[pool].add(key)
+        holders.append(holder)
+    return holders
+
+
+@st.composite
+def mounting(draw, target: ClusterTarget, holders: list[ClusterTarget]) -> ClusterTarget:
+    """The cluster with some of its tenant's file systems mounted, and something let in."""
+    own = [holder for holder in holders if holder.tenant_id == target.tenant_id]
+    chosen = [holder for holder in own if draw(st.booleans())]
+    mounts = tuple(
+        Mount(FileSystemId(h.cluster_id), h.pool_id, h.keys.filesystem, f"/data/{h.name}")
+        for h in chosen
+    )
+    return replace(target, mounts=mounts, inbound_rules=draw(st.sampled_from(INBOUND)))
 
 
 def _entries(fleet, targets) -> list[Entry]:
@@ -177,6 +212,12 @@ def _values(fleet: Fleet, targets, entry: Entry, name: str) -> list:
         "site_id": ["site-z"],
         "subnet": ["10.0.0.0/20", "10.0.16.0/20", "10.0.0.0/8", "nonsense"],
         "egress_cidrs": [("0.0.0.0/0",), ("10.0.16.0/20",), ("100.64.0.0/10",), ()],
+        "inbound_rules": [
+            *INBOUND,
+            (replace(SSH_IN, port_range=(22, 23)),),
+            (replace(SSH_IN, source_cidr="10.0.16.0/20"),),
+            (replace(SSH_IN, source_cidr="everywhere"),),
+        ],
         "username": ["root"],
         "secret_ref": ["bmc/clu_0/nowhere"],
         "source": [*(f"cluster:{t.cluster_id}" for t in targets), "bmc:" + nodes[0], "cluster:x"],
@@ -274,7 +315,18 @@ def test_no_entry_copied_to_another_cluster_escapes(site, data):
 
 
 def _check_pairs_are_named(fleet, targets, entries, proof) -> None:
-    """Any two clusters that reach each other stand together in an isolation violation."""
+    """Any two clusters that reach each other stand together in an isolation violation.
+
+    Where a file system is reached it may be a cluster that mounts it which is named, and the
+    other way round.
+    """
+    kin = {target.cluster_id: {target.cluster_id} for target in targets}
+    for target in targets:
+        for mount in target.mounts:
+            kin[target.cluster_id].add(mount.file_system_id)
+            kin[mount.file_system_id].add(target.cluster_id)
+    allowed = expected_matrix(targets)
+    row = {target.cluster_id: number for number, target in enumerate(targets)}
     named = {
         frozenset((a, b))
         for violation in proof.violations
@@ -282,7 +334,9 @@ def _check_pairs_are_named(fleet, targets, entries, proof) -> None:
         for a in violation.cluster_ids
         for b in violation.cluster_ids
     }
-    for _, a, b in reachability(fleet, targets, entries).pairs:
-        assert frozenset((a, b)) in named or any(
+    for plane, a, b in reachability(fleet, targets, entries).pairs:
+        if allowed[plane][row[a], row[b]]:
+            continue
+        assert any(frozenset((x, y)) in named for x in kin[a] for y in kin[b]) or any(
             v.rule == "default_full" and {a, b} & set(v.cluster_ids) for v in proof.violations
         )

@@ -128,3 +128,17 @@ def test_tables_are_csv_or_json(tmp_path: Path):
         write_table([{"a": 1}], tmp_path / "a.xls")
     with pytest.raises(InputError, match="cannot be written"):
         write_table([{"a": 1}], tmp_path / "none" / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [
+        ("--load", "load_share"), ("--delivery", "delivery_efficiency_share"),
+        ("--prompt", "input_llm_tokens"), ("--answer", "output_llm_tokens"),
+        ("--speed", "llm_tokens_per_s_min"), ("--cost", "cost_usd_per_gpu_hour"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["0", "-1", "1e-310", "1e300", "nan"])
+def test_what_cannot_be_divided_by_is_refused(option: str, field: str, value: str):
+    with pytest.raises(InputError, match=field):
+        ask("chain", "--fleet", "small", option, value)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gigawatt.app.economics_sankey import power_text, write_sankey
+from gigawatt.economics.chain.by_type import node_counts
 from gigawatt.economics.chain.energy import (
     PLANT_EFFICIENCY_SHARE,
     EnergyBalance,
@@ -21,8 +22,8 @@ from gigawatt.economics.chain.energy import (
     PowerPath,
     PowerStage,
     energy_balance,
-    fleet_loads,
     gpu_share_of_node,
+    loads_of,
     total_load,
 )
 from gigawatt.economics.quantities import check_count, check_currency, check_positive, check_share
@@ -93,7 +94,7 @@ def test_unknown_stage_is_refused():
 def test_a_full_fleet_draws_what_the_catalogue_says():
     fleet = hgx_fleet(1_000)
     assumption = LoadAssumption(load_share=1.0, network_w_per_gpu=0.0, storage_w_per_gpu=0.0)
-    parts = fleet_loads(fleet, assumption)
+    parts = loads_of(fleet.node_types, node_counts(fleet), assumption)
     assert list(parts) == ["hgx-h100"]
     # 125 nodes of 10.2 kW, of which 8 x 700 W in GPUs.
     assert parts["hgx-h100"].total_w == pytest.approx(125 * 10_200.0)
@@ -103,7 +104,7 @@ def test_a_full_fleet_draws_what_the_catalogue_says():
 
 def test_loads_of_node_types_add_up():
     fleet = mixed_fleet()
-    parts = fleet_loads(fleet, LoadAssumption())
+    parts = loads_of(fleet.node_types, node_counts(fleet), LoadAssumption())
     assert len(parts) > 1
     assert total_load(parts.values()).total_w == pytest.approx(
         sum(p.total_w for p in parts.values())

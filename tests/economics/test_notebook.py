@@ -7,6 +7,7 @@ Method: results of the pure core, parsed as XML; the same with markup in every t
 
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -81,3 +82,12 @@ def test_cells_of_any_kind_are_shown():
     html = html_table("c", ["x"], [[None], [inf], [12345.6], [0.000123], [True], [EVIL]])
     for words in ("<td></td>", "inf", "12,346", "0.000123", "True", "&lt;script&gt;"):
         assert words in html
+
+
+def test_the_documented_example_runs():
+    page = Path(__file__).parents[2] / "docs" / "economics.md"
+    _, _, rest = page.read_text(encoding="utf-8").partition("```python runnable\n")
+    example, _, _ = rest.partition("```")
+    seen: dict[str, object] = {}
+    exec(compile(example, str(page), "exec"), seen)  # noqa: S102 - our own page
+    assert "J a token" in seen["chain"].types[0].ledger._repr_html_()  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigawatt.economics.chain.energy import ItLoad, LoadAssumption, PowerPath, energy_balance
-from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain
+from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain, output_llm_tokens_per_s
 from gigawatt.economics.chain.ledger import Service, smallest_engine, token_ledger
 from gigawatt.economics.chain.serving import (
     Engine,
@@ -239,7 +239,7 @@ def test_a_fleet_of_several_types_is_followed_type_by_type():
     assert facility == pytest.approx(result.balance.power_w("facility"))
     assert sum(part.gpu_count for part in result.types) == mixed_fleet().gpu_count
     assert len(result.rows()) == len(result.types)
-    assert result.output_llm_tokens_per_s > 0
+    assert output_llm_tokens_per_s(result) > 0
     big = replace(request, shape=language_model("megatron-1t"), precision=Precision.BF16,
                   traffic=Traffic(1e6, 1e6))  # fmt: skip
     refused = fleet_chain(hgx_fleet(80), big, REAL).types[0]

@@ -15,6 +15,7 @@ from gigawatt.errors import ConflictError, StaleGenerationError
 from gigawatt.executor.executor import Executor
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.interfaces.driver import Driver
+from gigawatt.planner.configure import Configuration
 from gigawatt.planner.plan import OperationKind
 
 PAUSE_S = 100.0
@@ -84,6 +85,9 @@ def plans(site):
         OperationKind.GROW: lambda: site.control.plan_grow(cluster_id, 16),
         OperationKind.SHRINK: lambda: site.control.plan_shrink(cluster_id, 8),
         OperationKind.REPLACE: lambda: site.control.plan_replace(cluster_id, [failed]),
+        OperationKind.CONFIGURE: lambda: site.control.plan_configure(
+            cluster_id, Configuration(egress_cidrs=("192.0.2.0/24",))
+        ),
         OperationKind.RELEASE: lambda: site.control.plan_release(cluster_id),
     }
 

@@ -1,8 +1,9 @@
 """Goal: ``kill -9`` at any moment loses nothing, leaks nothing and gives nothing away twice.
 
-Method: tenants in processes of their own launch, grow, replace, shrink and release on one home of
-files; some operations are carried out in the process, some by two detached workers that race. All
-processes are killed with SIGKILL at a random moment (seeded). Then the reconciler runs, as
+Method: tenants in processes of their own launch, grow, replace, shrink, configure and release, and
+make, mount, resize and delete file systems, on one home of files; some operations are carried
+out in the process, some by two detached workers that race. All processes are killed with SIGKILL
+at a random moment (seeded). Then the reconciler runs, as
 ``gw reconcile`` does, until there is nothing left to do, and auditors that share no code look:
 every cluster is active and whole or gone, every operation that was acknowledged is known and
 ended, no entry is without a living owner. The same home goes on to the next kill.
@@ -37,8 +38,11 @@ from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import GigawattError
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_format import dump_fleet
-from gigawatt.ids import TenantId
+from gigawatt.ids import FileSystemId, TenantId
+from gigawatt.intent.file_system import FileSystemRequest, MountWish
+from gigawatt.intent.firewall import InboundRule
 from gigawatt.intent.request import ClusterRequest
+from gigawatt.planner.configure import Configuration
 from gigawatt.store.audit import audit_database
 from gigawatt.store.raw import read_facts
 
@@ -59,6 +63,13 @@ class LaterClock(SystemClock):
 def plan_of(control: Control, random: Random, tenant: str, number: int):
     """Something that this tenant may want now."""
     live = [c for c in control.around.store.clusters() if c.tenant_id == tenant and c.target]
+    files = [
+        FileSystemId(target.cluster_id)
+        for target in control.snapshot().targets.values()
+        if target.is_file_system and target.tenant_id == tenant
+    ]
+    if random.random() < 0.25:
+        return file_plan(control, random, tenant, files)
     if not live or random.random() < 0.4:
         whole = random.random() < 0.7
         request = ClusterRequest(
@@ -67,17 +78,36 @@ def plan_of(control: Control, random: Random, tenant: str, number: int):
             random.choice((8, 16, 24) if whole else (1, 2, 4)),
             storage_bytes=random.choice((0, 1 << 30)),
             spare_count=random.choice((0, 0, 1)) if whole else 0,
+            mounts=tuple(MountWish(name) for name in files if random.random() < 0.5),
         )
         return control.plan_create(request, with_alternatives=False)
     record = random.choice(live)
-    kind = random.choice(("grow", "shrink", "replace", "release", "release"))
-    if kind == "grow":
-        return control.plan_grow(record.cluster_id, 8)
-    if kind == "shrink":
-        return control.plan_shrink(record.cluster_id, 8)
-    if kind == "replace":
-        return control.plan_replace(record.cluster_id, [record.target.members[0].node_id])
-    return control.plan_release(record.cluster_id)
+    cidrs = tuple(random.sample(["192.0.2.0/24", "0.0.0.0/0"], random.randrange(3)))
+    rules = tuple(InboundRule("tcp", (22, 22), cidr) for cidr in cidrs)
+    name, failed = record.cluster_id, [record.target.members[0].node_id]
+    plans = {
+        "grow": lambda: control.plan_grow(name, 8),
+        "shrink": lambda: control.plan_shrink(name, 8),
+        "replace": lambda: control.plan_replace(name, failed),
+        "configure": lambda: control.plan_configure(
+            name, Configuration(cidrs, inbound_rules=rules)
+        ),
+        "release": lambda: control.plan_release(name),
+    }
+    return plans[random.choice((*plans, "release"))]()
+
+
+def file_plan(control: Control, random: Random, tenant: str, files: list[FileSystemId]):
+    """Something that this tenant may want of a file system."""
+    kind = random.choice(("create", "resize", "delete")) if files else "create"
+    if kind == "create":
+        name = f"f{random.randrange(10**6)}"
+        return control.plan_create_file_system(FileSystemRequest(TenantId(tenant), name, 1 << 30))
+    if kind == "resize":
+        return control.plan_resize_file_system(
+            random.choice(files), random.choice((1 << 30, 1 << 31)), 0
+        )
+    return control.plan_delete_file_system(random.choice(files))
 
 
 def runner(home: Path, orders: int, answers: int) -> None:
@@ -185,7 +215,7 @@ def judge(home: Path, control: Control) -> None:
     assert Auditor(FLEET, read_facts(path)).leaks(entries) == ()
     store = control.around.store
     assert store.open_operations() == ()
-    records = store.clusters()
+    records = store.snapshot(control.around.clock.now_s()).clusters.values()
     assert {record.phase.value for record in records} <= {"active", "released", "failed"}
     targets = [record.target for record in records if record.target is not None]
     wanted = {entry for target in targets for entry in render(FLEET, target)}

@@ -34,9 +34,12 @@ from gigawatt.executor.executor import Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.fleet.demo import hgx_fleet, nvl72_fleet
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import DeviceId, OperationId, TenantId
+from gigawatt.ids import DeviceId, FileSystemId, OperationId, TenantId
+from gigawatt.intent.file_system import FileSystemRequest, MountWish
+from gigawatt.intent.firewall import InboundRule
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
+from gigawatt.planner.configure import Configuration
 from gigawatt.planner.plan import Plan
 from gigawatt.store.audit import audit_database
 from gigawatt.store.open import open_store_at
@@ -229,6 +232,20 @@ def cluster_id(control: Control, name: str):
     return control.around.store.find_cluster(None, name).cluster_id
 
 
+OTHER_WAYS = Configuration(
+    ("192.0.2.0/24",), (), (InboundRule("tcp", (22, 22), "198.51.100.0/24"),)
+)
+
+
+def files(name: str) -> FileSystemRequest:
+    return FileSystemRequest(TenantId("ten_files"), name, 1 << 40)
+
+
+def file_system_id(control: Control, name: str) -> FileSystemId:
+    found = control.snapshot().targets.values()
+    return next(FileSystemId(t.cluster_id) for t in found if t.is_file_system and t.name == name)
+
+
 SAGAS: dict[str, Callable[[Control], Plan]] = {
     "launch": lambda c: c.plan_create(request("new", 24, storage_bytes=1 << 40)),
     "launch_with_spare": lambda c: c.plan_create(request("new", 16, spare_count=1)),
@@ -239,6 +256,16 @@ SAGAS: dict[str, Callable[[Control], Plan]] = {
         cluster_id(c, "old"), [c.snapshot().targets[cluster_id(c, "old")].members[0].node_id]
     ),
     "release": lambda c: c.plan_release(cluster_id(c, "old")),
+    "configure": lambda c: c.plan_configure(cluster_id(c, "old"), OTHER_WAYS),
+    "create_files": lambda c: c.plan_create_file_system(files("more")),
+    "resize_files": lambda c: c.plan_resize_file_system(file_system_id(c, "kept"), 1 << 41, None),
+    "delete_files": lambda c: c.plan_delete_file_system(file_system_id(c, "kept")),
+    "launch_mounting": lambda c: c.plan_create(
+        ClusterRequest(
+            TenantId("ten_files"), "reader", 8, mounts=(MountWish(file_system_id(c, "kept")),)
+        )
+    ),
+    "release_mounting": lambda c: c.plan_release(cluster_id(c, "mounter")),
     "launch_roce": lambda c: c.plan_create(request("new", 8, storage_bytes=1 << 40)),
     "grow_roce": lambda c: c.plan_grow(cluster_id(c, "old"), 4),
     "release_roce": lambda c: c.plan_release(cluster_id(c, "old")),
@@ -312,12 +339,18 @@ def an_origin(fleet: Fleet) -> Iterator[Origin]:
 
 
 def settle(place: Place) -> None:
-    """Let two tenants and a guest live here."""
+    """Let tenants, a guest, and file systems with and without a cluster that mounts them live."""
     gpus_per_node = place.fleet.node_type(0).gpu_count
     old_count = OLD_NODE_COUNT[place.fleet.name]
     launch(place, "old", old_count * gpus_per_node, storage_bytes=1 << 40, spare_count=1)
     launch(place, "bystander", gpus_per_node, storage_bytes=1 << 40)
     launch(place, "guest", 1)
+    for name in ("kept", "shared"):
+        control = place.control()
+        assert run(place, lambda c, name=name: c.plan_create_file_system(files(name)), control)
+    mounts = (MountWish(file_system_id(place.control(), "shared")),)
+    wish = ClusterRequest(TenantId("ten_files"), "mounter", gpus_per_node, mounts=mounts)
+    assert run(place, lambda c: c.plan_create(wish), place.control()) == "done"
 
 
 @dataclass
@@ -391,10 +424,10 @@ def count_writes(origin: Origin | PostgresOrigin, saga: str) -> int:
 
 def clusters_complete(place: Place) -> None:
     """Everybody active has all entries, and the bystanders are active."""
-    records = place.store.clusters()
+    records = place.store.snapshot(place.clock.now_s()).clusters.values()
     held = {(entry.device, entry.key): entry for entry in place.entries()}
     active = {record.name for record in records if record.phase == "active"}
-    assert {"bystander", "guest"} <= active
+    assert {"bystander", "guest", "shared"} <= active
     for record in records:
         if record.phase == "active" and record.target is not None:
             for entry in render(place.fleet, record.target):
@@ -427,7 +460,7 @@ def test_every_step_with_every_fault(origin, saga, kind, record_property):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("saga", ["launch", "launch_guest", "grow"])
+@pytest.mark.parametrize("saga", ["launch", "launch_guest", "launch_mounting", "grow"])
 def test_every_undo_runs_twice(origin, saga, record_property):
     writes = count_writes(origin, saga)
     record_property("cases", writes)

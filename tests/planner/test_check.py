@@ -16,10 +16,26 @@ from gigawatt.boundary.render import render
 from gigawatt.boundary.target import Member
 from gigawatt.errors import UnknownIdError
 from gigawatt.fleet.demo import hgx_fleet, mixed_fleet
-from gigawatt.ids import ClusterId, NodeId, PlanId, SiteId, StoragePoolId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FileSystemId,
+    NodeId,
+    PlanId,
+    SiteId,
+    StoragePoolId,
+    TenantId,
+)
+from gigawatt.intent.file_system import FileSystemRequest, MountWish
+from gigawatt.intent.firewall import InboundRule
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.planner.change import stages_between
 from gigawatt.planner.check import RULES, check_plan
+from gigawatt.planner.configure import Configuration, plan_configure
+from gigawatt.planner.file_system import (
+    plan_create_file_system,
+    plan_delete_file_system,
+    plan_resize_file_system,
+)
 from gigawatt.planner.launch import PlanIds, plan_launch
 from gigawatt.planner.plan import Plan, Stage, make_step
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
@@ -64,12 +80,40 @@ GROW = plan_grow(LIVE, 16, replace(IDS, plan_id=PlanId("pln_3")))
 SHRINK = plan_shrink(LIVE, 8, replace(IDS, plan_id=PlanId("pln_4")))
 REPLACE = plan_replace(LIVE, [LAUNCH.after.members[0].node_id], IDS)
 RELEASE = plan_release(LIVE, IDS)
+CONFIGURE = plan_configure(
+    LIVE,
+    Configuration(("192.0.2.0/24",), (), (InboundRule("tcp", (22, 22), "0.0.0.0/0"),)),
+    replace(IDS, plan_id=PlanId("pln_5")),
+)
+
+FILES = FileSystemId(ClusterId("fsy_1"))
+FILES_IDS = PlanIds(PlanId("pln_6"), FILES, 3_000.0)
+FILES_REQUEST = FileSystemRequest(TenantId("ten_b"), "data", 1 << 40)
+CREATE_FILES = plan_create_file_system(LIVE, FILES_REQUEST, FILES_IDS)
+WITH_FILES = after_commit(LIVE, CREATE_FILES)
+RESIZE_FILES = plan_resize_file_system(WITH_FILES, 1 << 41, None, FILES_IDS)
+DELETE_FILES = plan_delete_file_system(WITH_FILES, FILES_IDS)
+MOUNTING = plan_launch(
+    WITH_FILES,
+    replace(REQUEST, tenant_id=TenantId("ten_b"), spare_count=0, mounts=(MountWish(FILES),)),
+    OTHER_IDS,
+)
+MOUNTED = after_commit(WITH_FILES, MOUNTING)
+POOL_BYTES = int(FLEET.storage_pools.capacity_bytes[0])
+"""What the one storage pool holds."""
 
 
-@pytest.mark.parametrize("plan", [OTHER, GROW, SHRINK, REPLACE, RELEASE], ids=lambda p: p.kind)
+@pytest.mark.parametrize(
+    "plan", [OTHER, GROW, SHRINK, REPLACE, RELEASE, CONFIGURE, CREATE_FILES], ids=lambda p: p.kind
+)
 def test_good_plans_are_good(plan):
     assert check_plan(EMPTY, LAUNCH) == ()
     assert check_plan(LIVE, plan) == ()
+
+
+@pytest.mark.parametrize("plan", [RESIZE_FILES, DELETE_FILES, MOUNTING], ids=lambda p: p.kind)
+def test_good_plans_about_a_file_system_are_good(plan):
+    assert check_plan(WITH_FILES, plan) == ()
 
 
 def after(plan: Plan, **changes) -> Plan:
@@ -182,6 +226,49 @@ CASES = {
     ),
     "keys: not free": (TAKEN, OTHER, "keys"),
     "keys: change": (LIVE, after(GROW, keys=replace(OLD_KEYS, vni=4_200)), "keys"),
+    "storage: no room": (
+        replace(
+            WITH_FILES,
+            targets={
+                **LIVE.targets,
+                FILES: replace(CREATE_FILES.after, storage_bytes=POOL_BYTES - (1 << 30)),
+            },
+        ),
+        replace(MOUNTING, parent_generation=WITH_FILES.generation),
+        "storage",
+    ),
+    "storage: no quota": (LIVE, after(CREATE_FILES, storage_bytes=0), "storage"),
+    "mounts: nothing there": (
+        replace(WITH_FILES, targets=LIVE.targets),
+        MOUNTING,
+        "mounts",
+    ),
+    "mounts: another tenant's": (
+        replace(
+            WITH_FILES,
+            targets={
+                **WITH_FILES.targets,
+                FILES: replace(CREATE_FILES.after, tenant_id=TenantId("ten_z")),
+            },
+        ),
+        MOUNTING,
+        "mounts",
+    ),
+    "mounts: on its way out": (
+        replace(WITH_FILES, unready={FILES: "releasing"}),
+        MOUNTING,
+        "mounts",
+    ),
+    "mounts: another key": (
+        WITH_FILES,
+        after(MOUNTING, mounts=(replace(MOUNTING.after.mounts[0], filesystem=99),)),
+        "mounts",
+    ),
+    "mounts: deleted in use": (
+        MOUNTED,
+        replace(DELETE_FILES, parent_generation=MOUNTED.generation),
+        "mounts",
+    ),
     "steps: one is missing": (LIVE, without_step(OTHER, CLOSE), "steps"),
     "steps: boot before close": (LIVE, swapped(OTHER, CLOSE, BOOT), "steps"),
     "steps: isolate before stop": (LIVE, swapped(RELEASE, 0, 1), "steps"),
@@ -235,6 +322,12 @@ def test_a_node_that_is_a_member_twice_is_found():
 
 def test_a_cluster_without_a_member_is_found():
     assert "members" in {n.rule for n in check_plan(LIVE, after(OTHER, members=()))}
+
+
+def test_a_file_system_with_a_member_is_found():
+    holder = replace(CREATE_FILES.after, members=MOUNTING.after.members[:1])
+    wrong = replace(CREATE_FILES, after=holder)
+    assert "members" in {n.rule for n in check_plan(LIVE, wrong)}
 
 
 def test_a_member_on_another_fabric_is_found():

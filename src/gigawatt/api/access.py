@@ -10,8 +10,9 @@ from gigawatt.errors import ForbiddenError, UnknownIdError
 from gigawatt.identity.accounts import Account, AccountId, ApiKeyId, OrganisationId, Project
 from gigawatt.identity.keys import ApiKey
 from gigawatt.identity.permissions import Belonging, Caller, judge
-from gigawatt.ids import ClusterId, OperationId, PlanId, TenantId
+from gigawatt.ids import ClusterId, FirewallRulesetId, OperationId, PlanId, TenantId
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
+from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.planner.plan import Plan
 
@@ -111,7 +112,27 @@ class Access:
         """A cluster that the caller may use so."""
         what, store = f"cluster {cluster_id!r}", self.service.control.around.store
         found = self._found(what, lambda: store.cluster(ClusterId(cluster_id)))
+        if found.is_file_system:
+            self.is_judged = True
+            raise _absent(what)
         self.permit(self._belonging(found.tenant_id), what)
+        return found
+
+    def file_system(self, file_system_id: str) -> ClusterRecord:
+        """A file system that the caller may use so."""
+        what, store = f"file system {file_system_id!r}", self.service.control.around.store
+        found = self._found(what, lambda: store.cluster(ClusterId(file_system_id)))
+        if not found.is_file_system:
+            self.is_judged = True
+            raise _absent(what)
+        self.permit(self._belonging(found.tenant_id), what)
+        return found
+
+    def ruleset(self, ruleset_id: str) -> FirewallRuleset:
+        """A firewall ruleset that the caller may use so."""
+        what, wanted = f"firewall ruleset {ruleset_id!r}", FirewallRulesetId(ruleset_id)
+        found = self._found(what, lambda: self.service.rulesets.get(wanted))
+        self.permit(self._belonging(found.project_id), what)
         return found
 
     def operation_line(self, operation_id: str) -> OperationLine:

@@ -25,9 +25,12 @@ MODULES = (
     "drawings",
     "plans",
     "clusters",
+    "file_systems",
+    "firewall",
     "operations",
     "events",
     "passes",
+    "economics",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

@@ -1,16 +1,38 @@
 """From a request over HTTP to a committed operation: quota, idempotency, version, commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from fastapi import Header, Response
 
 from gigawatt.api.access import Access
-from gigawatt.errors import InputError, UnknownIdError, VersionError
-from gigawatt.identity.quota import check_quota
-from gigawatt.ids import ClusterId, NodeId, OperationId, SiteId, TenantId
+from gigawatt.api.views import cluster_document
+from gigawatt.boundary.target import ClusterTarget
+from gigawatt.errors import ConflictError, InputError, UnknownIdError, VersionError
+from gigawatt.identity.quota import check_quota, check_storage_quota
+from gigawatt.ids import (
+    ClusterId,
+    FileSystemId,
+    FirewallRulesetId,
+    NodeId,
+    OperationId,
+    SiteId,
+    TenantId,
+)
+from gigawatt.intent.file_system import MountWish
+from gigawatt.intent.firewall import union_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
-from gigawatt.interfaces.store import OperationRecord
+from gigawatt.interfaces.firewall import FirewallRuleset
+from gigawatt.interfaces.store import ClusterRecord, OperationRecord
+from gigawatt.planner.phases import ENDED, Phase
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.sdk import documents as doc
+
+IfMatch = Annotated[
+    str | None, Header(max_length=64, description='Version that must be current, e.g. "3".')
+]
+"""The version that a caller has seen of what it changes."""
 
 
 def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
@@ -22,6 +44,7 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
     project_id = TenantId(body.project_id)
     if body.near_cluster_id is not None:
         _own_cluster(access, project_id, ClusterId(body.near_cluster_id))
+    rulesets = own_rulesets(access, project_id, body.firewall_ruleset_ids)
     return ClusterRequest(
         tenant_id=project_id,
         name=body.name,
@@ -31,7 +54,7 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
         whole_domains=body.whole_domains,
         keep_together=Level(body.keep_together),
         spread=tuple(SpreadRule(cap.per, cap.node_count_max) for cap in body.spread),
-        site_ids=tuple(SiteId(site_id) for site_id in body.site_ids),
+        site_ids=_sites(body, rulesets),
         countries=tuple(body.countries),
         spare_count=body.spare_count,
         excluded_node_ids=frozenset(NodeId(node_id) for node_id in body.excluded_node_ids),
@@ -43,13 +66,65 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
             *(_public_key(access, project_id, key_id) for key_id in body.ssh_key_ids),
         ),
         egress_cidrs=tuple(body.egress_cidrs),
+        mounts=tuple(
+            MountWish(_own_file_system(access, project_id, mount.file_system_id), mount.mount_point)
+            for mount in body.file_system_mounts
+        ),
+        firewall_ruleset_ids=tuple(ruleset.ruleset_id for ruleset in rulesets),
+        inbound_rules=union_of([ruleset.inbound_rules for ruleset in rulesets]),
     )
+
+
+def _sites(body: doc.ClusterRequest, rulesets: Sequence[FirewallRuleset]) -> tuple[SiteId, ...]:
+    """Sites that a request allows; firewall rulesets are for the gateway of one site.
+
+    Raises:
+        InputError: the rulesets are for several sites, or for one that is not allowed.
+    """
+    allowed = tuple(SiteId(site_id) for site_id in body.site_ids)
+    there = sorted({ruleset.site_id for ruleset in rulesets})
+    if not there:
+        return allowed
+    if len(there) > 1 or (allowed and there[0] not in allowed):
+        raise InputError(
+            f"the firewall rulesets are for {', '.join(there)}, wanted one site"
+            + (f" of {', '.join(allowed)}" if allowed else "")
+        )
+    return (there[0],)
+
+
+def own_rulesets(
+    access: Access, project_id: TenantId, ruleset_ids: Sequence[str]
+) -> tuple[FirewallRuleset, ...]:
+    """Firewall rulesets of a project; a foreign one is as absent as none.
+
+    Raises:
+        UnknownIdError: the project has no such ruleset.
+    """
+    found = []
+    for ruleset_id in dict.fromkeys(ruleset_ids):
+        ruleset = access.service.rulesets.get(FirewallRulesetId(ruleset_id))
+        if ruleset.project_id != project_id:
+            raise UnknownIdError(f"no firewall ruleset {ruleset_id!r}")
+        found.append(ruleset)
+    return tuple(found)
+
+
+def _own_file_system(access: Access, project_id: TenantId, file_system_id: str) -> FileSystemId:
+    wanted = FileSystemId(ClusterId(file_system_id))
+    try:
+        found = access.service.control.around.store.cluster(wanted)
+    except UnknownIdError:
+        raise UnknownIdError(f"no file system {file_system_id!r}") from None
+    if found.tenant_id != project_id or not found.is_file_system:
+        raise UnknownIdError(f"no file system {file_system_id!r}")
+    return wanted
 
 
 def _own_cluster(access: Access, project_id: TenantId, cluster_id: ClusterId) -> None:
     """Refuse a cluster of another project: its place must not be found out by asking."""
     found = access.service.control.around.store.cluster(cluster_id)
-    if found.tenant_id != project_id:
+    if found.tenant_id != project_id or found.is_file_system:
         raise UnknownIdError(f"no cluster {cluster_id!r}")
 
 
@@ -61,9 +136,13 @@ def _public_key(access: Access, project_id: TenantId, ssh_key_id: str) -> str:
 
 
 def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
-    """What policy says to a plan: the quota of its project, as of the commit's own snapshot."""
+    """What policy says to a plan: the quotas of its project, as of the commit's own snapshot.
+
+    What it lets in must be what its firewall rulesets say.
+    """
 
     def judge_plan(view: Snapshot, plan: Plan) -> None:
+        access.service.follower.admit(view, plan)
         try:
             project = access.service.directory.project(plan.tenant_id)
         except UnknownIdError:
@@ -77,8 +156,18 @@ def admit(access: Access) -> Callable[[Snapshot, Plan], None]:
         )
         before = _gpus_of(plan, is_after=False)
         check_quota(project, held, _gpus_of(plan, is_after=True) - before)
+        check_storage_quota(
+            project,
+            access.service.storage_quotas.granted_bytes(project.project_id),
+            sum(t.storage_bytes for t in view.targets.values() if t.tenant_id == plan.tenant_id),
+            _bytes_of(plan.after) - _bytes_of(plan.before),
+        )
 
     return judge_plan
+
+
+def _bytes_of(target: ClusterTarget | None) -> int:
+    return target.storage_bytes if target else 0
 
 
 def _gpus_of(plan: Plan, *, is_after: bool) -> int:
@@ -159,3 +248,28 @@ def committed_before(access: Access) -> OperationRecord | None:
         )
     except UnknownIdError:
         return None
+
+
+def started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
+    """The cluster of an operation that was just committed."""
+    around = access.service.control.around
+    record = around.store.cluster(operation.cluster_id)
+    response.headers["ETag"] = f'"{record.version}"'
+    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
+
+
+def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
+    """A cluster that the caller may change, and that is in a phase in which it can be.
+
+    Raises:
+        ConflictError: it is not active.
+    """
+    record = access.cluster(cluster_id)
+    if record.phase is not Phase.ACTIVE and committed_before(access) is None:
+        ended = "It holds nothing any more; 'gw cluster list' shows those that are live."
+        waits = "Wait for its operation; 'gw cluster watch' shows how far it is."
+        raise ConflictError(
+            f"cluster {record.name!r} ({cluster_id}) is {record.phase.value}, wanted active",
+            next_step=ended if record.phase in ENDED else waits,
+        )
+    return record

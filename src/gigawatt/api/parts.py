@@ -14,8 +14,10 @@ from gigawatt.api.application import MODULES, build_application
 from gigawatt.app.server import Service
 from gigawatt.sdk.calls import BASE
 
+_ACCOUNTS = ("accounts",)
+
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "clusters": ("plans", "clusters"),
+    "clusters": ("plans", "clusters", "firewall"),
     "plans": ("plans",),
     "operations": ("operations",),
     "events": ("events",),
@@ -24,6 +26,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "nodes": ("fleet",),
     "proofs": ("passes",),
     "reconciliations": ("passes",),
+    "file-systems": ("file_systems",),
+    "firewall-rulesets": ("firewall",),
+    "images": ("firewall",),
+    "projects": ("accounts", "file_systems"),
+    **dict.fromkeys(("me", "organisations", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),
 }
 """Modules of routes by the first word of their paths; all of them for any other word."""
 

@@ -37,6 +37,12 @@ PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
 SHOWN_ONCE = {"create_api_key": "key"}
 """Field of an operation's answer that is a secret; the answer is kept without it."""
 
+STORING_NOTHING = frozenset({
+    "compute_chain", "compute_fleet_chain", "compute_gpu_hour", "compute_life", "compute_index",
+    "compute_underwriting",
+})  # fmt: skip
+"""Operations that change nothing: repeating one is harmless, so no answer of theirs is kept."""
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -128,11 +134,11 @@ async def _judged(request: Request, inner: Handler) -> Response:
 async def _once(request: Request, inner: Handler) -> Response:
     """Carry a request out, or give the answer that was kept for it."""
     key = request.headers.get("Idempotency-Key")
-    if request.method != "POST" or key is None:
+    access: Access = request.state.access
+    if request.method != "POST" or key is None or access.operation in STORING_NOTHING:
         return await _judged(request, inner)
     if not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
         raise InputError(f"Idempotency-Key has {len(key)} characters, wanted 1 to 255 printable")
-    access: Access = request.state.access
     service, account_id = access.service, access.caller.account.account_id
     digest = hashlib.sha256()
     for part in (request.method, request.url.path, request.url.query):

@@ -1,19 +1,25 @@
 """Records of the control plane as documents of the wire."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from gigawatt.boundary.entries import Entry, HostSlice
-from gigawatt.boundary.keys import subnet_of
+from gigawatt.boundary.keys import address_of, gateway_of, subnet_of
+from gigawatt.boundary.names import hostname_of
 from gigawatt.boundary.plane import PLANES
-from gigawatt.boundary.target import ClusterTarget, Keys
+from gigawatt.boundary.render import network_keys_of
+from gigawatt.boundary.target import ClusterTarget
+from gigawatt.fleet.catalogue import HostImage
 from gigawatt.fleet.model import Fleet
 from gigawatt.identity import accounts as who
 from gigawatt.identity.keys import ApiKey
-from gigawatt.ids import NodeId
+from gigawatt.ids import ClusterId, NodeId
+from gigawatt.intent.file_system import default_mount_point
+from gigawatt.intent.firewall import InboundRule
 from gigawatt.interfaces import directory as records
+from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.placement import result
 from gigawatt.planner.phases import Phase
@@ -148,6 +154,116 @@ def _config(target: ClusterTarget) -> doc.ClusterConfig:
         image=target.image,
         ssh_public_keys=list(target.ssh_public_keys),
         egress_cidrs=list(target.egress_cidrs),
+        file_system_mounts=_mounts(target),
+        firewall_ruleset_ids=list(target.firewall_ruleset_ids),
+    )
+
+
+def _rule(rule: InboundRule, description: str = "") -> doc.FirewallRule:
+    return doc.FirewallRule(
+        protocol=rule.protocol,
+        port_range=rule.port_range,
+        source_network=rule.source_cidr,
+        description=description,
+    )
+
+
+def ruleset_document(
+    found: FirewallRuleset, cluster_ids: Sequence[ClusterId]
+) -> doc.FirewallRuleset:
+    """A firewall ruleset and who names it."""
+    return doc.FirewallRuleset(
+        id=found.ruleset_id,
+        project_id=found.project_id,
+        name=found.name,
+        site_id=found.site_id,
+        rules=[_rule(kept.rule, kept.description) for kept in found.rules],
+        version=found.version,
+        created_at=at(found.created_s),
+        cluster_ids=list(cluster_ids),
+        is_applied=found.follow_at_s is None,
+    )
+
+
+def network_document(target: ClusterTarget) -> doc.ClusterNetwork:
+    """A cluster's network as its tenant sees it."""
+    _, index = network_keys_of(target)
+    subnet = subnet_of(index)
+    return doc.ClusterNetwork(
+        cluster_id=target.cluster_id,
+        subnet=subnet,
+        gateway_ipv4=gateway_of(subnet),
+        hosts=[
+            doc.NetworkHost(
+                hostname=hostname_of(target.name, member.host_index),
+                ipv4=address_of(subnet, member.host_index).partition("/")[0],
+                role=member.role,
+            )
+            for member in target.members
+        ],
+        egress_cidrs=list(target.egress_cidrs),
+        firewall_ruleset_ids=list(target.firewall_ruleset_ids),
+        inbound_rules=[_rule(rule) for rule in target.inbound_rules],
+        mounts=_mounts(target),
+    )
+
+
+def _mounts(target: ClusterTarget) -> list[doc.Mount]:
+    return [
+        doc.Mount(file_system_id=mount.file_system_id, mount_point=mount.mount_point)
+        for mount in target.mounts
+    ]
+
+
+def host_image_document(row: HostImage) -> doc.HostImage:
+    """A host image."""
+    return doc.HostImage(
+        id=row.host_image_id,
+        name=row.host_image_id,
+        family=row.family,
+        version=row.version,
+        architecture=row.architecture,
+        description=row.description,
+        confidence=row.confidence,
+        source=row.source,
+    )
+
+
+_FILE_SYSTEM_STATES = {
+    Phase.LAUNCHING: "creating",
+    Phase.CHANGING: "resizing",
+    Phase.RELEASING: "deleting",
+    Phase.RELEASED: "deleted",
+}
+"""Words for the phases of a file system where those of a cluster would mislead."""
+
+
+def file_system_document(
+    record: ClusterRecord,
+    users: Sequence[ClusterTarget],
+    *,
+    used_bytes: int | None = None,
+    operation_id: str | None = None,
+) -> doc.FileSystem:
+    """A file system and the clusters that mount it."""
+    target = record.target
+    return doc.FileSystem(
+        id=record.cluster_id,
+        project_id=record.tenant_id,
+        name=record.name,
+        site_id=None if target is None else target.site_id,
+        storage_pool_id=None if target is None else target.pool_id,
+        quota_bytes=None if target is None else target.storage_bytes,
+        used_bytes=used_bytes,
+        mount_point=default_mount_point(record.name),
+        is_in_use=bool(users),
+        cluster_ids=sorted(user.cluster_id for user in users),
+        state=_FILE_SYSTEM_STATES.get(record.phase, record.phase.value),
+        state_reason=record.phase_reason,
+        state_since=at(record.phase_since_s),
+        version=record.version,
+        created_at=at(record.created_s),
+        operation_id=operation_id,
     )
 
 
@@ -160,7 +276,7 @@ def _status(fleet: Fleet, target: ClusterTarget, *, is_whole: bool) -> doc.Clust
         node_count=len(target.active_members),
         price_micro_usd_per_hour=price_of(fleet, target.members),
         spread=spread_document(spread_of(fleet, target.members)),
-        keys=_keys(target.keys),
+        keys=_keys(target),
         storage_pool_id=target.pool_id,
         members=[m.node_id for m in target.active_members] if is_whole else None,
         spares=[m.node_id for m in target.members if m.role == "spare"] if is_whole else None,
@@ -236,14 +352,16 @@ def _moves(plan: Plan) -> tuple[int, int]:
     return len(after - before), len(before - after)
 
 
-def _keys(keys: Keys) -> doc.BoundaryKeys:
+def _keys(target: ClusterTarget) -> doc.BoundaryKeys:
+    """The keys of a cluster's own planes; a file system has no network."""
+    vni, subnet = network_keys_of(target)
     return doc.BoundaryKeys(
-        p_key=keys.p_key,
-        compute_vni=keys.compute_vni,
-        vni=keys.vni,
-        subnet=keys.subnet,
-        network=str(subnet_of(keys.subnet)),
-        filesystem=keys.filesystem,
+        p_key=target.keys.p_key,
+        compute_vni=target.keys.compute_vni,
+        vni=vni,
+        subnet=subnet,
+        network=str(subnet_of(subnet)),
+        filesystem=target.keys.filesystem,
     )
 
 
@@ -280,7 +398,7 @@ def plan_document(plan: Plan) -> doc.Plan:
             for other in report.alternatives
         ],
         stages=[doc.PlanStage(name=s.name, step_count=len(s.steps)) for s in plan.stages],
-        keys=None if plan.after is None else _keys(plan.after.keys),
+        keys=None if plan.after is None or plan.after.is_file_system else _keys(plan.after),
         storage_bytes=target.storage_bytes,
         storage_pool_id=target.pool_id,
         joining_node_count=joining,

@@ -77,8 +77,10 @@ class Auditor:
                 owners["VNI"] = self._key("vni", entry.site_id, entry.vni)
             case BmcAccount() | BmcRoute():
                 owners["node"] = self._gpu(entry.node_id, 0)
-            case FileSystem() | Export():
+            case FileSystem():
                 owners["file system"] = self._key("filesystem", entry.pool_id, entry.filesystem)
+            case Export():
+                owners |= self._export(entry)
             case HostSlice():
                 for gpu in gpus_in_mask(entry.gpu_mask):
                     owners[f"GPU {gpu}"] = self._gpu(entry.node_id, gpu)
@@ -88,6 +90,19 @@ class Auditor:
 
     def _key(self, kind: str, scope: str, value: int) -> str | None:
         return self._facts.keys.get((f"{kind}/{scope}", value))
+
+    def _export(self, entry: Export) -> Mapping[str, str | None]:
+        """Holders of what is exported and of whom it lets in; one of them where that may be.
+
+        A cluster that mounts a file system of its tenant is let in as if it held it.
+        """
+        row = self._fleet.storage_pools.index_of[entry.pool_id]
+        site = self._fleet.sites.ids[int(self._fleet.storage_pools.site[row])]
+        owner = self._key("filesystem", entry.pool_id, entry.filesystem)
+        client = self._key("vni", site, entry.vni)
+        if owner is not None and client is not None and (client, owner) in self._facts.mounts:
+            return {"VNI": client}
+        return {"file system": owner, "VNI": client}
 
     def _gpu(self, node_id: str, gpu: int) -> str | None:
         return self._facts.gpus.get((node_id, gpu))

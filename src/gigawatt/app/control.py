@@ -12,21 +12,39 @@ import numpy as np
 
 from gigawatt.app.ids import IdSource
 from gigawatt.app.shown import as_of
+from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
+from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, ignore
 from gigawatt.executor.readback import ReadBack, read_back
 from gigawatt.executor.reconcile import Reconciler, Reconciliation, devices_of
-from gigawatt.ids import ClusterId, KeyPoolId, NodeId, OperationId, PlanId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    DeviceId,
+    FileSystemId,
+    KeyPoolId,
+    NodeId,
+    OperationId,
+    PlanId,
+    TenantId,
+)
+from gigawatt.intent.file_system import FileSystemRequest
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
 from gigawatt.placement.place import place_with_alternatives
 from gigawatt.placement.result import Placement
 from gigawatt.planner.check import check_plan
-from gigawatt.planner.launch import PlanIds, nodes_of, plan_launch
+from gigawatt.planner.configure import Configuration, plan_configure
+from gigawatt.planner.file_system import (
+    plan_create_file_system,
+    plan_delete_file_system,
+    plan_resize_file_system,
+)
+from gigawatt.planner.launch import PlanIds, at_its_mounts, nodes_of, plan_launch
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
@@ -48,6 +66,10 @@ _WHEN_NOT_ACTIVE: Mapping[Phase, str] = {
     Phase.STUCK: "Mend the device that its events name; then 'gw reconcile' gives all back.",
 }
 """What to do about a cluster that cannot be changed now, by its phase."""
+
+
+_SERVING = frozenset({Phase.ACTIVE, Phase.CHANGING})
+"""Phases in which what a target names may be relied on."""
 
 
 class Control:
@@ -90,6 +112,11 @@ class Control:
             blocked_nodes={
                 node: f"{state}: {reason}" for node, (state, reason) in stored.node_states.items()
             },
+            unready={
+                cluster_id: record.phase.value
+                for cluster_id, record in stored.clusters.items()
+                if record.phase not in _SERVING
+            },
         )
 
     def _view_of(self, cluster_id: ClusterId) -> Snapshot:
@@ -97,8 +124,9 @@ class Control:
         stored = self.around.store.snapshot(self.around.clock.now_s())
         record = stored.clusters.get(cluster_id)
         if record is not None and record.phase in _WHEN_NOT_ACTIVE:
+            noun = "file system" if record.is_file_system else "cluster"
             raise ConflictError(
-                f"cluster {record.name!r} is {record.phase.value} ({record.phase_reason})",
+                f"{noun} {record.name!r} is {record.phase.value} ({record.phase_reason})",
                 next_step=_WHEN_NOT_ACTIVE[record.phase],
             )
         return self._planner_view(stored)
@@ -124,7 +152,8 @@ class Control:
         if not with_alternatives:
             return plan
         near = nodes_of(view, request.near_cluster_id)
-        answer = place_with_alternatives(view.fleet, view.free_gpu_mask, request, near)
+        bound = at_its_mounts(view, request)
+        answer = place_with_alternatives(view.fleet, view.free_gpu_mask, bound, near)
         if not isinstance(answer, Placement):
             return plan
         return plan_launch(
@@ -169,6 +198,56 @@ class Control:
         """
         ids = self._plan_ids(OperationKind.REPLACE, cluster_id)
         return plan_replace(self._view_of(cluster_id), failed, ids)
+
+    def plan_configure(self, cluster_id: ClusterId, wish: Configuration) -> Plan:
+        """The plan that changes what a gateway lets through; see ``planner.configure``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
+        ids = self._plan_ids(OperationKind.CONFIGURE, cluster_id)
+        return plan_configure(self._view_of(cluster_id), wish, ids)
+
+    def plan_create_file_system(self, request: FileSystemRequest) -> Plan:
+        """The plan that makes a file system. Errors as ``planner.file_system``."""
+        return plan_create_file_system(self.snapshot(), request, self._file_system_ids())
+
+    def plan_resize_file_system(
+        self, file_system_id: FileSystemId, quota_bytes: int, used_bytes: int | None
+    ) -> Plan:
+        """The plan that gives a file system another quota. Errors as ``planner.file_system``.
+
+        Raises:
+            ConflictError: the file system is not active now.
+        """
+        ids = self._file_system_ids(file_system_id)
+        return plan_resize_file_system(self._view_of(file_system_id), quota_bytes, used_bytes, ids)
+
+    def plan_delete_file_system(self, file_system_id: FileSystemId) -> Plan:
+        """The plan that deletes a file system with its data. Errors as ``planner.file_system``.
+
+        Raises:
+            ConflictError: the file system is not active now, or a cluster mounts it.
+        """
+        ids = self._file_system_ids(file_system_id)
+        return plan_delete_file_system(self._view_of(file_system_id), ids)
+
+    def _file_system_ids(self, file_system_id: FileSystemId | None = None) -> PlanIds:
+        """Ids of a plan for a file system; past times of clusters say nothing about it."""
+        return PlanIds(
+            plan_id=PlanId(self._ids.new("pln")),
+            cluster_id=file_system_id or ClusterId(self._ids.new("fsy")),
+            now_s=self.around.clock.now_s(),
+        )
+
+    async def used_bytes(self, target: ClusterTarget) -> int | None:
+        """Bytes that the file system of a target holds, read now; None if nobody can tell."""
+        device = DeviceId(f"pool/{target.pool_id}")
+        seen = await self.around.drivers[Plane.STORAGE].observe([device])
+        for usage in seen.file_usage:
+            if (usage.pool_id, usage.filesystem) == (target.pool_id, target.keys.filesystem):
+                return usage.used_bytes
+        return None
 
     def commit(
         self, plan: Plan, *, operation_id: OperationId | None = None, admit: Admit | None = None

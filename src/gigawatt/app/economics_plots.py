@@ -56,11 +56,14 @@ def write_tornado(
     figure = sheet(8.5, 5.2)
     axes = figure.add_axes((0.3, 0.13, 0.64, 0.76))
     for row, swing in enumerate(shown):
-        for cost, value, colour in (
-            (swing.cost_usd_low, swing.low_value, USEFUL),
-            (swing.cost_usd_high, swing.high_value, LOSS),
+        for cost, value, colour, hatch in (
+            (swing.cost_usd_low, swing.low_value, USEFUL, ""),
+            (swing.cost_usd_high, swing.high_value, LOSS, "////"),
         ):
-            axes.barh(row, cost - middle_usd, left=middle_usd, height=0.6, color=colour)
+            axes.barh(
+                row, cost - middle_usd, left=middle_usd, height=0.6, color=colour, hatch=hatch,
+                edgecolor="white", linewidth=0.0,
+            )  # fmt: skip
             side = "right" if cost < middle_usd else "left"
             axes.annotate(
                 f"{value:,.0f}" if value >= 1000 else f"{value:.3g}",
@@ -79,7 +82,7 @@ def write_tornado(
     axes.set_xlabel("USD for a sold GPU-hour; figures at the bars are the input", fontsize=9)
     axes.set_title(title, fontsize=11, weight="bold", loc="left")
     bare(axes)
-    save(figure, f"Blue: input lower; red: input higher. {source}", path)
+    save(figure, f"Blue: input lower; red, hatched: input higher. {source}", path)
 
 
 def write_capex(presets: Sequence[CapexPreset], source: str, path: Path) -> None:
@@ -118,12 +121,20 @@ def _shade(axes: Axes, ranges: Sequence[tuple[float, float]], colour: str) -> No
         axes.fill_between(range(len(ranges)), low, high, color=colour, alpha=0.15, linewidth=0)
 
 
+def _legend_above(axes: Axes) -> None:
+    """A legend in one line above the axes, where neither line nor shade can cross it."""
+    axes.legend(
+        fontsize=8, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 0.98),
+        borderaxespad=0.2,
+    )  # fmt: skip
+
+
 def write_life(found: Outlook, title: str, source: str, path: Path) -> None:
     """Write rent against cash cost, and both curves of residual value, by year (PNG)."""
     inputs, plan = found.inputs, found.plan
     figure = sheet(8.5, 6.0)
-    top = figure.add_axes((0.1, 0.55, 0.86, 0.36))
-    bottom = figure.add_axes((0.1, 0.1, 0.86, 0.36), sharex=top)
+    top = figure.add_axes((0.1, 0.55, 0.86, 0.33))
+    bottom = figure.add_axes((0.1, 0.1, 0.86, 0.34), sharex=top)
     years = [year.year for year in plan]
     for words, values, marker, colour in (
         ("training rent", [inputs.rent_usd(y) for y in years], "o", USEFUL),
@@ -134,8 +145,8 @@ def write_life(found: Outlook, title: str, source: str, path: Path) -> None:
     _shade(top, found.rent_usd_intervals, USEFUL)
     top.set_ylabel("USD for a GPU-hour", fontsize=9)
     top.set_ylim(bottom=0.0)
-    top.legend(fontsize=8, frameon=False)
-    top.set_title(title, fontsize=11, weight="bold", loc="left")
+    _legend_above(top)
+    top.set_title(title, fontsize=11, weight="bold", loc="left", pad=22)
     _shade(bottom, found.annuity_usd_intervals, USEFUL)
     _shade(bottom, found.liquidation_usd_intervals, LOSS)
     bottom.plot(years, [y.annuity_usd for y in plan], "o-", color=USEFUL, markersize=4,
@@ -149,8 +160,10 @@ def write_life(found: Outlook, title: str, source: str, path: Path) -> None:
                         textcoords="offset points", ha="center")  # fmt: skip
     bottom.set_ylabel("USD for a GPU", fontsize=9)
     bottom.set_xlabel("years from now", fontsize=9)
-    bottom.set_ylim(bottom=0.0)
-    bottom.legend(fontsize=8, frameon=False)
+    # Room for the word above the highest point, below the legend.
+    bottom.set_ylim(0.0, 1.12 * bottom.get_ylim()[1])
+    bottom.yaxis.set_major_formatter("{x:,.0f}")
+    _legend_above(bottom)
     bare(top)
     bare(bottom)
     if found.annuity_usd_intervals or found.liquidation_usd_intervals:

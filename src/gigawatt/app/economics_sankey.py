@@ -82,9 +82,10 @@ def _ribbon(axes: Axes, start: tuple[float, float], end: _Bar, colour: str) -> N
 
 def _draw_bar(axes: Axes, bar: _Bar, share: float, *, is_leaf: bool) -> None:
     colour = LOSS if bar.stage.is_loss else USEFUL
-    axes.add_patch(
-        Rectangle((bar.x, bar.low), BAR_WIDTH, bar.height, facecolor=colour, linewidth=0)
-    )
+    block = Rectangle((bar.x, bar.low), BAR_WIDTH, bar.height, facecolor=colour, linewidth=0)
+    if bar.stage.is_loss:
+        block.set(hatch="////", edgecolor="white")
+    axes.add_patch(block)
     text = f"{bar.stage.name}\n{power_text(bar.stage.power_w)} · {100 * share:.3g} %"
     if is_leaf:
         spot = (bar.x + BAR_WIDTH + 0.04, bar.low + bar.height / 2.0)
@@ -121,4 +122,4 @@ def write_sankey(balance: EnergyBalance, title: str, source: str, path: Path) ->
     axes.set_ylim(low - 0.3, high + 1.0)
     axes.axis("off")
     figure.text(0.03, 0.94, title, fontsize=12, weight="bold", parse_math=False)
-    save(figure, f"Power in W and as a share of the source. {source}", path)
+    save(figure, f"Power and its share of the source; red, hatched: lost as heat. {source}", path)

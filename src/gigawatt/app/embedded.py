@@ -6,9 +6,9 @@ Operations are carried on by detached workers, so they outlive the command (ADR-
 
 import subprocess
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from typing_extensions import override
 
@@ -47,8 +47,15 @@ GPU_COUNT_MAX = 10_000_000
 class DetachedWorkers:
     """Carries operations on in processes that outlive this one; one for each operation."""
 
-    def __init__(self, home: Home, control: Control, directory: Directory) -> None:
-        """Start none yet."""
+    def __init__(
+        self,
+        home: Home,
+        control: Control,
+        directory: Directory,
+        chores: Sequence[Callable[[], None]],
+    ) -> None:
+        """Start none yet; ``chores`` may commit operations and are done at every look."""
+        self._chores = tuple(chores)
         self.name = worker_name()
         self.recent_errors: deque[str] = deque(maxlen=20)
         self._home = home
@@ -66,6 +73,8 @@ class DetachedWorkers:
 
     def wake(self) -> None:
         """Start a worker for each operation that nobody carries; it goes if another is at work."""
+        for chore in self._chores:
+            chore()
         for operation_id in self._directory.waiting_operations(self._control.around.clock.now_s()):
             worker = self._started.get(operation_id)
             if worker is None or worker.poll() is not None:
@@ -140,11 +149,12 @@ class EmbeddedService(Service):
 def open_embedded(home: Home) -> Iterator[EmbeddedService]:
     """The service of a home for whoever may open its files; closed at the end."""
     with open_service(home) as served:
-        workers = DetachedWorkers(home, served.control, served.directory)
+        workers = DetachedWorkers(
+            home, served.control, served.directory, [served.follower.follow_due]
+        )
         unlimited = RateLimiter(1e9, 1e9)
         try:
-            yield EmbeddedService(
-                served.control, served.directory, workers, unlimited, served.trail
-            )
+            own = {field.name: getattr(served, field.name) for field in fields(Service)}
+            yield EmbeddedService(**own | {"worker": workers, "rate": unlimited})
         finally:
             workers.stop(0.0)

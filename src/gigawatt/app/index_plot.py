@@ -97,9 +97,15 @@ def _draw_mix(axes: Axes, part: SubIndex, at: F64) -> None:
 
 def _draw_coverage(axes: Axes, part: SubIndex, at: F64, withheld: F64) -> None:
     chained = part.chain
-    axes.bar(at - 0.22, chained.cell_count, width=0.22, color=GREY, label="cells")
-    axes.bar(at, chained.matched_count, width=0.22, color=BLUE, label="matched cells")
-    axes.bar(at + 0.22, chained.provider_count, width=0.22, color=GREEN, label="providers")
+    for shift, count, colour, hatch, label in (
+        (-0.22, chained.cell_count, GREY, "", "cells"),
+        (0.0, chained.matched_count, BLUE, "////", "matched cells"),
+        (0.22, chained.provider_count, GREEN, "....", "providers"),
+    ):
+        axes.bar(
+            at + shift, count, width=0.22, color=colour, hatch=hatch, edgecolor="white",
+            linewidth=0.0, label=label,
+        )  # fmt: skip
     top = float(max(chained.cell_count.max(), 1))
     for number in np.flatnonzero(withheld):
         words = fill(chained.reasons[number], REASON_WIDTH)

@@ -1,19 +1,17 @@
-"""The report of the price index: read a price file, measure, write JSON and pictures."""
+"""The report of the price index: read a price file, measure, and say it as a document."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from gigawatt.app.index_plot import draw_sub_index
 from gigawatt.economics.index.csv_format import read_offers
 from gigawatt.economics.index.quote import Quote, Term
 from gigawatt.economics.index.screening import Screened, accept, count_rules, guard
 from gigawatt.economics.index.sensitivity import Line, guard_sensitivity, sensitivity
-from gigawatt.economics.index.settings import OPEN_GATES, Settings
+from gigawatt.economics.index.settings import Settings
 from gigawatt.economics.index.subindex import SubIndex, sub_indices
 from gigawatt.economics.index.upper import UpperIndex, upper_index
 from gigawatt.errors import InputError
@@ -259,31 +257,3 @@ def report_document(report: IndexReport) -> dict[str, Any]:
         ],
         "upper": [_upper_document(upper) for upper in report.uppers],
     }
-
-
-def write_report(report: IndexReport, folder: Path) -> tuple[Path, ...]:
-    """Write ``index.json`` and one PNG and SVG per sub-index; the files, in order.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        json_path = folder / "index.json"
-        document = json.dumps(report_document(report), indent=2, allow_nan=False)
-        json_path.write_text(document + "\n", encoding="utf-8")
-        paths = [json_path]
-        for part in report.parts:
-            stem = part.series.label.lower()
-            stem = "".join(letter if letter.isalnum() else "_" for letter in stem)
-            for form in ("png", "svg"):
-                paths.append(folder / f"{stem}.{form}")
-                draw_sub_index(part, report.name, paths[-1])
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error}") from error
-    return tuple(paths)
-
-
-def with_gates_open(settings: Settings) -> Settings:
-    """The settings with gates that withhold nothing, for own sales and for comparison."""
-    return replace(settings, gates=OPEN_GATES)

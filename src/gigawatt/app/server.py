@@ -13,6 +13,8 @@ import uvicorn
 from typing_extensions import override
 
 from gigawatt.app.control import Control
+from gigawatt.app.economics_desk import EconomicsDesk
+from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
@@ -42,8 +44,14 @@ from gigawatt.identity.keys import (
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.file_systems import FileSystems
+from gigawatt.interfaces.firewall import FirewallRulesets
+from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.trail import Trail
 from gigawatt.store.directory import open_directory
+from gigawatt.store.file_systems import SqlFileSystems
+from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.store.trail import open_trail
 from gigawatt.units import MINUTE_S
@@ -64,10 +72,15 @@ class Service:
     worker: Worker
     rate: RateLimiter
     trail: Trail
-    proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
-    reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
+    file_systems: FileSystems
+    rulesets: FirewallRulesets
+    follower: FirewallFollower
+    storage_quotas: StorageQuotas
     is_stopping: bool = False
     stream_count: int = 0
+    desk: EconomicsDesk = field(default_factory=EconomicsDesk)
+    proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
+    reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
 
     def now_s(self) -> float:
         """Unix seconds."""
@@ -120,8 +133,19 @@ def open_service(home: Home) -> Iterator[Service]:
         store = control.around.store
         assert isinstance(store, SqlStore), "a home has a SQL store"
         directory = open_directory(store)
-        worker = WorkerLoop(control, directory)
-        yield Service(control, directory, worker, RateLimiter(), open_trail(store))
+        rulesets = SqlFirewallRulesets(store.database)
+        follower = FirewallFollower(control, rulesets)
+        yield Service(
+            control=control,
+            directory=directory,
+            worker=WorkerLoop(control, directory, [follower.follow_due]),
+            rate=RateLimiter(),
+            trail=open_trail(store),
+            file_systems=SqlFileSystems(store.database),
+            rulesets=rulesets,
+            follower=follower,
+            storage_quotas=SqlStorageQuotas(store.database),
+        )
 
 
 def site_organisation(directory: Directory) -> OrganisationId | None:

@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gigawatt.app.control import Control
@@ -53,11 +54,24 @@ class Worker(Protocol):
 class WorkerLoop:
     """Carries operations on until it is told to stop."""
 
-    def __init__(self, control: Control, directory: Directory) -> None:
-        """Make a worker with a name that no other has; it starts nothing by itself."""
+    def __init__(
+        self,
+        control: Control,
+        directory: Directory,
+        chores: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """Make a worker with a name that no other has; it starts nothing by itself.
+
+        Args:
+            control: what carries operations on.
+            directory: where operations that nobody carries are found.
+            chores: done at every look, before operations are taken on; each is brief, does
+                nothing most times, and may commit operations.
+        """
         self.name = f"{worker_name()}:{secrets.token_hex(4)}"
         self._control = control
         self._directory = directory
+        self._chores = tuple(chores)
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -109,6 +123,8 @@ class WorkerLoop:
             self._wake.clear()
             try:
                 self._turn_back()
+                for chore in self._chores:
+                    chore()
                 self._take_on()
             except GigawattError as error:
                 self._note("looking for work", error)

@@ -1,6 +1,7 @@
 """Everything that a tenant gets with a cluster, as files."""
 
 from gigawatt.artefacts.access import hostfile, hosts_file, ssh_config
+from gigawatt.artefacts.fstab import fstab
 from gigawatt.artefacts.hosts import member_hosts
 from gigawatt.artefacts.kubernetes import kubernetes_labels
 from gigawatt.artefacts.launch import torchrun_script
@@ -21,7 +22,8 @@ def render_artefacts(fleet: Fleet, target: ClusterTarget) -> dict[str, str]:
     """Content by file name; equal input gives equal text.
 
     All files are made from one list of hosts, so they name the same hosts in the same order:
-    rank order. ``topology-block.conf`` is there only if an NVLink domain joins several hosts;
+    rank order. ``topology-block.conf`` is there only if an NVLink domain joins several hosts,
+    ``fstab`` only if there is something to mount;
     ``nccl-topo.xml`` describes the host of rank 0.
 
     Raises:
@@ -46,6 +48,8 @@ def render_artefacts(fleet: Fleet, target: ClusterTarget) -> dict[str, str]:
         "torchrun.sh": torchrun_script(target, hosts),
         "kubernetes-labels.yaml": kubernetes_labels(fleet, hosts),
     }
+    if target.storage_bytes or target.mounts:
+        files["fstab"] = fstab(target)
     if topology.blocks:
         files["topology-block.conf"] = topology_block_conf(topology)
     return files

@@ -22,6 +22,7 @@ from typing import ClassVar, Literal
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.ids import DeviceId, FabricId, NodeId, SiteId, StoragePoolId, SwitchId
+from gigawatt.intent.firewall import InboundRule
 
 DEFAULT_P_KEY = 0x7FFF
 """The default partition: every port must be a limited member (IBA vol. 1, section 10.9)."""
@@ -101,13 +102,17 @@ class NetworkPort:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The way out of one in-band network; egress to nothing but ``egress_cidrs``."""
+    """The way out of one in-band network, and into it.
+
+    Out to nothing but ``egress_cidrs``, and answers to that; in by nothing but ``inbound_rules``.
+    """
 
     plane: ClassVar[Plane] = Plane.IN_BAND
     site_id: SiteId
     vni: int
     subnet: str
     egress_cidrs: tuple[str, ...]
+    inbound_rules: tuple[InboundRule, ...] = ()
     kind: Literal["gateway"] = "gateway"
 
     @property
@@ -267,3 +272,12 @@ class PortLocation:
     guid: int
     switch_id: SwitchId
     switch_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileUsage:
+    """How many bytes a file system holds, as its storage pool counts them; read-back only."""
+
+    pool_id: StoragePoolId
+    filesystem: int
+    used_bytes: int

@@ -119,6 +119,16 @@ def take_keys(
     )
 
 
+def take_filesystem(taken: Mapping[KeyPoolId, Collection[int]], pool_id: StoragePoolId) -> Keys:
+    """The lowest free key for one file system that outlives clusters, and no other key.
+
+    Raises:
+        NoCapacityError: the pool has no free key.
+    """
+    number = _lowest_free(taken, KeyPoolId(f"filesystem/{pool_id}"))
+    return Keys(p_key=None, compute_vni=None, vni=None, subnet=None, filesystem=number)
+
+
 def keys_of(target: ClusterTarget) -> tuple[tuple[KeyPoolId, int], ...]:
     """Every key that a target holds, with its pool; fabric first, storage last."""
     keys = target.keys
@@ -149,6 +159,17 @@ def subnet_of(index: int) -> str:
     if index not in _RANGES["subnet"]:
         raise InputError(f"in-band network {index} does not exist, wanted 0 to 4,095")
     return f"{_dotted(_NETWORK + (index << (32 - PREFIX_LENGTH)))}/{PREFIX_LENGTH}"
+
+
+def gateway_of(subnet: str) -> str:
+    """Address of the gateway in ``subnet`` (see ``subnet_of``), without prefix.
+
+    Example:
+        >>> gateway_of("10.1.16.0/20")
+        '10.1.16.1'
+    """
+    a, b, c, d = (int(octet) for octet in subnet.partition("/")[0].split("."))
+    return _dotted((a << 24 | b << 16 | c << 8 | d) + 1)
 
 
 def address_of(subnet: str, host_index: int) -> str:

@@ -14,13 +14,17 @@ over the entries; a pair is decided "no" by name when an entry breaks a rule.
 Likewise inside a cluster: if every NIC of every member is a full member of the cluster's one
 partition, any two NICs of one rail talk (full talks to full); if every slot has its port in the
 cluster's one network, any two hosts do; if the file system is exported to that network, every host
-mounts it. One entry per member thus decides all n(n-1)/2 pairs of its nodes, spares included.
+mounts it; the same holds for each file system that the target mounts. One entry per member thus
+decides all n(n-1)/2 pairs of its nodes, spares included.
 
-Two clusters of one tenant are fenced from each other like clusters of two tenants.
+Two clusters of one tenant are fenced from each other like clusters of two tenants. A file system
+that stands alone is one more holder, with a key of storage and nothing else. What is admitted to
+it are the networks of those clusters whose targets mount it, all of its own tenant; so two of them
+may meet in its files, by their tenant's wish, and on no other plane.
 
 What is relied on and not decided here: devices do what their entries say; a gateway forwards to
-no inside network (``rules.in_band.INSIDE_NETWORKS``) and between no two VNIs; ports without an
-entry are limited members of the default partition.
+and from no inside network (``intent.networks.INSIDE_NETWORKS``) and between no two VNIs; ports
+without an entry are limited members of the default partition.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

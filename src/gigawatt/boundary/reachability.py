@@ -9,7 +9,7 @@ A cluster a reaches a cluster b
   member (two limited members do not reach each other), or both are in one compute VNI, or a port
   of either is a full member of the default partition, in which every port of the fabric is;
 - in-band, if both have a port in one VNI, or gateways of their VNIs have overlapping subnets, or
-  a's gateway lets out into b's subnet;
+  a's gateway lets out into b's subnet, or b's gateway lets in from a's subnet;
 - out-of-band, if a's proxy, a BMC of a's nodes, or a's gateway is let to the BMC of a node b is on;
 - on storage, if a has a port in a VNI to which b's file system is exported, or one that lies at,
   above or below the path of b's;
@@ -29,12 +29,12 @@ from gigawatt.boundary.names import BMC_SOURCE
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.boundary.rules.case import Case, is_full, make_case
 from gigawatt.boundary.rules.host import clusters_under
-from gigawatt.boundary.rules.in_band import network_of
+from gigawatt.boundary.rules.in_band import is_inside, network_of
 from gigawatt.boundary.rules.out_of_band import cluster_by_source
+from gigawatt.boundary.rules.storage import may_mount
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, FabricId, NodeId, SiteId, StoragePoolId
-from gigawatt.intent.request import INSIDE_NETWORKS
 
 Matrix = NDArray[np.bool_]
 
@@ -64,8 +64,18 @@ class Reachability:
 
 
 def expected_matrix(targets: Sequence[ClusterTarget]) -> dict[Plane, Matrix]:
-    """What must come out: every cluster reaches itself and nothing else, on every plane."""
-    return {plane: np.eye(len(targets), dtype=np.bool_) for plane in PLANES}
+    """What must come out: every cluster reaches itself and nothing else, on every plane.
+
+    On storage a cluster also reaches the file systems of its tenant that its target mounts.
+    """
+    matrix = {plane: np.eye(len(targets), dtype=np.bool_) for plane in PLANES}
+    row_of = {target.cluster_id: row for row, target in enumerate(targets)}
+    for row, target in enumerate(targets):
+        for mount in target.mounts:
+            owner = row_of.get(mount.file_system_id)
+            if owner is not None and may_mount(target, targets[owner]):
+                matrix[Plane.STORAGE][row, owner] = True
+    return matrix
 
 
 def _join(matrix: Matrix, sources: Iterable[int], sinks: Iterable[int]) -> None:
@@ -141,19 +151,21 @@ def _in_band(case: Case, matrix: Matrix) -> None:
                 break
             _join(matrix, clusters, others)
             _join(matrix, others, clusters)
-    for network, cidr in _inside_egress(case):
-        sources = clusters_by_network.get(network, set())
-        for other, other_subnet, others in legs:
-            if other.site_id == network[0] and other_subnet.overlaps(cidr):
-                _join(matrix, sources, others)
+    for is_inward in (False, True):
+        for network, cidr in _inside(case, is_inward=is_inward):
+            near = clusters_by_network.get(network, set())
+            for other, other_subnet, others in legs:
+                if other.site_id == network[0] and other_subnet.overlaps(cidr):
+                    _join(matrix, *((others, near) if is_inward else (near, others)))
 
 
-def _inside_egress(case: Case) -> Iterator[tuple[tuple[SiteId, int], IPv4Network]]:
-    """(site, VNI) and network of every way out that aims at an inside network."""
+def _inside(case: Case, *, is_inward: bool) -> Iterator[tuple[tuple[SiteId, int], IPv4Network]]:
+    """(site, VNI) and network of every way out, or way in, that names an inside network."""
     for gateway in case.gateways:
-        for text in gateway.egress_cidrs:
+        sources = [rule.source_cidr for rule in gateway.inbound_rules]
+        for text in sources if is_inward else gateway.egress_cidrs:
             cidr = network_of(text)
-            if cidr is not None and any(cidr.subnet_of(inside) for inside in INSIDE_NETWORKS):
+            if cidr is not None and is_inside(cidr):
                 yield (gateway.site_id, gateway.vni), cidr
 
 
@@ -167,7 +179,7 @@ def _out_of_band(case: Case, matrix: Matrix) -> None:
         _join(matrix, clusters, holdings.clusters_on(route.node_id))
     clusters_by_network = _clusters_by_network(case)
     bmc = holdings.fleet.nodes.bmc_ipv4
-    for network, cidr in _inside_egress(case):
+    for network, cidr in _inside(case, is_inward=False):
         aimed = np.flatnonzero((bmc >= int(cidr[0])) & (bmc <= int(cidr[-1])))
         for node in aimed.tolist():
             there = holdings.clusters_on(holdings.fleet.node_id(node))

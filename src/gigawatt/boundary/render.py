@@ -75,9 +75,10 @@ def render_member(
     node = fleet.node_index(member.node_id)
     slot = (member.gpu_mask & -member.gpu_mask).bit_length() - 1
     is_whole = member.gpu_mask == int(fleet.full_gpu_mask_of_node[node])
+    vni, subnet = network_keys_of(target)
     entries = _fabric_entries(fleet, target, member, node)
-    address = address_of(subnet_of(target.keys.subnet), member.host_index)
-    entries.append(NetworkPort(member.node_id, slot, target.keys.vni, address))
+    address = address_of(subnet_of(subnet), member.host_index)
+    entries.append(NetworkPort(member.node_id, slot, vni, address))
     if is_whole:
         entries.extend(_bmc_entries(target, member))
     entries.append(
@@ -95,29 +96,49 @@ def render_member(
 
 
 def render_shared(fleet: Fleet, target: ClusterTarget) -> tuple[Entry, ...]:
-    """Entries that a cluster has once: its gateway, and its file system with the export.
+    """Entries that a target has once: gateway, file system, exports of it and of what it mounts.
+
+    An export lets in a whole network, and in the network are the hosts of one cluster alone. So
+    it opens with the first member and closes with the last, and growing, shrinking and replacing
+    need not touch it. A file system that stands alone has no network, so no export of its own.
 
     Raises:
         UnknownIdError: the fleet has no such site or storage pool.
     """
     if target.site_id not in fleet.sites.index_of:
         raise UnknownIdError(f"fleet {fleet.name!r} has no site {target.site_id!r}")
-    keys = target.keys
-    gateway = Gateway(target.site_id, keys.vni, subnet_of(keys.subnet), target.egress_cidrs)
-    if target.storage_bytes == 0:
-        return (gateway,)
+    if target.is_file_system:
+        return (_file_system(fleet, target),)
+    vni, subnet = network_keys_of(target)
+    entries: list[Entry] = [
+        Gateway(target.site_id, vni, subnet_of(subnet), target.egress_cidrs, target.inbound_rules)
+    ]
+    if target.storage_bytes:
+        own = _file_system(fleet, target)
+        entries += [own, Export(own.pool_id, own.filesystem, vni)]
+    entries.extend(Export(mount.pool_id, mount.filesystem, vni) for mount in target.mounts)
+    return tuple(entries)
+
+
+def network_keys_of(target: ClusterTarget) -> tuple[int, int]:
+    """VNI and subnet of a cluster, which every cluster has."""
+    vni, subnet = target.keys.vni, target.keys.subnet
+    assert vni is not None, f"{target.cluster_id} has no network"
+    assert subnet is not None, f"{target.cluster_id} has no subnet"
+    return vni, subnet
+
+
+def _file_system(fleet: Fleet, target: ClusterTarget) -> FileSystem:
+    """The file system of a target's own."""
     if target.pool_id is None or target.pool_id not in fleet.storage_pools.index_of:
         raise UnknownIdError(
             f"cluster {target.cluster_id!r} wants {target.storage_bytes} bytes of storage pool "
             f"{target.pool_id!r}, which fleet {fleet.name!r} does not have"
         )
-    assert keys.filesystem is not None, f"{target.cluster_id} has storage but no file system key"
+    number = target.keys.filesystem
+    assert number is not None, f"{target.cluster_id} has storage but no file system key"
     path = filesystem_path_of(target.tenant_id, target.cluster_id)
-    return (
-        gateway,
-        FileSystem(target.pool_id, keys.filesystem, path, target.storage_bytes),
-        Export(target.pool_id, keys.filesystem, keys.vni),
-    )
+    return FileSystem(target.pool_id, number, path, target.storage_bytes)
 
 
 @lru_cache(maxsize=16)

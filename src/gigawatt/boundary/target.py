@@ -2,12 +2,25 @@
 
 ``boundary.render`` turns it into entries; everything a cluster is follows from this value and
 the fleet, so it is what is stored, compared and proven.
+
+A file system that outlives clusters is a target too: one that holds a file system key and no
+node, no network and no fabric (ADR-0025).
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from gigawatt.ids import ClusterId, FabricId, NodeId, SiteId, StoragePoolId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FabricId,
+    FileSystemId,
+    FirewallRulesetId,
+    NodeId,
+    SiteId,
+    StoragePoolId,
+    TenantId,
+)
+from gigawatt.intent.firewall import InboundRule
 
 Role = Literal["member", "spare"]
 
@@ -36,24 +49,41 @@ class Keys:
     Fields:
         p_key: InfiniBand partition, 0x0001 to 0x7FFE.
         compute_vni: VNI on an Ethernet compute fabric.
-        vni: VNI of the in-band network, 1 to 2**24 - 1.
-        subnet: index of the in-band /20 in 10.0.0.0/8, 0 to 4095.
+        vni: VNI of the in-band network, 1 to 2**24 - 1; None for a file system.
+        subnet: index of the in-band /20 in 10.0.0.0/8, 0 to 4095; None for a file system.
         filesystem: number of the file system in its pool, >= 1.
     """
 
     p_key: int | None
     compute_vni: int | None
-    vni: int
-    subnet: int
+    vni: int | None
+    subnet: int | None
     filesystem: int | None
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A file system of the same tenant that a cluster mounts for life.
+
+    Fields:
+        file_system_id: the holder of the file system.
+        pool_id, filesystem: the storage pool that it is in, and its key there.
+        mount_point: path on every host.
+    """
+
+    file_system_id: FileSystemId
+    pool_id: StoragePoolId
+    filesystem: int
+    mount_point: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterTarget:
-    """One cluster as it shall be.
+    """One cluster as it shall be, or one file system.
 
     Fields: members are in rank order (spares last); site, fabric and pool are where it lives;
-    storage_bytes is the quota; the rest is carried over from the request.
+    storage_bytes is the quota; the rest is carried over from the request. A file system has its
+    own id as ``cluster_id``, an empty fabric, no members, and nothing of what hosts need.
     """
 
     cluster_id: ClusterId
@@ -68,6 +98,14 @@ class ClusterTarget:
     image: str
     ssh_public_keys: tuple[str, ...]
     egress_cidrs: tuple[str, ...]
+    mounts: tuple[Mount, ...] = ()
+    firewall_ruleset_ids: tuple[FirewallRulesetId, ...] = ()
+    inbound_rules: tuple[InboundRule, ...] = ()
+
+    @property
+    def is_file_system(self) -> bool:
+        """Whether it is a file system that stands alone: it has no network for hosts to be in."""
+        return self.keys.vni is None
 
     @property
     def active_members(self) -> tuple[Member, ...]:

@@ -2,4 +2,5 @@
 
 from gigawatt.cli.main import main
 
-main()
+if __name__ == "__main__":  # a process that computes for the server reads this file too
+    main()

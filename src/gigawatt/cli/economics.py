@@ -35,6 +35,9 @@ SpeedOption = Annotated[
 FleetOption = Annotated[
     str | None, typer.Option("--fleet", help="A demo fleet by name; else the fleet at home.")
 ]
+SiteOption = Annotated[
+    str | None, typer.Option("--site", help="One site of the fleet alone, by its id.")
+]
 PlantOption = Annotated[
     str, typer.Option("--plant", help="grid, gas-combined-cycle, gas-turbine, gas-engine or solar.")
 ]
@@ -91,6 +94,7 @@ def chain(
     answer: AnswerOption = None,
     speed: SpeedOption = None,
     fleet: FleetOption = None,
+    site: SiteOption = None,
     plant: PlantOption = "gas-combined-cycle",
     pue: PueOption = 1.25,
     delivery: DeliveryOption = 0.98,
@@ -105,17 +109,21 @@ def chain(
     Example: gw economics chain --llm llama-3.1-70b --plot chain.png
     """
     work = backend.economics
-    supply = (plant, pue, delivery, load)
+    supply = work.SupplyAsked(
+        plant=plant, pue=pue, delivery_efficiency_share=delivery, load_share=load
+    )
     if training is not None:
         served = {"--llm": llm, "--prompt": prompt, "--answer": answer, "--speed": speed}
         asked = work.training_request_of(training, precision, served, supply, usd)
-        work.training(work.site_of(fleet), asked, plot, save, output)
-        return
-    lengths = (1000.0 if prompt is None else prompt, 1000.0 if answer is None else answer)
-    request = work.request_of(
-        llm or "llama-3.1-70b", precision or "fp8", lengths, speed, supply, usd
-    )
-    work.chain(work.site_of(fleet), request, plot, save, output)
+    else:
+        asked = work.ServingAsked(
+            llm=llm or "llama-3.1-70b",
+            precision=precision or "fp8",
+            input_llm_tokens=1000.0 if prompt is None else prompt,
+            output_llm_tokens=1000.0 if answer is None else answer,
+            llm_tokens_per_s_min=speed,
+        ).request(supply, usd)
+    work.chain(work.site_of(fleet), site, asked, plot, save, output)
 
 
 @app.command("gpu-hour")
@@ -158,10 +166,9 @@ def life(
     With a rental panel the life is an interval; a stated slope replaces the fitted one.
     Example: gw economics life --rental panel.csv --gpu H100
     """
-    work = backend.economics
-    work.life(
-        work.Rent(rent, rent_slope, rental, gpu),
-        work.Resale(resale, resale_slope, resale_file, resale_gpu or gpu),
+    backend.economics.life(
+        (rent, rent_slope, rental, gpu),
+        (resale, resale_slope, resale_file, resale_gpu or gpu),
         inputs, cash, horizon, plot, save, output,
     )  # fmt: skip
 

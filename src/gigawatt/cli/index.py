@@ -1,4 +1,4 @@
-"""``gw index``: the rental price index, and price history from a catalogue's clone."""
+"""``gw index``: the rental price index, and imports of prices."""
 
 from pathlib import Path
 from typing import Annotated
@@ -86,13 +86,18 @@ def report(
     )
 
 
-@app.command("import-skypilot")
+imports = new_group("Turn prices of others, and own sales, into a price file.")
+app.add_typer(imports, name="import")
+OutFile = Annotated[Path, typer.Option("--out", help="CSV file to write.")]
+
+
+@imports.command("skypilot")
 def import_skypilot(
     clone: Annotated[Path, typer.Argument(help="Your clone of skypilot-catalog.")],
     cloud: Annotated[
         list[str], typer.Option("--cloud", help="e.g. lambda (repeatable).", metavar="CLOUD")
     ],
-    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
+    out: OutFile,
     catalog_version: Annotated[
         str, typer.Option("--catalog-version", help="Schema folder of the clone.")
     ] = "v8",
@@ -100,7 +105,60 @@ def import_skypilot(
 ) -> None:
     """Turn the git history of a clone of skypilot-catalog into a price file.
 
-    Example: gw index import-skypilot skypilot-catalog --cloud lambda --out prices.csv
+    Example: gw index import skypilot skypilot-catalog --cloud lambda --out prices.csv
     """
-    prices = backend.prices
-    prices.import_skypilot(clone, catalog_version, cloud, prices.day_of(since), out)
+    backend.prices.import_skypilot(clone, catalog_version, cloud, since, out)
+
+
+@imports.command("gpuhunt")
+def import_gpuhunt(
+    out: OutFile,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Catalogue files, PROVIDER.csv; none asks an installed gpuhunt."),
+    ] = None,
+    day: Annotated[
+        str | None, typer.Option("--day", help="When the files were published.", metavar="DAY")
+    ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option("--provider", help="Who sells, if the file is not named so.", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Turn gpuhunt's catalogue files, or what it answers now, into a price file.
+
+    Example: gw index import gpuhunt lambdalabs.csv --day 2026-07-01 --out prices.csv
+    """
+    backend.prices.import_gpuhunt(files or (), day, provider or (), out)
+
+
+@imports.command("meter")
+def import_meter(
+    file: Annotated[Path, typer.Argument(help="Own sales: CSV or JSON lines; see docs/index.md.")],
+    out: OutFile,
+) -> None:
+    """Turn own sales into a price file with the hours sold.
+
+    Example: gw index import meter sales.jsonl --out prices.csv
+    """
+    backend.prices.import_meter(file, out)
+
+
+@imports.command("csv")
+def import_csv(
+    file: Annotated[Path, typer.Argument(help="A CSV table of any columns.")],
+    out: OutFile,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Where a field stands (repeatable).", metavar="FIELD=NAME"),
+    ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option("--value", help="A field of all rows (repeatable).", metavar="FIELD=VALUE"),
+    ] = None,
+) -> None:
+    """Turn a table of any columns into a price file.
+
+    Example: gw index import csv mine.csv --column price=usd --value currency=USD --out prices.csv
+    """
+    backend.prices.import_csv(file, column or (), value or (), out)

@@ -9,17 +9,21 @@ from math import isfinite
 
 from gigawatt.errors import InputError
 
+LEAST, MOST = 1e-12, 1e30
+"""What counts as above zero, and the largest quantity in any unit that we use. Ours: products and
+ratios of a dozen quantities between them stay finite and above zero."""
+
 
 def check_range(field: str, value: object, low: float, high: float = float("inf")) -> None:
-    """Nothing, where ``low <= value <= high``.
+    """Nothing, where ``low <= value <= high`` and the value is at most ``MOST``.
 
     Raises:
         InputError: the value is no finite number or outside the range; the field is named.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(f"{field} is {value!r}, wanted a number in the unit its name ends in")
-    if not isfinite(value) or not low <= value <= high:
-        wanted = f"from {low:g} to {high:g}" if isfinite(high) else f"{low:g} or more"
+    if not isfinite(value) or not low <= value <= high or abs(value) > MOST:
+        wanted = f"from {low:g} to {high:g}" if isfinite(high) else f"{low:g} to {MOST:g}"
         raise InputError(f"{field} is {value!r}, wanted {wanted}")
 
 
@@ -30,8 +34,8 @@ def check_positive(field: str, value: object) -> None:
         InputError: the value is no finite number above zero; the field is named.
     """
     check_range(field, value, 0.0)
-    if value == 0:
-        raise InputError(f"{field} is 0, wanted more than 0")
+    if isinstance(value, (int, float)) and value < LEAST:
+        raise InputError(f"{field} is {value!r}, wanted more than 0: {LEAST:g} or more")
 
 
 def check_share(field: str, value: object, *, is_zero_allowed: bool = True) -> None:
@@ -46,8 +50,8 @@ def check_share(field: str, value: object, *, is_zero_allowed: bool = True) -> N
             next_step=f"If this is a percentage, write {value / 100:g}.",
         )
     check_range(field, value, 0.0, 1.0)
-    if not is_zero_allowed and value == 0:
-        raise InputError(f"{field} is 0, wanted more than 0 and at most 1")
+    if not is_zero_allowed and isinstance(value, (int, float)) and value < LEAST:
+        raise InputError(f"{field} is {value!r}, wanted more than 0 and at most 1")
 
 
 def check_count(field: str, value: object, low: int = 1) -> None:

@@ -120,7 +120,7 @@ class Executor:
                 confirmation = await self._confirm(operation, left_behind)
             lost = result.lost | confirmation.lost
             broken = result.broken or confirmation.broken
-            if plan.kind is OperationKind.SHRINK and not result.broken:
+            if _is_enough(plan.kind, result, confirmation):
                 self._tell_drift(operation, lost, broken)
                 self._finish(operation, "done", left_behind | lost)
                 return
@@ -136,10 +136,10 @@ class Executor:
     def _tell_drift(
         self, operation: OperationRecord, lost: Mapping[NodeId, str], broken: str
     ) -> None:
-        """Say what is wrong with the rest of a cluster that shrank.
+        """Say what is wrong with the rest of a cluster that shrank or was configured.
 
-        The rest was verified when it came. What is wrong with it now does not undo the giving
-        back, and waiting for it would bar the way to replace it.
+        The rest was verified when it came. What is wrong with it now does not undo the change,
+        and waiting for it would bar the way to replace it.
         """
         now_s = self._around.clock.now_s()
         for sentence in filter(None, (broken, *(f"{n}: {why}" for n, why in sorted(lost.items())))):
@@ -263,6 +263,13 @@ class Executor:
             if tombstone.entry.device in known:
                 known[tombstone.entry.device].add(tombstone.entry.key)
         return _on_own_devices(known)
+
+
+def _is_enough(kind: OperationKind, result: Result, confirmation: Confirmation) -> bool:
+    """Whether what a change was about is done, whatever is found wrong with the other nodes."""
+    if kind is OperationKind.CONFIGURE:
+        return not (result.broken or result.lost or confirmation.broken)
+    return kind is OperationKind.SHRINK and not result.broken
 
 
 def _on_own_devices(known: dict[DeviceId, set[str]]) -> dict[DeviceId, set[str]]:

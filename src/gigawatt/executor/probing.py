@@ -38,7 +38,7 @@ def negative_pairs(
     pairs: list[Pair] = []
     for number, other in enumerate(others):
         theirs = [endpoint_of(member) for member in other.members]
-        if not theirs or len(pairs) + 2 > count_max:
+        if not mine or not theirs or len(pairs) + 2 > count_max:
             continue
         near, far = mine[number % len(mine)], theirs[number % len(theirs)]
         pairs += [(near, far), (far, near)]
@@ -108,6 +108,12 @@ async def _probe(
     return ProbeReport(plane, len(positive), len(negative), tuple(wrong), _suspects(dark))
 
 
+def _share(one: ClusterTarget, other: ClusterTarget) -> bool:
+    """Whether two clusters mount one file system, so that they rightly meet in it."""
+    mounted = {mount.file_system_id for mount in one.mounts}
+    return any(mount.file_system_id in mounted for mount in other.mounts)
+
+
 async def probe_all(
     drivers: Mapping[Plane, Driver],
     target: ClusterTarget,
@@ -117,17 +123,22 @@ async def probe_all(
 ) -> tuple[ProbeReport, ...]:
     """Probe every plane: the ring inside the cluster, and pairs with every other cluster.
 
-    Storage is probed inside the cluster only when it has a file system; the out-of-band plane
-    only when the cluster holds whole nodes (guests have no way to a BMC).
+    Storage is probed inside the cluster only when it has or mounts a file system, and outside not
+    towards clusters that mount one with it; the out-of-band plane only when the cluster holds
+    whole nodes (guests have no way to a BMC). A file system has no host to probe from.
     """
-    negative = negative_pairs(target, others, policy.negative_probe_count_max)
+    if target.is_file_system:
+        return ()
+    count_max = policy.negative_probe_count_max
+    negative = negative_pairs(target, others, count_max)
+    apart = negative_pairs(target, [o for o in others if not _share(target, o)], count_max)
     ring = positive_pairs(target)
     alone = [endpoint_of(member) for member in target.active_members]
     host = ring or tuple((end, end) for end in alone)
 
     def inside(plane: Plane) -> tuple[Pair, ...]:
         if plane is Plane.STORAGE:
-            return ring if target.storage_bytes else ()
+            return ring if target.storage_bytes or target.mounts else ()
         if plane is Plane.OUT_OF_BAND and len(alone) == 1:
             return ()
         return host if plane is Plane.HOST else ring
@@ -135,7 +146,13 @@ async def probe_all(
     return tuple(
         await asyncio.gather(
             *(
-                _probe(driver, inside(plane), negative, policy, clock)
+                _probe(
+                    driver,
+                    inside(plane),
+                    apart if plane is Plane.STORAGE else negative,
+                    policy,
+                    clock,
+                )
                 for plane, driver in drivers.items()
             )
         )

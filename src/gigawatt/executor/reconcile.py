@@ -153,13 +153,16 @@ class Reconciler:
     async def _repair(self, snapshot: StoreSnapshot, drift: FleetDrift) -> None:
         await self._remove_strange(snapshot, drift.strange)
         fences = {owner: self._fence(snapshot, owner) for owner in drift.missing}
-        await asyncio.gather(
-            *(
-                self._restore(entries, fence)
-                for owner, entries in drift.missing.items()
-                if (fence := fences[owner]) is not None
+        # File systems first: what is not there cannot be exported.
+        for is_file_system in (True, False):
+            await asyncio.gather(
+                *(
+                    self._restore(entries, fence)
+                    for owner, entries in drift.missing.items()
+                    if snapshot.clusters[owner].is_file_system is is_file_system
+                    and (fence := fences[owner]) is not None
+                )
             )
-        )
 
     async def _remove_strange(
         self, snapshot: StoreSnapshot, strange: Mapping[Place, Entry]

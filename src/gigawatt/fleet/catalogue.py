@@ -22,6 +22,9 @@ from gigawatt.units import GIB
 
 Confidence = Literal["high", "med", "low", "unverified"]
 
+ARCHITECTURES = ("x86_64", "arm64", "any")
+"""Architectures of host images."""
+
 UNITS = (
     "_w",
     "_w_max",
@@ -37,6 +40,7 @@ _NUMBER_ENDINGS = (*UNITS, "_count", "_year", "_micro_usd_per_gpu_hour")
 
 _ACCELERATOR_TEXT = ("name", "vendor", "kind", "cross_check", "note")
 _NODE_TYPE_TEXT = ("name", "gpu_type", "accelerator")
+_HOST_IMAGE_TEXT = ("name", "family", "version", "architecture", "description")
 _COMMON = ("confidence", "weak_columns", "source")
 
 
@@ -90,6 +94,28 @@ class NodeTypeRow:
 
     node_type: NodeType
     accelerator: str
+    confidence: Confidence
+    weak_columns: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostImage:
+    """A host image that a request may name.
+
+    Fields:
+        host_image_id: what a request names; column ``name``.
+        family: images of one family replace each other.
+        version: of the operating system.
+        architecture: "x86_64", "arm64", or "any" for one that is built for both.
+        description, confidence, weak_columns, source: see the module docstring.
+    """
+
+    host_image_id: str
+    family: str
+    version: str
+    architecture: str
+    description: str
     confidence: Confidence
     weak_columns: tuple[str, ...]
     source: str
@@ -165,7 +191,7 @@ def _check_header(table: str, header: list[str], wanted: tuple[str, ...]) -> Non
             bare = [other for other in header if other and name.startswith(f"{other}_")]
             hint = f"; column {bare[0]!r} has no unit" if bare else ""
             raise DataError(f"{table} line 1: column {name!r} is missing{hint}")
-    text_columns = {*_ACCELERATOR_TEXT, *_NODE_TYPE_TEXT, *_COMMON}
+    text_columns = {*_ACCELERATOR_TEXT, *_NODE_TYPE_TEXT, *_HOST_IMAGE_TEXT, *_COMMON}
     for name in header:
         if name not in text_columns and not name.endswith(_NUMBER_ENDINGS):
             raise DataError(f"{table} line 1: column {name!r} has no unit at its end")
@@ -284,6 +310,36 @@ def parse_node_types(text: str, table: str = "node_types.csv") -> tuple[NodeType
     return tuple(_node_type_row(row) for row in _rows(table, text, _NODE_TYPE_COLUMNS))
 
 
+def parse_host_images(text: str, table: str = "host_images.csv") -> tuple[HostImage, ...]:
+    """Host images of a CSV table, in order.
+
+    Args:
+        text: the table.
+        table: what to call it in complaints.
+
+    Raises:
+        DataError: a column is missing or a cell is wrong; row and column are named.
+    """
+    rows = _rows(table, text, (*_HOST_IMAGE_TEXT, *_COMMON))
+    found = []
+    for row in rows:
+        if row.text("architecture") not in ARCHITECTURES:
+            raise row.wrong("architecture", f"wanted one of {', '.join(ARCHITECTURES)}")
+        found.append(
+            HostImage(
+                host_image_id=row.text("name"),
+                family=row.text("family"),
+                version=row.text("version"),
+                architecture=row.text("architecture"),
+                description=row.text("description"),
+                confidence=row.confidence(),
+                weak_columns=row.weak_columns(),
+                source=row.text("source"),
+            )
+        )
+    return tuple(found)
+
+
 def _shipped(table: str) -> str:
     return files("gigawatt.fleet").joinpath("data", table).read_text(encoding="utf-8")
 
@@ -298,6 +354,12 @@ def accelerators() -> tuple[Accelerator, ...]:
 def node_types() -> tuple[NodeTypeRow, ...]:
     """Every node type of the catalogue with its source, in the table's order."""
     return parse_node_types(_shipped("node_types.csv"))
+
+
+@cache
+def host_images() -> tuple[HostImage, ...]:
+    """Every host image of the catalogue, in the table's order."""
+    return parse_host_images(_shipped("host_images.csv"))
 
 
 def accelerator(name: str) -> Accelerator:

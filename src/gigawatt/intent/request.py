@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, ip_network
 
 from gigawatt.errors import InputError
-from gigawatt.ids import ClusterId, NodeId, SiteId, TenantId
+from gigawatt.fleet.catalogue import host_images
+from gigawatt.ids import ClusterId, FirewallRulesetId, NodeId, SiteId, TenantId
+from gigawatt.intent.file_system import (
+    MOUNTS_PER_CLUSTER_MAX,
+    MountWish,
+    mount_point_complaint,
+)
+from gigawatt.intent.firewall import RULESETS_PER_CLUSTER_MAX, InboundRule, rule_complaint
+from gigawatt.intent.networks import outside_complaint
 from gigawatt.units import PIB
 
 GPUS_PER_CLUSTER_MAX = 32_000
@@ -55,9 +62,13 @@ class ClusterRequest:
         excluded_node_ids: nodes never to use.
         near_cluster_id: prefer the groups that this cluster already uses.
         storage_bytes: quota of the cluster's file system, 0 for none, <= 1 PiB.
-        image: name of the host image.
+        image: id of a host image in the catalogue.
         ssh_public_keys: OpenSSH public key lines put on every host.
         egress_cidrs: IPv4 networks the cluster may reach outside; empty closes egress.
+        mounts: file systems of the tenant to mount; they must all lie at one site.
+        firewall_ruleset_ids: rulesets that ``inbound_rules`` come from, so that a change of one
+            finds the cluster.
+        inbound_rules: what may come in through the gateway; empty closes it.
     """
 
     tenant_id: TenantId
@@ -77,26 +88,9 @@ class ClusterRequest:
     image: str = "debian-12-gpu"
     ssh_public_keys: tuple[str, ...] = ()
     egress_cidrs: tuple[str, ...] = ()
-
-
-INSIDE_NETWORKS = (IPv4Network("10.0.0.0/8"), IPv4Network("100.64.0.0/10"))
-"""Networks of clusters and of BMCs. A gateway forwards to none of them, whatever egress says.
-
-So ``0.0.0.0/0`` means the world less these; an egress network *inside* them could only aim at
-another tenant or at a BMC, and is refused.
-"""
-
-
-def _egress_complaint(cidr: str) -> str | None:
-    try:
-        network = ip_network(cidr)
-    except ValueError:
-        return f"egress {cidr!r} is not an IPv4 network such as 192.0.2.0/24"
-    if not isinstance(network, IPv4Network):
-        return f"egress {cidr!r} is not IPv4"
-    if any(network.subnet_of(inside) for inside in INSIDE_NETWORKS):
-        return f"egress {cidr!r} is an inside network, which no cluster may reach"
-    return None
+    mounts: tuple[MountWish, ...] = ()
+    firewall_ruleset_ids: tuple[FirewallRulesetId, ...] = ()
+    inbound_rules: tuple[InboundRule, ...] = ()
 
 
 def _is_label(name: str) -> bool:
@@ -135,11 +129,30 @@ def _complaints(request: ClusterRequest) -> list[str]:
         for key in request.ssh_public_keys
         if "\n" in key or not key.startswith(("ssh-", "ecdsa-", "sk-")) or len(key) > 16_384
     )
-    bad.extend(
-        complaint
-        for cidr in request.egress_cidrs
-        if (complaint := _egress_complaint(cidr)) is not None
-    )
+    return [*bad, *_outer_complaints(request)]
+
+
+def _outer_complaints(request: ClusterRequest) -> list[str]:
+    """What is wrong with what a cluster boots, mounts, and lets in and out."""
+    complaints = [
+        *(outside_complaint("egress", cidr) for cidr in request.egress_cidrs),
+        *(rule_complaint(rule) for rule in request.inbound_rules),
+        *(
+            mount_point_complaint(wish.mount_point)
+            for wish in request.mounts
+            if wish.mount_point is not None
+        ),
+    ]
+    bad = [complaint for complaint in complaints if complaint is not None]
+    known = [row.host_image_id for row in host_images()]
+    if request.image not in known:
+        bad.append(f"image {request.image!r} is not one of {', '.join(known)}")
+    for what, count, count_max in (
+        ("file systems to mount", len(request.mounts), MOUNTS_PER_CLUSTER_MAX),
+        ("firewall rulesets", len(request.firewall_ruleset_ids), RULESETS_PER_CLUSTER_MAX),
+    ):
+        if count > count_max:
+            bad.append(f"{count} {what}, at most {count_max}")
     return bad
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gigawatt.boundary.entries import Entry, PortLocation
+from gigawatt.boundary.entries import Entry, FileUsage, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 
@@ -47,11 +47,13 @@ class Observation:
         entries: what each device that answered holds, in its managed range.
         unreachable: devices that did not answer; nothing is known about them.
         port_locations: where the fabric sees NICs; empty on other planes.
+        file_usage: bytes in the file systems of storage pools that can tell; empty elsewhere.
     """
 
     entries: dict[DeviceId, frozenset[Entry]] = field(default_factory=dict)
     unreachable: frozenset[DeviceId] = frozenset()
     port_locations: tuple[PortLocation, ...] = ()
+    file_usage: tuple[FileUsage, ...] = ()
 
 
 class Driver(Protocol):
@@ -96,8 +98,9 @@ class Driver(Protocol):
         """For each pair (a, b): whether a really reaches what belongs to b on this plane.
 
         Fabric and in-band: traffic from a arrives at b. Out-of-band: the owner of a can talk to
-        b's BMC. Storage: a can mount the file system of b's cluster. Host: b is powered on and
-        a and b are slices of one cluster.
+        b's BMC. Storage: a can mount what b's cluster has or mounts; all of it if both are of
+        one cluster, any of it otherwise. Host: b is powered on and a and b are slices of one
+        cluster.
 
         Raises:
             DriverRetryableError: the probe could not be run.

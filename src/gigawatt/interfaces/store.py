@@ -21,7 +21,10 @@ NodeState = Literal["available", "drained", "quarantined"]
 
 @dataclass(frozen=True, slots=True)
 class ClusterRecord:
-    """A cluster's row. Target is what is committed; version counts changes of the row."""
+    """A cluster's row, or a file system's, whose id is then its ``cluster_id``.
+
+    Target is what is committed; version counts changes of the row.
+    """
 
     cluster_id: ClusterId
     tenant_id: TenantId
@@ -32,6 +35,7 @@ class ClusterRecord:
     version: int
     target: ClusterTarget | None
     created_s: float
+    is_file_system: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class StoreSnapshot:
 
     Fields:
         generation: counter that every commit raises by one.
-        clusters: clusters that hold anything, by id.
+        clusters: clusters and file systems that hold anything, by id.
         keys: keys that are not free.
         node_states: nodes that are not "available", with the reason.
         allocations: GPU mask held, by node and cluster.
@@ -210,7 +214,7 @@ class Store(Protocol):
         ...
 
     def cluster(self, cluster_id: ClusterId) -> ClusterRecord:
-        """One cluster, also when released or failed.
+        """One cluster or file system, also when released or failed.
 
         Raises:
             UnknownIdError: no such cluster.
@@ -226,7 +230,7 @@ class Store(Protocol):
         ...
 
     def clusters(self) -> tuple[ClusterRecord, ...]:
-        """All clusters, newest first."""
+        """All clusters, newest first; file systems are not among them."""
         ...
 
     def operation(self, operation_id: OperationId) -> OperationRecord:
@@ -246,7 +250,10 @@ class Store(Protocol):
         ...
 
     def durations_s(self, kind: OperationKind, limit: int = 50) -> tuple[float, ...]:
-        """How long the newest operations of a kind took that ended "done", newest first."""
+        """How long the newest operations of a kind on clusters took that ended "done".
+
+        Newest first.
+        """
         ...
 
     def set_node_state(self, node_id: NodeId, state: NodeState, reason: str, now_s: float) -> None:

@@ -53,7 +53,9 @@ def _members(_snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     if plan.after is None:
         return
     members = plan.after.members
-    if not plan.after.active_members:
+    if plan.after.is_file_system and members:
+        yield f"a file system with {len(members)} members"
+    if not plan.after.active_members and not plan.after.is_file_system:
         yield "no member"
     for node_id, count in Counter(m.node_id for m in members).items():
         if count > 1:
@@ -101,8 +103,13 @@ def _place(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
         if (fabric, site) != (after.fabric_id, after.site_id):
             wanted = f"{after.site_id}/{after.fabric_id}"
             yield f"node {member.node_id} is in {site}/{fabric}, not {wanted}"
-    if after.pool_id is not None and after.pool_id not in fleet.storage_pools.index_of:
+    if after.pool_id is None:
+        return
+    storage_pool = fleet.storage_pools.index_of.get(after.pool_id)
+    if storage_pool is None:
         yield f"storage pool {after.pool_id} is not in the fleet"
+    elif fleet.sites.ids[int(fleet.storage_pools.site[storage_pool])] != after.site_id:
+        yield f"storage pool {after.pool_id} is not at site {after.site_id}"
 
 
 def _keys(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
@@ -126,6 +133,49 @@ def _keys(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
             yield f"key {value} of {pool} is not free"
 
 
+def _storage(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    """Quotas that a storage pool has no room for, and file systems with none."""
+    after, before = plan.after, plan.before
+    if after is None:
+        return
+    if after.is_file_system and (after.storage_bytes < 1 or after.keys.filesystem is None):
+        yield "a file system without a quota or a key"
+    storage_pools = snapshot.fleet.storage_pools
+    row = None if after.pool_id is None else storage_pools.index_of.get(after.pool_id)
+    is_more = before is None or after.storage_bytes > before.storage_bytes
+    if row is None or not is_more:
+        return
+    total_bytes = after.storage_bytes + sum(
+        target.storage_bytes
+        for target in snapshot.targets.values()
+        if target.pool_id == after.pool_id and target.cluster_id != plan.cluster_id
+    )
+    if total_bytes > int(storage_pools.capacity_bytes[row]):
+        yield f"quotas in {after.pool_id} would be {total_bytes} bytes, more than it has"
+
+
+def _mounts(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    """Mounts of what is not the tenant's, not there or not ready; deletes of what is mounted."""
+    after, before = plan.after, plan.before
+    if before is not None and after is not None and before.mounts != after.mounts:
+        yield "mounts change during the life of the cluster"
+    for mount in after.mounts if after is not None else ():
+        owner = snapshot.targets.get(mount.file_system_id)
+        if owner is None or not owner.is_file_system:
+            yield f"file system {mount.file_system_id} is not there"
+            continue
+        if before is None and mount.file_system_id in snapshot.unready:
+            yield f"file system {owner.cluster_id} is {snapshot.unready[owner.cluster_id]}"
+        if (owner.tenant_id, owner.site_id) != (plan.tenant_id, after.site_id if after else ""):
+            yield f"file system {owner.cluster_id} is of {owner.tenant_id} at {owner.site_id}"
+        if (owner.pool_id, owner.keys.filesystem) != (mount.pool_id, mount.filesystem):
+            yield f"file system {owner.cluster_id} is not {mount.filesystem} in {mount.pool_id}"
+    if after is None:
+        for target in snapshot.targets.values():
+            if any(mount.file_system_id == plan.cluster_id for mount in target.mounts):
+                yield f"file system {plan.cluster_id} is mounted by {target.cluster_id}"
+
+
 def _half_closed(fleet: Fleet, held: Held) -> Iterator[str]:
     """Slices that run while their in-band port or one of their NICs is not in the fabric."""
     wired = {e.guid for e in held.values() if isinstance(e, PartitionMember | ComputePort)}
@@ -147,6 +197,8 @@ def _unknown(fleet: Fleet, target: ClusterTarget | None) -> Iterator[str]:
     if target is None:
         return
     yield from (m.node_id for m in target.members if m.node_id not in fleet.nodes.index_of)
+    if target.is_file_system and target.members:
+        yield f"a network for the members of {target.cluster_id}"
     if target.site_id not in fleet.sites.index_of:
         yield target.site_id
     if target.storage_bytes and target.pool_id not in fleet.storage_pools.index_of:
@@ -232,6 +284,8 @@ RULES: dict[str, Callable[[Snapshot, Plan], Iterator[str]]] = {
     "capacity": _capacity,
     "place": _place,
     "keys": _keys,
+    "storage": _storage,
+    "mounts": _mounts,
     "steps": _steps,
     "step_keys": _step_keys,
     "nodes_at_risk": _nodes_at_risk,

@@ -1,19 +1,20 @@
 """Plans a launch: place, take keys, write the target, derive the stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gigawatt.boundary.keys import take_keys
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import InputError, NoCapacityError
-from gigawatt.fleet.model import FabricKind, Fleet
-from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId, StoragePoolId
+from gigawatt.fleet.model import FabricKind
+from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId
 from gigawatt.intent.request import ClusterRequest, check_request
 from gigawatt.placement.place import place
 from gigawatt.placement.result import Alternative, Placement, Refusal
 from gigawatt.planner.change import stages_between
 from gigawatt.planner.plan import OperationKind, Plan, PlanReport
 from gigawatt.planner.snapshot import Snapshot
+from gigawatt.planner.storage import pool_for, resolve_mounts, sites_for
 from gigawatt.planner.target import members_of
 
 PLAN_TTL_S = 600.0
@@ -81,35 +82,22 @@ def refused(request: ClusterRequest, refusal: Refusal) -> InputError | NoCapacit
     )
 
 
-def _pool_for(fleet: Fleet, site: int, storage_bytes: int) -> StoragePoolId | None:
-    if not storage_bytes:
-        return None
-    here = [i for i in range(len(fleet.storage_pools)) if fleet.storage_pools.site[i] == site]
-    fits = [i for i in here if fleet.storage_pools.capacity_bytes[i] >= storage_bytes]
-    if not fits:
-        largest = max((int(fleet.storage_pools.capacity_bytes[i]) for i in here), default=0)
-        raise InputError(
-            f"site {fleet.sites.ids[site]!r} has no storage pool of {storage_bytes:,} bytes, "
-            f"its largest has {largest:,}",
-            next_step="Ask for less storage, or for another site.",
-        )
-    return StoragePoolId(fleet.storage_pools.ids[fits[0]])
-
-
 def target_of(
     snapshot: Snapshot, request: ClusterRequest, placement: Placement, cluster_id: ClusterId
 ) -> ClusterTarget:
     """The complete target for a placed request, keys included.
 
     Raises:
-        NoCapacityError: a key pool is empty.
-        InputError: no storage pool of the site can hold the file system.
+        NoCapacityError: a key pool is empty, or the storage pools have no room now.
+        InputError: no storage pool of the site can hold the file system, or what it shall mount
+            cannot be mounted.
     """
     fleet = snapshot.fleet
     fabric = placement.fabric
     site = int(fleet.fabrics.site[fabric])
     fabric_id, site_id = FabricId(fleet.fabrics.ids[fabric]), SiteId(fleet.sites.ids[site])
-    pool_id = _pool_for(fleet, site, request.storage_bytes)
+    wanted_bytes = request.storage_bytes
+    pool_id = pool_for(snapshot, site_id, wanted_bytes) if wanted_bytes else None
     members = members_of(fleet, placement.members, "member", 0)
     spares = members_of(fleet, placement.spares, "spare", len(members))
     keys = take_keys(
@@ -132,7 +120,22 @@ def target_of(
         image=request.image,
         ssh_public_keys=request.ssh_public_keys,
         egress_cidrs=request.egress_cidrs,
+        mounts=resolve_mounts(snapshot, request.tenant_id, request.mounts),
+        firewall_ruleset_ids=request.firewall_ruleset_ids,
+        inbound_rules=request.inbound_rules,
     )
+
+
+def at_its_mounts(snapshot: Snapshot, request: ClusterRequest) -> ClusterRequest:
+    """The request, bound to the site of the file systems that it wants to mount.
+
+    Raises:
+        InputError: what it wants to mount cannot be mounted together, or at all.
+    """
+    if not request.mounts:
+        return request
+    mounts = resolve_mounts(snapshot, request.tenant_id, request.mounts)
+    return replace(request, site_ids=sites_for(snapshot, request.site_ids, mounts))
 
 
 def plan_launch(
@@ -148,13 +151,15 @@ def plan_launch(
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
     for target in snapshot.targets.values():
-        if (target.tenant_id, target.name) == (request.tenant_id, request.name):
+        is_taken = (target.tenant_id, target.name) == (request.tenant_id, request.name)
+        if is_taken and not target.is_file_system:
             raise InputError(
                 f"tenant {request.tenant_id!r} has a cluster {request.name!r} already "
                 f"({target.cluster_id})",
                 next_step="Take another name, or grow the cluster that is there.",
             )
     near = nodes_of(snapshot, request.near_cluster_id)
+    request = at_its_mounts(snapshot, request)
     placement = placed(snapshot, request, near)
     after = target_of(snapshot, request, placement, ids.cluster_id)
     return Plan(

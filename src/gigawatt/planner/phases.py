@@ -16,7 +16,7 @@ class Phase(StrEnum):
     ACTIVE = "active"
     """Verified on all planes; the tenant has it."""
     CHANGING = "changing"
-    """Active, and growing, shrinking or replacing a node."""
+    """Active, and growing, shrinking, replacing a node or being configured."""
     RELEASING = "releasing"
     """Being isolated, cleaned and given back; the tenant has lost it."""
     RELEASED = "released"
@@ -38,16 +38,21 @@ TRANSITIONS: tuple[tuple[Phase | None, str, Phase], ...] = (
     (Phase.ACTIVE, "grow committed", Phase.CHANGING),
     (Phase.ACTIVE, "shrink committed", Phase.CHANGING),
     (Phase.ACTIVE, "replace committed", Phase.CHANGING),
+    (Phase.ACTIVE, "configure committed", Phase.CHANGING),
     (Phase.CHANGING, "grow done", Phase.ACTIVE),
     (Phase.CHANGING, "shrink done", Phase.ACTIVE),
     (Phase.CHANGING, "replace done", Phase.ACTIVE),
+    (Phase.CHANGING, "configure done", Phase.ACTIVE),
     (Phase.CHANGING, "grow failed", Phase.CHANGING),
     (Phase.CHANGING, "replace failed", Phase.CHANGING),
+    (Phase.CHANGING, "configure failed", Phase.CHANGING),
     (Phase.CHANGING, "grow unwound", Phase.ACTIVE),
     (Phase.CHANGING, "replace unwound", Phase.ACTIVE),
+    (Phase.CHANGING, "configure unwound", Phase.ACTIVE),
     (Phase.CHANGING, "grow stuck", Phase.CHANGING),
     (Phase.CHANGING, "shrink stuck", Phase.CHANGING),
     (Phase.CHANGING, "replace stuck", Phase.CHANGING),
+    (Phase.CHANGING, "configure stuck", Phase.CHANGING),
     (Phase.ACTIVE, "release committed", Phase.RELEASING),
     (Phase.RELEASING, "release done", Phase.RELEASED),
     (Phase.RELEASING, "release stuck", Phase.STUCK),

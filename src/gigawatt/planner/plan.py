@@ -23,18 +23,22 @@ Action = Literal["ensure", "remove"]
 
 
 class OperationKind(StrEnum):
-    """What a plan does to its cluster. What adds nodes can be unwound; the rest goes forward."""
+    """What a plan does to its cluster. What gives back goes forward; the rest can be unwound.
+
+    A file system is launched, configured (another quota) and released like a cluster.
+    """
 
     LAUNCH = "launch"
     GROW = "grow"
     SHRINK = "shrink"
     REPLACE = "replace"
+    CONFIGURE = "configure"
     RELEASE = "release"
 
     @property
     def is_reversible(self) -> bool:
         """Whether a permanent failure restores the target before."""
-        return self in {OperationKind.LAUNCH, OperationKind.GROW, OperationKind.REPLACE}
+        return self not in {OperationKind.SHRINK, OperationKind.RELEASE}
 
 
 @dataclass(frozen=True, slots=True)

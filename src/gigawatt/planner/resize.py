@@ -18,9 +18,14 @@ from gigawatt.planner.snapshot import Snapshot
 from gigawatt.planner.target import members_of, next_host_index, price_of, spread_of
 
 
-def _target(snapshot: Snapshot, ids: PlanIds) -> ClusterTarget:
+def live_target(snapshot: Snapshot, ids: PlanIds) -> ClusterTarget:
+    """The target of a live cluster.
+
+    Raises:
+        InputError: there is none of this id.
+    """
     target = snapshot.targets.get(ids.cluster_id)
-    if target is None:
+    if target is None or target.is_file_system:
         raise InputError(
             f"cluster {ids.cluster_id!r} is not live",
             next_step="See 'gw cluster list' for the clusters that are live.",
@@ -89,7 +94,7 @@ def plan_grow(snapshot: Snapshot, gpu_count_more: int, ids: PlanIds) -> Plan:
         InputError: not live, or a guest, or not a multiple of a node.
         NoCapacityError: does not fit now.
     """
-    before = _target(snapshot, ids)
+    before = live_target(snapshot, ids)
     fleet = snapshot.fleet
     first = fleet.node_index(before.members[0].node_id)
     if before.members[0].gpu_mask != int(fleet.full_gpu_mask_of_node[first]):
@@ -142,7 +147,7 @@ def plan_shrink(snapshot: Snapshot, gpu_count_fewer: int, ids: PlanIds) -> Plan:
     Raises:
         InputError: not live, not a multiple of a node, or nothing would be left.
     """
-    before = _target(snapshot, ids)
+    before = live_target(snapshot, ids)
     per_node = before.members[0].gpu_mask.bit_count()
     active = before.active_members
     node_count, rest = divmod(gpu_count_fewer, per_node)
@@ -165,7 +170,7 @@ def plan_release(snapshot: Snapshot, ids: PlanIds) -> Plan:
     Raises:
         InputError: the cluster is not live.
     """
-    before = _target(snapshot, ids)
+    before = live_target(snapshot, ids)
     return change_plan(snapshot, OperationKind.RELEASE, ids, (before, None), "")
 
 
@@ -200,7 +205,7 @@ def plan_replace(snapshot: Snapshot, failed: Collection[NodeId], ids: PlanIds) -
         InputError: not live, or a node is not one of the cluster's.
         NoCapacityError: neither spares nor free nodes suffice.
     """
-    before = _target(snapshot, ids)
+    before = live_target(snapshot, ids)
     strange = sorted(set(failed) - {m.node_id for m in before.members})
     if strange:
         raise InputError(f"cluster {before.name!r} does not hold {', '.join(strange)}")

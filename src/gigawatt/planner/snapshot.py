@@ -1,7 +1,7 @@
 """What the planner sees: the fleet, and everything that is taken, at one generation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import U16, Fleet
@@ -16,9 +16,10 @@ class Snapshot:
         fleet: what exists.
         generation: parent generation of plans made from this snapshot.
         free_gpu_mask: uint16[N]: free GPUs of every node; 0 on drained and quarantined nodes.
-        targets: targets of all clusters that hold anything.
+        targets: targets of all clusters and file systems that hold anything.
         taken_keys: keys that are not free (held, under a tombstone, or cooling), by pool.
         blocked_nodes: nodes not to be used, with the reason.
+        unready: phase of those in ``targets`` that do not serve: on their way in or out, or stuck.
     """
 
     fleet: Fleet
@@ -27,3 +28,4 @@ class Snapshot:
     targets: Mapping[ClusterId, ClusterTarget]
     taken_keys: Mapping[KeyPoolId, frozenset[int]]
     blocked_nodes: Mapping[NodeId, str]
+    unready: Mapping[ClusterId, str] = field(default_factory=dict)

@@ -95,11 +95,20 @@ def _cluster_rows(books: _Books) -> Iterator[str]:
         for field in ("cluster_id", "tenant_id", "name"):
             if target[field] != row[field]:
                 yield f"{books.name(cluster_id)}: {field} of its target is {target[field]!r}"
+    yield from _names_and_nouns(books)
+
+
+def _names_and_nouns(books: _Books) -> Iterator[str]:
+    """Clusters have members and file systems none; live names of each are distinct."""
+    for cluster_id, target in books.targets.items():
+        if bool(books.clusters[cluster_id]["is_file_system"]) == bool(target["members"]):
+            yield f"{books.name(cluster_id)} has {len(target['members'])} members"
     live = [row for row in books.rows["cluster"] if not _is_ended(row)]
-    names = Counter((row["tenant_id"], row["name"]) for row in live)
-    for (tenant_id, name), count in names.items():
+    names = Counter((row["tenant_id"], bool(row["is_file_system"]), row["name"]) for row in live)
+    for (tenant_id, is_file_system, name), count in names.items():
         if count > 1:
-            yield f"tenant {tenant_id} has {count} live clusters named {name!r}"
+            what = "file systems" if is_file_system else "clusters"
+            yield f"tenant {tenant_id} has {count} live {what} named {name!r}"
 
 
 def _gpus_of(target: Mapping[str, Any]) -> set[tuple[str, int]]:
@@ -124,6 +133,23 @@ def _allocation_rows(books: _Books) -> Iterator[str]:
         if _is_ended(row) or cluster_id not in books.busy:
             for node_id in sorted({node_id for node_id, _ in held[cluster_id] - wanted}):
                 yield f"{books.name(cluster_id)} holds GPUs of node {node_id} without a reason"
+
+
+def _mount_rows(books: _Books) -> Iterator[str]:
+    """What a cluster mounts is a live file system of its tenant, under that key."""
+    for cluster_id, target in books.targets.items():
+        for mount in target.get("mounts", ()):
+            owner = books.targets.get(mount["file_system_id"])
+            where = f"{books.name(cluster_id)} mounts {mount['file_system_id']}"
+            if owner is None or not books.clusters[mount["file_system_id"]]["is_file_system"]:
+                yield f"{where}, which is no live file system"
+            elif owner["tenant_id"] != target["tenant_id"]:
+                yield f"{where}, which is of tenant {owner['tenant_id']}"
+            elif (owner["pool_id"], owner["keys"]["filesystem"]) != (
+                mount["pool_id"],
+                mount["filesystem"],
+            ):
+                yield f"{where}, but not as it is: {owner['keys']['filesystem']}"
 
 
 def _waiting_rows(books: _Books) -> Iterator[str]:
@@ -245,6 +271,7 @@ _CHECKS: tuple[Callable[[_Books], Iterator[str]], ...] = (
     _allocation_rows,
     _waiting_rows,
     _key_rows,
+    _mount_rows,
     _tombstone_rows,
     _operation_rows,
     _phases,

@@ -32,6 +32,7 @@ def record_of(row: Row[Any]) -> ClusterRecord:
         version=row.version,
         target=None if row.target is None else _decoded(row.target),
         created_s=row.created_s,
+        is_file_system=row.is_file_system,
     )
 
 
@@ -40,12 +41,13 @@ def _newest_first() -> Select[tuple[object, ...]]:
 
 
 def all_clusters(connection: Connection) -> tuple[ClusterRecord, ...]:
-    """All clusters, newest first."""
-    return tuple(record_of(row) for row in connection.execute(_newest_first()))
+    """All clusters, newest first, without file systems."""
+    query = _newest_first().where(~clusters.c.is_file_system)
+    return tuple(record_of(row) for row in connection.execute(query))
 
 
 def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
-    """Clusters that hold anything: live ones, and ended ones that tombstones still bind."""
+    """Clusters and file systems that hold anything: live ones, and those that tombstones bind."""
     bound = (
         select(allocations.c.cluster_id)
         .union(
@@ -59,7 +61,7 @@ def holders(connection: Connection) -> tuple[ClusterRecord, ...]:
 
 
 def get(connection: Connection, cluster_id: ClusterId) -> ClusterRecord:
-    """One cluster.
+    """One cluster or file system.
 
     Raises:
         UnknownIdError: no such cluster.
@@ -77,7 +79,7 @@ def find(connection: Connection, tenant_id: TenantId | None, name: str) -> Clust
     Raises:
         UnknownIdError: no such cluster, or several tenants have one and none was named.
     """
-    query = _newest_first().where(clusters.c.name == name)
+    query = _newest_first().where(clusters.c.name == name, ~clusters.c.is_file_system)
     if tenant_id is not None:
         query = query.where(clusters.c.tenant_id == tenant_id)
     found = [record_of(row) for row in connection.execute(query)]
@@ -127,14 +129,16 @@ def _create(connection: Connection, plan: Plan, generation: int, now_s: float) -
         "target": target_to_json(plan.after),
         "created_s": now_s,
         "created_generation": generation,
+        "is_file_system": plan.after.is_file_system,
     }
+    what = "file system" if plan.after.is_file_system else "cluster"
     try:
         connection.execute(insert(clusters), row)
     except IntegrityError as error:
         raise ConflictError(
-            f"tenant {plan.tenant_id!r} has a cluster {plan.after.name!r} already,"
-            f" or cluster {plan.cluster_id!r} was launched before",
-            next_step="Choose another name, or release that cluster first.",
+            f"tenant {plan.tenant_id!r} has a {what} {plan.after.name!r} already,"
+            f" or {what} {plan.cluster_id!r} was launched before",
+            next_step=f"Choose another name, or release that {what} first.",
         ) from error
 
 

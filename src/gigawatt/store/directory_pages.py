@@ -27,10 +27,17 @@ def _reached(reach: Reach) -> ColumnElement[bool]:
 
 
 def cluster_page(
-    connection: Connection, reach: Reach, place: Place, *, with_ended: bool, name: str | None
+    connection: Connection,
+    reach: Reach,
+    place: Place,
+    *,
+    with_ended: bool,
+    name: str | None,
+    is_file_system: bool = False,
 ) -> tuple[tuple[int, ClusterRecord], ...]:
-    """Clusters before a place, newest first."""
+    """Clusters, or file systems, before a place, newest first."""
     query = select(clusters).where(_reached(reach), clusters.c.created_generation < place[0])
+    query = query.where(clusters.c.is_file_system == is_file_system)
     if not with_ended:
         query = query.where(~clusters.c.is_ended)
     if name is not None:

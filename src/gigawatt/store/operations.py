@@ -11,7 +11,7 @@ from gigawatt.interfaces.codec import plan_from_json, plan_to_json
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.store.database import raise_generation
-from gigawatt.store.schema import operations
+from gigawatt.store.schema import clusters, operations
 
 LEASE_S = 30.0
 """How long a worker owns an operation without a word; renew at a third of it.
@@ -100,10 +100,12 @@ def of_cluster(connection: Connection, cluster_id: ClusterId) -> tuple[Operation
 
 
 def durations_s(connection: Connection, kind: OperationKind, limit: int) -> tuple[float, ...]:
-    """How long the newest operations of a kind took that ended well, newest first."""
+    """How long the newest operations of a kind on clusters took that ended well, newest first."""
     query = (
         select(operations.c.finished_s - operations.c.started_s)
+        .select_from(operations.join(clusters, clusters.c.cluster_id == operations.c.cluster_id))
         .where(operations.c.kind == kind.value, operations.c.state == "done")
+        .where(~clusters.c.is_file_system)
         .order_by(operations.c.opened_generation.desc())
         .limit(limit)
     )

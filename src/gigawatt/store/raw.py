@@ -3,11 +3,12 @@
 It uses none of the code that writes the store, so a fault there cannot hide here.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gigawatt.store.address import Place
-from gigawatt.store.reading import read_rows
+from gigawatt.store.reading import Row, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class RawFacts:
         blocked_nodes: nodes that are drained or quarantined.
         phases: phase by cluster id.
         open_clusters: clusters with an operation that has not ended.
+        mounts: (cluster, file system) of every mount that a target names rightly: the holder is a
+            file system of the same tenant, with that key.
     """
 
     gpus: Mapping[tuple[str, int], str]
@@ -29,6 +32,7 @@ class RawFacts:
     blocked_nodes: frozenset[str]
     phases: Mapping[str, str]
     open_clusters: frozenset[str]
+    mounts: frozenset[tuple[str, str]]
 
 
 def read_facts(place: Place) -> RawFacts:
@@ -43,7 +47,7 @@ def read_facts(place: Place) -> RawFacts:
         keys = rows.ask("SELECT pool_id, value, cluster_id FROM held_key WHERE state != 'cooling'")
         buried = rows.ask("SELECT device_id, entry_key FROM tombstone")
         nodes = rows.ask("SELECT node_id FROM node")
-        clusters = rows.ask("SELECT cluster_id, phase FROM cluster")
+        clusters = rows.ask("SELECT cluster_id, tenant_id, phase, target FROM cluster")
         is_open = rows.ask("SELECT cluster_id FROM operation WHERE is_open")
     return RawFacts(
         gpus={(row["node_id"], row["gpu"]): row["cluster_id"] for row in held},
@@ -52,4 +56,19 @@ def read_facts(place: Place) -> RawFacts:
         blocked_nodes=frozenset(row["node_id"] for row in nodes),
         phases={row["cluster_id"]: row["phase"] for row in clusters},
         open_clusters=frozenset(row["cluster_id"] for row in is_open),
+        mounts=frozenset(_mounts(clusters)),
     )
+
+
+def _mounts(clusters: list[Row]) -> Iterator[tuple[str, str]]:
+    targets = {row["cluster_id"]: json.loads(row["target"]) for row in clusters if row["target"]}
+    tenants = {row["cluster_id"]: row["tenant_id"] for row in clusters}
+    for cluster_id, target in targets.items():
+        for mount in target.get("mounts", ()):
+            name = mount["file_system_id"]
+            owner = targets.get(name)
+            if owner is None or tenants[name] != tenants[cluster_id] or owner["members"]:
+                continue
+            place = (owner["pool_id"], owner["keys"]["filesystem"])
+            if place == (mount["pool_id"], mount["filesystem"]):
+                yield cluster_id, name

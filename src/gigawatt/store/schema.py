@@ -1,7 +1,8 @@
 """Tables of the store. Rules that the database itself can keep are kept here.
 
 One GPU has one row, so it cannot have two owners; one key has one row; a tenant's live clusters
-have distinct names; a cluster has one open operation. Journal, trail and evidence only grow.
+have distinct names, and so have its file systems; a cluster has one open operation. Journal,
+trail and evidence only grow.
 """
 
 from typing import Any
@@ -69,12 +70,14 @@ clusters = Table(
     Column("target", Text, nullable=True),
     Column("created_s", Double, nullable=False),
     Column("created_generation", BigInteger, nullable=False, unique=True),
+    Column("is_file_system", Boolean, nullable=False, server_default=false()),
 )
-"""Clusters, ended ones too. Target is JSON."""
+"""Clusters and file systems, ended ones too. Target is JSON."""
 
 Index(
     "cluster_live_name",
     clusters.c.tenant_id,
+    clusters.c.is_file_system,
     clusters.c.name,
     unique=True,
     sqlite_where=clusters.c.is_ended == false(),

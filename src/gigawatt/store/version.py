@@ -18,13 +18,16 @@ from sqlalchemy import (
 )
 
 from gigawatt.errors import DataError
-from gigawatt.store import directory_schema, schema
+from gigawatt.store import directory_schema, firewall_schema, schema, storage_quota_schema
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0007")
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
+
+_EVERY_TABLE = (directory_schema, firewall_schema, storage_quota_schema)
+"""Modules that add their tables to the one set of ``schema`` when they are imported."""
 
 _NUMBER_BEFORE_ALEMBIC = 1
 """What ``counter`` held under "schema_version" when the tables were those of revision 0001."""

@@ -21,7 +21,7 @@ from statistics import fmean, median
 import pytest
 from typer.testing import CliRunner
 
-from gigawatt.app.index_report import Choice, make_report, report_document, with_gates_open
+from gigawatt.app.index_report import Choice, make_report, report_document
 from gigawatt.app.skypilot_clone import import_history, table_path, versions_of
 from gigawatt.cli.index import app
 from gigawatt.economics.index.catalogues import (
@@ -31,7 +31,7 @@ from gigawatt.economics.index.catalogues import (
 )
 from gigawatt.economics.index.csv_format import read_offers, write_offers
 from gigawatt.economics.index.quote import Gpu, Offer, PriceBasis, Term
-from gigawatt.economics.index.settings import Settings
+from gigawatt.economics.index.settings import OPEN_GATES, Settings
 from gigawatt.errors import InputError
 
 RUN = CliRunner()
@@ -205,7 +205,7 @@ def clone(tmp_path: Path) -> Path:
 def test_history_of_a_clone_becomes_a_price_file(clone, tmp_path):
     out = tmp_path / "prices.csv"
     result = RUN.invoke(
-        app, ["import-skypilot", str(clone), "--cloud", "lambda", "--out", str(out)]
+        app, ["import", "skypilot", str(clone), "--cloud", "lambda", "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
     offers = read_offers(out.read_text(), "prices.csv")
@@ -216,7 +216,7 @@ def test_history_of_a_clone_becomes_a_price_file(clone, tmp_path):
     assert all(o.gpu == Gpu("V100", "", 16) and o.basis is PriceBasis.NODE for o in offers)
     assert re.fullmatch(r"skypilot-catalog catalogs/v8/lambda/vms.csv@\w{12}", offers[0].source)
     report = make_report(
-        out.read_text(), "prices.csv", with_gates_open(Settings()), Choice(gpus=("V100",))
+        out.read_text(), "prices.csv", replace(Settings(), gates=OPEN_GATES), Choice(gpus=("V100",))
     )
     assert report.parts[0].level[-1] == pytest.approx(6.32 / 4.80, rel=1e-5)
     assert len(list(import_history(clone, "v8", "lambda", date(2026, 2, 1)))) == 4
@@ -365,7 +365,7 @@ def test_real_index_is_what_a_dozen_lines_of_python_compute(name):
     for before, after in pairwise(prices):
         level += fmean(log(after[k] / before[k]) for k in sorted(before.keys() & after.keys()))
         wanted.append(exp(level))
-    rules = replace(with_gates_open(Settings()), outlier_mad_limit=inf)
+    rules = replace(Settings(), gates=OPEN_GATES, outlier_mad_limit=inf)
     choice = Choice(gpus=(name.partition("_")[0],), terms=(Term.ON_DEMAND,))
     (part,) = make_report(path.read_text(encoding="utf-8"), path.name, rules, choice).parts
     assert part.panel.months == tuple(months)

@@ -2,11 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import Header, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import PlainTextResponse
 
 from gigawatt.api.access import Access, Allowed
-from gigawatt.api.changes import commit, committed_before, expected_version, request_of
+from gigawatt.api.changes import (
+    IfMatch,
+    commit,
+    expected_version,
+    live_cluster,
+    request_of,
+    started,
+)
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import at, cluster_document
@@ -14,24 +21,11 @@ from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
 from gigawatt.interfaces.directory import Reach
-from gigawatt.interfaces.store import ClusterRecord, OperationRecord
-from gigawatt.planner.phases import ENDED, Phase
 from gigawatt.sdk import documents as doc
 
 router = new_router("clusters")
 
-IfMatch = Annotated[
-    str | None, Header(max_length=64, description='Version that must be current, e.g. "3".')
-]
 ACCEPTED = 202
-
-
-def started(access: Access, operation: OperationRecord, response: Response) -> doc.Cluster:
-    """The cluster whose operation was committed, with its version in the header."""
-    around = access.service.control.around
-    record = around.store.cluster(operation.cluster_id)
-    response.headers["ETag"] = f'"{record.version}"'
-    return cluster_document(around.fleet, record, operation_id=operation.operation_id)
 
 
 @operation(router, "GET", "/clusters")
@@ -60,8 +54,10 @@ def list_clusters(
 def create_cluster(body: doc.ClusterRequest, access: Allowed, response: Response) -> doc.Cluster:
     """Plan and apply in one: all GPUs, fenced on five planes, or nothing."""
     access.project(body.project_id)
-    control, request = access.service.control, request_of(access, body)
-    made = commit(access, lambda: control.plan_create(request, with_alternatives=False))
+    control = access.service.control
+    made = commit(
+        access, lambda: control.plan_create(request_of(access, body), with_alternatives=False)
+    )
     return started(access, made, response)
 
 
@@ -148,23 +144,6 @@ def release_cluster(
         version=expected_version(if_match),
     )
     return started(access, made, response)
-
-
-def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
-    """A cluster that the caller may change, and that is in a phase in which it can be.
-
-    Raises:
-        ConflictError: it is not active.
-    """
-    record = access.cluster(cluster_id)
-    if record.phase is not Phase.ACTIVE and committed_before(access) is None:
-        ended = "It holds nothing any more; 'gw cluster list' shows those that are live."
-        waits = "Wait for its operation; 'gw cluster watch' shows how far it is."
-        raise ConflictError(
-            f"cluster {record.name!r} ({cluster_id}) is {record.phase.value}, wanted active",
-            next_step=ended if record.phase in ENDED else waits,
-        )
-    return record
 
 
 @operation(router, "GET", "/clusters/{cluster_id}/evidence")

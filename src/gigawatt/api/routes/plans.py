@@ -4,13 +4,16 @@ from fastapi import Response
 
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.changes import (
+    IfMatch,
     admit,
     check_version,
     committed_before,
     expected_version,
+    live_cluster,
     request_of,
+    started,
 )
-from gigawatt.api.routes.clusters import ACCEPTED, IfMatch, live_cluster, started
+from gigawatt.api.routes.clusters import ACCEPTED
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import plan_document
 from gigawatt.errors import InputError

@@ -136,7 +136,13 @@ def fan_plot(signed: Underwriting, simulation: Simulation) -> Figure:
         _label(one, fan.title, "years from close", unit)
     cover = axes[1]
     cover.set_ylim(0, COVER_SHOWN_MAX * 0.75)
-    cover.axhline(signed.deal.covenants.lock_up.value, color=RED, linestyle="--", linewidth=1.0)
+    cover.axhline(
+        signed.deal.covenants.lock_up.value, color=RED, linestyle="--", linewidth=1.0,
+        label="lock-up",
+    )  # fmt: skip
+    cover.set_xlim(axes[0].get_xlim())
+    lines = [line for line in cover.get_lines() if line.get_label() == "lock-up"]
+    cover.legend(lines, ["lock-up"], fontsize=7, frameon=False, loc="upper left")
     for one in (axes[0], axes[2]):
         one.set_ylim(bottom=0)
     axes[0].legend(fontsize=7, frameon=False, ncols=3)
@@ -159,11 +165,12 @@ def chance_plot(signed: Underwriting, simulation: Simulation) -> Figure:
     if len(finite):
         low, high = np.percentile(finite, (1, 99))
         edges = np.linspace(low - 0.5, high + 0.5, 50)
+        # The last bars hold all beyond them, so that no case is lost from sight.
         returns.hist(np.clip(finite, edges[0], edges[-1]), bins=list(edges), color=SKY)
     returns.axvline(signed.figures.equity_irr[0] * 100, color="black", linewidth=1.2, label="plan")
     unsolved = len(values) - len(finite)
     none = f"; {unsolved:,} of {len(values):,} cases have none" if unsolved else ""
-    _label(returns, "Return of the owner" + none, "percent a year", "cases")
+    _label(returns, "Return of the owner" + none, "percent a year; ends: all beyond", "cases")
     returns.legend(fontsize=7, frameon=False)
     return figure
 
@@ -171,9 +178,15 @@ def chance_plot(signed: Underwriting, simulation: Simulation) -> Figure:
 def _draw_tornado(axes: Axes, names: Sequence[str], pairs: F64, plan: float) -> None:
     positions = np.arange(len(names))[::-1]
     start = plan if np.isfinite(plan) else 0.0
-    for side, colour, label in ((0, SKY, "first value"), (1, ORANGE, "second value")):
+    for side, colour, hatch, label in (
+        (0, SKY, "", "first value"),
+        (1, ORANGE, "////", "second value"),
+    ):
         change = np.where(np.isfinite(pairs[:, side]), pairs[:, side], start) - start
-        axes.barh(positions, change, left=start, color=colour, height=0.62, label=label)
+        axes.barh(
+            positions, change, left=start, color=colour, height=0.62, label=label, hatch=hatch,
+            edgecolor="white", linewidth=0.0,
+        )  # fmt: skip
     axes.set_yticks(positions, list(names), fontsize=7)
     axes.axvline(start, color="black", linewidth=0.9)
     axes.grid(axis="x", color="#E5E8EA", linewidth=0.6)

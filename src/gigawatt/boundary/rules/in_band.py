@@ -7,8 +7,10 @@ from gigawatt.boundary.entries import Gateway
 from gigawatt.boundary.keys import HOST_INDEX_MAX, address_of, subnet_of
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.rules.case import Case, Finding, Rule
+from gigawatt.boundary.target import ClusterTarget
 from gigawatt.ids import DeviceId, SiteId
-from gigawatt.intent.request import INSIDE_NETWORKS
+from gigawatt.intent.firewall import InboundRule, rule_complaint
+from gigawatt.intent.networks import INSIDE_NETWORKS
 
 
 def network_of(text: str) -> IPv4Network | None:
@@ -17,6 +19,11 @@ def network_of(text: str) -> IPv4Network | None:
         return IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError):
         return None
+
+
+def subnet_text(target: ClusterTarget) -> str:
+    """In-band network of a target as ``a.b.c.0/20``, empty for a file system."""
+    return "" if target.keys.subnet is None else subnet_of(target.keys.subnet)
 
 
 def find_shared_network(case: Case) -> Iterator[Finding]:
@@ -44,7 +51,7 @@ def find_stray_address(case: Case) -> Iterator[Finding]:
             if holder is None or holder[0] not in holders:
                 continue
             cluster, member = holder
-            subnet = subnet_of(holdings.targets[cluster].keys.subnet)
+            subnet = subnet_text(holdings.targets[cluster])
             wanted = (
                 address_of(subnet, member.host_index)
                 if 0 <= member.host_index <= HOST_INDEX_MAX
@@ -120,13 +127,13 @@ def find_foreign_gateway(case: Case) -> Iterator[Finding]:
     holdings = case.holdings
     for gateway in case.gateways:
         holders = holdings.of_vni(gateway.site_id, gateway.vni)
-        subnets = {subnet_of(holdings.targets[c].keys.subnet) for c in holders}
+        subnets = {subnet_text(holdings.targets[c]) for c in holders}
         if not holders or gateway.subnet in subnets:
             continue
         owners = [
             cluster
             for cluster, target in enumerate(holdings.targets)
-            if target.site_id == gateway.site_id and subnet_of(target.keys.subnet) == gateway.subnet
+            if target.site_id == gateway.site_id and subnet_text(target) == gateway.subnet
         ]
         yield Finding(
             tuple(dict.fromkeys(holders + owners)),
@@ -135,6 +142,11 @@ def find_foreign_gateway(case: Case) -> Iterator[Finding]:
             f"the gateway of VNI {gateway.vni} ({case.names(holders)}) serves {gateway.subnet} "
             f"of {case.names(owners)}, wanted {', '.join(sorted(subnets))}",
         )
+
+
+def is_inside(network: IPv4Network) -> bool:
+    """Whether a network lies inside those of clusters and BMCs."""
+    return any(network.subnet_of(inside) for inside in INSIDE_NETWORKS)
 
 
 def _clusters_inside(case: Case, site_id: SiteId, network: IPv4Network) -> list[int]:
@@ -148,7 +160,8 @@ def _clusters_inside(case: Case, site_id: SiteId, network: IPv4Network) -> list[
         cluster
         for cluster, target in enumerate(case.holdings.targets)
         if target.site_id == site_id
-        and IPv4Network(subnet_of(target.keys.subnet)).overlaps(network)
+        and not target.is_file_system
+        and IPv4Network(subnet_text(target)).overlaps(network)
     ]
     return at_host + at_bmc
 
@@ -162,7 +175,7 @@ def find_wide_egress(case: Case) -> Iterator[Finding]:
             network, reached = network_of(cidr), list[int]()
             if network is None:
                 why = "is not an IPv4 network"
-            elif any(network.subnet_of(inside) for inside in INSIDE_NETWORKS):
+            elif is_inside(network):
                 reached = _clusters_inside(case, gateway.site_id, network)
                 why = f"lies inside the networks of clusters and BMCs ({case.names(reached)})"
             elif cidr not in named:
@@ -175,6 +188,32 @@ def find_wide_egress(case: Case) -> Iterator[Finding]:
                 None,
                 f"the gateway of VNI {gateway.vni} ({case.names(holders)}) lets out to {cidr}, "
                 f"which {why}",
+            )
+
+
+def find_wide_ingress(case: Case) -> Iterator[Finding]:
+    """Gateways that let in more than their target names, or from inside networks."""
+    for gateway in case.gateways:
+        holders = case.holdings.of_vni(gateway.site_id, gateway.vni)
+        named = {rule for c in holders for rule in case.holdings.targets[c].inbound_rules}
+        for rule in gateway.inbound_rules if holders else ():
+            network, reached = network_of(rule.source_cidr), list[int]()
+            complaint = rule_complaint(rule)
+            if network is not None and is_inside(network):
+                reached = _clusters_inside(case, gateway.site_id, network)
+                why = f"lies inside the networks of clusters and BMCs ({case.names(reached)})"
+            elif complaint is not None:
+                why = f"is wrong: {complaint}"
+            elif rule not in named:
+                why = "is not in the target"
+            else:
+                continue
+            yield Finding(
+                tuple(dict.fromkeys(holders + reached)),
+                gateway.device,
+                None,
+                f"the gateway of VNI {gateway.vni} ({case.names(holders)}) lets in "
+                f"{rule.protocol} from {rule.source_cidr}, which {why}",
             )
 
 
@@ -228,19 +267,29 @@ def find_missing_network_entry(case: Case) -> Iterator[Finding]:
                 f"slot {slot} of node {node_id} is not in the in-band network of "
                 f"{case.name(cluster)}",
             )
-    egress: dict[tuple[SiteId, int], set[str]] = {}
+    yield from _missing_gateways(case)
+
+
+def _missing_gateways(case: Case) -> Iterator[Finding]:
+    """Networks without their gateway, or whose gateway lets out or in less than it should."""
+    found: dict[tuple[SiteId, int | None], set[str | InboundRule]] = {}
     for gateway in case.gateways:
-        egress.setdefault((gateway.site_id, gateway.vni), set()).update(gateway.egress_cidrs)
-    for cluster, target in enumerate(holdings.targets):
-        found = egress.get((target.site_id, target.keys.vni))
-        lacking = set(target.egress_cidrs) - (found or set())
-        if found is None or lacking:
+        open_ways = found.setdefault((gateway.site_id, gateway.vni), set())
+        open_ways.update(gateway.egress_cidrs, gateway.inbound_rules)
+    for cluster, target in enumerate(case.holdings.targets):
+        if target.is_file_system:
+            continue
+        ways = found.get((target.site_id, target.keys.vni))
+        lacking = [cidr for cidr in target.egress_cidrs if cidr not in (ways or ())]
+        shut = [rule for rule in target.inbound_rules if rule not in (ways or ())]
+        if ways is None or lacking or shut:
             yield Finding(
                 (cluster,),
                 DeviceId(f"gateway/{target.site_id}"),
                 None,
                 f"the network of {case.name(cluster)} has no gateway"
-                + (f" to {', '.join(sorted(lacking))}" if lacking else ""),
+                + (f" to {', '.join(sorted(lacking))}" if lacking else "")
+                + (f" for {len(shut)} inbound rules" if shut else ""),
             )
 
 
@@ -287,6 +336,13 @@ IN_BAND_RULES = (
         "isolation",
         "Egress that was not granted leaks data; egress to the inside reaches tenants and BMCs.",
         find_wide_egress,
+    ),
+    Rule(
+        "wide_ingress",
+        _IN_BAND,
+        "isolation",
+        "A way in that was not granted: scans, guessed passwords, or another tenant's hosts.",
+        find_wide_ingress,
     ),
     Rule(
         "in_band_stranger",

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
+from gigawatt.app.underwriting.document import deal_document
 from gigawatt.app.underwriting.report import write_report
 from gigawatt.app.underwriting.term_sheet import NOTE, sections
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import console, pairs, paragraph, remarks, write
 from gigawatt.economics.finance.deal_yaml import load_deal
-from gigawatt.economics.finance.monte_carlo import Simulation, simulate
+from gigawatt.economics.finance.monte_carlo import simulate
 from gigawatt.economics.finance.tornado import tornado
-from gigawatt.economics.finance.underwriting import Underwriting, underwrite
+from gigawatt.economics.finance.underwriting import underwrite
 from gigawatt.errors import InputError
 
 
@@ -25,30 +26,15 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _document(signed: Underwriting, simulation: Simulation | None) -> dict[str, object]:
-    """The term sheet for programs: texts by section, and the loan's limits as numbers."""
-    found: dict[str, object] = {
-        "name": signed.deal.name,
-        "debt_micro_usd": signed.loan.debt_micro_usd,
-        "binding": signed.loan.binding,
-        "limits_usd": {
-            limit: amount if np.isfinite(amount) else None
-            for limit, amount in signed.loan.limits_usd.items()
-        },
-    }
-    for section in sections(signed, simulation):
-        found[section.title.lower().replace(" ", "_")] = dict(section.rows)
-    return found
-
-
 def show(deal: Path, folder: Path | None, cases: int, seed: int, form: Format) -> None:
     """Show the term sheet of a deal file, and write the report where a folder is given."""
     signed = underwrite(load_deal(_read(deal), str(deal)))
     simulation = simulate(signed, np.random.default_rng(seed), cases) if cases else None
-    written = write_report(signed, simulation, tornado(signed), folder) if folder else []
+    bars = tornado(signed) if folder or form is not Format.TABLE else ()
+    written = write_report(signed, simulation, bars, folder) if folder else []
     if form is not Format.TABLE:
         files = [str(path) for path in written]
-        write({**_document(signed, simulation), "files": files}, form)
+        write({**deal_document(signed, simulation, bars), "files": files}, form)
         return
     for section in sections(signed, simulation):
         pairs(section.title, section.rows)

@@ -1,9 +1,18 @@
 """What the commands of ``gw economics`` do: read, compute, draw, and write the answer."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
+from gigawatt.app.economics_chain import (
+    Asked,
+    ServingAsked,
+    SupplyAsked,
+    chain_document,
+    chain_of,
+    training_request,
+)
+from gigawatt.app.economics_cost import both_views, cost_document, cost_rows
 from gigawatt.app.economics_plots import (
     write_capex,
     write_cost_stack,
@@ -15,23 +24,11 @@ from gigawatt.app.economics_sankey import write_sankey
 from gigawatt.app.home import Home
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import write
-from gigawatt.cli.work.economics_life import ILLUSTRATIVE, Rent, Resale, life
+from gigawatt.cli.work.economics_life import ILLUSTRATIVE, life
 from gigawatt.cli.work.economics_views import show_chain, show_check, show_costs, show_training
-from gigawatt.economics.chain.energy import (
-    PLANT_EFFICIENCY_SHARE,
-    EnergyBalance,
-    LoadAssumption,
-    PowerPath,
-)
-from gigawatt.economics.chain.fleet_chain import ChainRequest, fleet_chain
-from gigawatt.economics.chain.serving import Traffic
-from gigawatt.economics.chain.silicon import Precision
-from gigawatt.economics.chain.training_chain import TrainingRequest, fleet_training
+from gigawatt.economics.chain.training_chain import TrainingRequest
 from gigawatt.economics.gpu_hour.capex import capex_presets
-from gigawatt.economics.gpu_hour.cost import break_even_utilisation_share, gpu_hour_cost
 from gigawatt.economics.gpu_hour.sensitivity import swings
-from gigawatt.economics.models.llm import language_model
-from gigawatt.economics.validation.constants import CONSTANTS
 from gigawatt.economics.validation.judge import Judged, judge, judge_left_out
 from gigawatt.economics.validation.measurement import parse_measurements, published_measurements
 from gigawatt.errors import InputError
@@ -39,15 +36,13 @@ from gigawatt.fleet.demo import fleet_by_name
 from gigawatt.fleet.model import Fleet
 
 __all__ = [
-    "Rent",
-    "Resale",
+    "ServingAsked",
+    "SupplyAsked",
     "chain",
     "check",
     "gpu_hour",
     "life",
-    "request_of",
     "site_of",
-    "training",
     "training_request_of",
 ]
 
@@ -57,57 +52,13 @@ def site_of(fleet: str | None) -> Fleet:
     return fleet_by_name(fleet) if fleet else Home.default().fleet()
 
 
-def _precision_of(text: str) -> Precision:
-    if text not in set(Precision):
-        raise InputError(f"precision is {text!r}, wanted one of {', '.join(Precision)}")
-    return Precision(text)
-
-
-def _supply_of(supply: tuple[str, float, float, float | None]) -> tuple[PowerPath, LoadAssumption]:
-    """How power arrives and what it drives; ``supply`` is plant, PUE, delivery and load."""
-    plant, pue, delivery, load = supply
-    if plant not in PLANT_EFFICIENCY_SHARE:
-        known = ", ".join(PLANT_EFFICIENCY_SHARE)
-        raise InputError(f"plant is {plant!r}, wanted one of {known}")
-    usual = LoadAssumption(load_share=CONSTANTS.load_power_share)
-    assumption = usual if load is None else replace(usual, load_share=load)
-    return PowerPath(PLANT_EFFICIENCY_SHARE[plant], delivery, pue), assumption
-
-
-def request_of(
-    llm: str,
-    precision: str,
-    lengths: tuple[float, float],
-    speed: float | None,
-    supply: tuple[str, float, float, float | None],
-    usd: float,
-) -> ChainRequest:
-    """The request that the options describe; ``supply`` is plant, PUE, delivery and load.
-
-    Raises:
-        InputError: an option is out of range or names nothing.
-    """
-    if speed is not None and speed <= 0:
-        raise InputError(f"speed is {speed:g}, wanted more than 0 tokens/s")
-    path, assumption = _supply_of(supply)
-    return ChainRequest(
-        language_model(llm),
-        _precision_of(precision),
-        Traffic(*lengths),
-        path,
-        assumption,
-        usd,
-        1.0 / speed if speed else None,
-    )
-
-
 def training_request_of(
     llm: str,
     precision: str | None,
     served: Mapping[str, object],
-    supply: tuple[str, float, float, float | None],
+    supply: SupplyAsked,
     usd: float,
-) -> TrainingRequest:
+) -> Asked:
     """The training that the options describe; ``served`` are options that only serving has.
 
     Raises:
@@ -119,58 +70,36 @@ def training_request_of(
             f"{', '.join(stray)} belongs to serving and --training serves nobody",
             next_step="Leave out one side, and ask twice for both.",
         )
-    return TrainingRequest(
-        language_model(llm), _precision_of(precision or "bf16"), *_supply_of(supply), usd
-    )
-
-
-def _plot_balance(
-    site: Fleet, balance: EnergyBalance, path: PowerPath, assumption: LoadAssumption, plot: Path
-) -> None:
-    words = f"{site.name}: from the plant to {site.gpu_count:,} GPUs"
-    source = (
-        f"Plant {path.plant_efficiency_share:.0%}, PUE {path.pue:g}, nodes at "
-        f"{assumption.load_share:g} of the makers' maximum (catalogue)."
-    )
-    write_sankey(balance, words, source, plot)
+    return training_request(llm, precision or "bf16", supply, usd)
 
 
 def chain(
     site: Fleet,
-    request: ChainRequest,
+    site_id: str | None,
+    request: Asked,
     plot: Path | None,
     save: Path | None,
     output: Format,
 ) -> None:
-    """Follow power of a fleet from the plant to tokens, with the loss at every stage."""
-    result = fleet_chain(site, request, CONSTANTS.serving)
+    """Follow power of a fleet or site from the plant to tokens, with the loss at every stage."""
+    result = chain_of(site, request, site_id)
+    name = site.name if site_id is None else f"{site.name}, {site_id}"
     if plot:
-        _plot_balance(site, result.balance, request.path, request.assumption, plot)
+        gpu_count = sum(part.gpu_count for part in result.types)
+        words = f"{name}: from the plant to {gpu_count:,} GPUs"
+        source = (
+            f"Plant {request.path.plant_efficiency_share:.0%}, PUE {request.path.pue:g}, nodes at "
+            f"{request.assumption.load_share:g} of the makers' maximum (catalogue)."
+        )
+        write_sankey(result.balance, words, source, plot)
     if save:
         write_table(result.rows(), save)
-    if output is Format.TABLE:
-        show_chain(site.name, result, request)
+    if output is not Format.TABLE:
+        write(chain_document(result), output)
+    elif isinstance(request, TrainingRequest):
+        show_training(name, result, request)
     else:
-        write({"stages": result.balance.rows(), "types": result.rows()}, output)
-
-
-def training(
-    site: Fleet,
-    request: TrainingRequest,
-    plot: Path | None,
-    save: Path | None,
-    output: Format,
-) -> None:
-    """Follow power of a fleet from the plant to trained tokens, with the loss at every stage."""
-    result = fleet_training(site, request, CONSTANTS.training)
-    if plot:
-        _plot_balance(site, result.balance, request.path, request.assumption, plot)
-    if save:
-        write_table(result.rows(), save)
-    if output is Format.TABLE:
-        show_training(site.name, result, request)
-    else:
-        write({"stages": result.balance.rows(), "types": result.rows()}, output)
+        show_chain(name, result, request)
 
 
 def gpu_hour(
@@ -187,10 +116,8 @@ def gpu_hour(
     given = read_cost_inputs(inputs)
     if utilisation is not None:
         given = replace(given, utilisation_share=utilisation)
-    views = (False, True)
-    costs = [gpu_hour_cost(given, is_economic=view) for view in views]
-    even = [break_even_utilisation_share(given, usd, is_economic=view) for view in views]
-    moved = swings(given)
+    document = cost_document(given, usd)
+    costs, moved = both_views(given), swings(given)
     if plot:
         words = f"Cost of a sold GPU-hour at {given.utilisation_share:.0%} of hours sold"
         write_cost_stack(costs, words, ILLUSTRATIVE, plot)
@@ -201,21 +128,12 @@ def gpu_hour(
         presets = capex_presets()
         sources = {part.source for preset in presets for part in preset.parts}
         write_capex(presets, "; ".join(sorted(sources)) + ".", capex)
-    rows: list[dict[str, object]] = [
-        {"view": cost.view, **cost.components, "total_usd": cost.total_usd} for cost in costs
-    ]
     if save:
-        write_table(rows, save)
+        write_table(cost_rows(costs), save)
     if output is Format.TABLE:
-        show_costs(costs, even, f"${usd:g}", moved)
-        return
-    document = {
-        "costs": rows,
-        "break_even_utilisation_share": {c.view: e for c, e in zip(costs, even, strict=True)},
-        "swings": [asdict(swing) for swing in moved],
-        "inputs": asdict(given),
-    }
-    write(document, output)
+        show_costs(costs, document, f"${usd:g}", moved)
+    else:
+        write(document, output)
 
 
 def _line(result: Judged) -> dict[str, object]:

@@ -1,83 +1,26 @@
 """What ``gw economics life`` does: fit or take the market, compute, draw, and write the answer."""
 
-from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 
+from gigawatt.app.economics_life import (
+    LifeFound,
+    RentAsked,
+    ResaleAsked,
+    TextFile,
+    life_document,
+    life_of,
+)
 from gigawatt.app.economics_plots import write_life
-from gigawatt.app.economics_report import read_cost_inputs, read_text, write_table
+from gigawatt.app.economics_report import read_cost_inputs, write_table
 from gigawatt.app.index_report import read_price_file
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import write
 from gigawatt.cli.work.economics_views import show_life
-from gigawatt.economics.gpu_hour.cost import gpu_hour_cost
-from gigawatt.economics.life.decay import Decay, fit_decay, parse_prices
-from gigawatt.economics.life.outlook import Outlook, outlook, years_text
-from gigawatt.economics.life.plan import LifeInputs
-from gigawatt.economics.life.rent import RentDecline, rent_decline
+from gigawatt.economics.life.outlook import Outlook, years_text
+from gigawatt.economics.life.rent import RentDecline
 from gigawatt.errors import InputError
 
 ILLUSTRATIVE = "Inputs are illustrative unless given with --inputs."
-RENT_USD_PER_GPU_HOUR = 2.5
-RENT_SLOPE_PER_YEAR = -0.2
-"""Illustrative, as is the rent; both are options."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rent:
-    """What the options say about rent.
-
-    Fields: usd_per_gpu_hour and slope_per_year, None for the panel's or an illustrative value;
-    panel, a price file; gpu, its name there.
-    """
-
-    usd_per_gpu_hour: float | None
-    slope_per_year: float | None
-    panel: Path | None
-    gpu: str | None
-
-    def fit(self) -> RentDecline | None:
-        """What the panel says; None without a panel.
-
-        Raises:
-            InputError: nothing is left to fit, no GPU is named, or the index withholds.
-        """
-        if self.panel is None:
-            return None
-        if self.gpu is None:
-            raise InputError("--rental needs --gpu, the name of a gpu in the file")
-        if self.usd_per_gpu_hour is not None and self.slope_per_year is not None:
-            raise InputError(
-                "--rental has nothing to fit beside --rent and --rent-slope",
-                next_step="Leave one of the three out.",
-            )
-        return rent_decline(read_price_file(self.panel), self.panel.name, self.gpu)
-
-
-@dataclass(frozen=True, slots=True)
-class Resale:
-    """What the options say about the used price.
-
-    Fields: usd and slope_per_year, where there is no file; file of used prices; gpu, its name
-    there.
-    """
-
-    usd: float
-    slope_per_year: float
-    file: Path | None
-    gpu: str | None
-
-    def fit(self) -> Decay | None:
-        """What the file says; None without a file.
-
-        Raises:
-            InputError: no GPU is named, or the file has too few prices of it.
-        """
-        if self.file is None:
-            return None
-        if self.gpu is None:
-            raise InputError("--resale-file needs --gpu, the name of a gpu in the file")
-        return fit_decay(parse_prices(read_text(self.file), str(self.file), self.gpu))
 
 
 def _change(share: float, ends: tuple[float, float]) -> str:
@@ -104,28 +47,6 @@ def _rent_words(fit: RentDecline, *, is_slope_stated: bool) -> dict[str, str]:
     return words
 
 
-def _market_of(
-    rent: Rent, resale: Resale, fits: tuple[RentDecline | None, Decay | None],
-    given: tuple[Path | None, float | None, int],
-) -> LifeInputs:  # fmt: skip
-    """The market: what is stated first, then what is fitted, then what is illustrative."""
-    inputs, cash, horizon = given
-    costs = read_cost_inputs(inputs)
-    rental, used = fits
-    usd = rental.rent_usd_per_gpu_hour if rental else RENT_USD_PER_GPU_HOUR
-    slope = rental.carried_slope_per_year if rental else RENT_SLOPE_PER_YEAR
-    return LifeInputs(
-        rent_usd_per_gpu_hour=usd if rent.usd_per_gpu_hour is None else rent.usd_per_gpu_hour,
-        rent_slope_per_year=slope if rent.slope_per_year is None else rent.slope_per_year,
-        cash_usd_per_gpu_hour=cash if cash is not None else gpu_hour_cost(costs).cash_usd,
-        resale_usd=used.price_usd(used.last_year) if used else resale.usd,
-        resale_slope_per_year=used.slope_per_year if used else resale.slope_per_year,
-        utilisation_share=costs.utilisation_share,
-        discount_rate_share=costs.capital_rate_share,
-        horizon_years=horizon,
-    )
-
-
 def _life_text(found: Outlook) -> str:
     usd = f"${found.inputs.rent_usd_per_gpu_hour:.3g}"
     if found.life_years_range is None:
@@ -137,30 +58,18 @@ def _life_text(found: Outlook) -> str:
     )
 
 
-def _finite(years: float) -> float | None:
-    return years if isfinite(years) else None
-
-
-def _document(found: Outlook, fit: RentDecline | None) -> dict[str, object]:
-    document: dict[str, object] = {"economic_life_years": _finite(found.life_years)}
-    if found.life_years_range is not None:
-        low, high = found.life_years_range
-        document |= {
-            "economic_life_years_low": _finite(low),
-            "economic_life_years_high": _finite(high),
-        }
-    document |= {"years": found.rows(), "inputs": asdict(found.inputs)}
-    if fit is not None:
-        document["rent_fit"] = asdict(fit) | {
-            "slope_per_year_low": fit.slope_interval_per_year[0],
-            "slope_per_year_high": fit.slope_interval_per_year[1],
-        }
-    return document
+def _file(path: Path | None, option: str, gpu: str | None) -> TextFile | None:
+    """What stands in a file of prices, if one is given; it needs the name of a GPU beside it."""
+    if path is None:
+        return None
+    if gpu is None:
+        raise InputError(f"{option} needs --gpu, the name of a gpu in the file")
+    return TextFile(path.name, read_price_file(path))
 
 
 def life(
-    rent: Rent,
-    resale: Resale,
+    rent: tuple[float | None, float | None, Path | None, str | None],
+    resale: tuple[float, float, Path | None, str | None],
     inputs: Path | None,
     cash: float | None,
     horizon: int,
@@ -168,35 +77,53 @@ def life(
     save: Path | None,
     output: Format,
 ) -> None:
-    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it."""
-    rental, used = rent.fit(), resale.fit()
-    market = _market_of(rent, resale, (rental, used), (inputs, cash, horizon))
+    """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it.
+
+    ``rent`` and ``resale`` are the options: USD, slope, file and name of the GPU in it.
+    """
+    found = life_of(
+        RentAsked(
+            usd_per_gpu_hour=rent[0],
+            slope_per_year=rent[1],
+            panel=_file(rent[2], "--rental", rent[3]),
+            gpu=rent[3],
+        ),
+        ResaleAsked(
+            usd=resale[0],
+            slope_per_year=resale[1],
+            file=_file(resale[2], "--resale-file", resale[3]),
+            gpu=resale[3],
+        ),
+        read_cost_inputs(inputs),
+        cash,
+        horizon,
+    )
+    if plot:
+        fit = found.rent
+        source = f"Rent: {fit.label}, {fit.months[-1]}. " if fit else ""
+        title = f"Economic life in training: {_title(found.outlook)}"
+        write_life(found.outlook, title, source + ILLUSTRATIVE, plot)
+    if save:
+        write_table(found.outlook.rows(), save)
+    if output is Format.TABLE:
+        show_life(_words(found), found.outlook)
+    else:
+        write(life_document(found), output)
+
+
+def _words(found: LifeFound) -> dict[str, str]:
+    """Facts of the life, for people."""
     words: dict[str, str] = {}
-    span, fall = None, None
-    if rental:
-        is_stated = rent.slope_per_year is not None
-        words |= _rent_words(rental, is_slope_stated=is_stated)
-        span = None if is_stated else rental.carried_interval_per_year
+    used, market = found.resale, found.outlook.inputs
+    if found.rent:
+        words |= _rent_words(found.rent, is_slope_stated=found.is_slope_stated)
     if used:
         change = _change(used.change_share_per_year, used.change_share_interval())
         words["resale fit"] = f"{change}, {used.point_count} prices"
-        reach = 1.96 * used.slope_error_per_year
-        if isfinite(reach):
-            fall = (used.slope_per_year - reach, used.slope_per_year + reach)
-    found = outlook(market, span, fall)
-    if plot:
-        source = f"Rent: {rental.label}, {rental.months[-1]}. " if rental else ""
-        title = f"Economic life in training: {_title(found)}"
-        write_life(found, title, source + ILLUSTRATIVE, plot)
-    if save:
-        write_table(found.rows(), save)
-    if output is not Format.TABLE:
-        write(_document(found, rental), output)
-        return
-    words["economic life"] = _life_text(found)
+    words["economic life"] = _life_text(found.outlook)
     words["cash cost"] = f"${market.cash_usd_per_gpu_hour:.3f} a sold GPU-hour"
     words["used price"] = f"${market.resale_usd:,.0f} a GPU today" + ("" if used else ", stated")
-    show_life(words, found)
+    return words
 
 
 def _title(found: Outlook) -> str:

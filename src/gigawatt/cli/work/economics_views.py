@@ -1,14 +1,17 @@
 """How answers of ``gw economics`` look on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 
 from gigawatt.app.economics_sankey import power_text
 from gigawatt.cli.output import pairs, paragraph, table
+from gigawatt.economics.chain.by_type import TypeChain
 from gigawatt.economics.chain.energy import EnergyBalance
-from gigawatt.economics.chain.fleet_chain import ChainRequest, FleetChain, TypeChain
-from gigawatt.economics.chain.training_chain import FleetTraining, TrainingRequest, TypeTraining
+from gigawatt.economics.chain.fleet_chain import ChainRequest, ServingChain
+from gigawatt.economics.chain.ledger import TokenLedger
+from gigawatt.economics.chain.training_chain import TrainingChain, TrainingLedger, TrainingRequest
 from gigawatt.economics.gpu_hour.cost import GpuHourCost
 from gigawatt.economics.gpu_hour.sensitivity import Swing
 from gigawatt.economics.life.outlook import Outlook
@@ -17,7 +20,7 @@ from gigawatt.economics.validation.judge import Judged, scores
 SWINGS_SHOWN = 8
 
 
-def _type_lines(part: TypeChain, request: ChainRequest) -> dict[str, str]:
+def _type_lines(part: TypeChain[TokenLedger], request: ChainRequest) -> dict[str, str]:
     ledger = part.ledger
     if ledger is None:
         return {"not served": part.reason}
@@ -53,7 +56,7 @@ def _show_balance(name: str, balance: EnergyBalance) -> None:
     )
 
 
-def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
+def show_chain(name: str, result: ServingChain, request: ChainRequest) -> None:
     """Write the power of a fleet stage by stage, then tokens, joules and dollars by node type."""
     _show_balance(name, result.balance)
     traffic = request.traffic
@@ -65,7 +68,7 @@ def show_chain(name: str, result: FleetChain, request: ChainRequest) -> None:
         pairs(title, _type_lines(part, request))
 
 
-def _training_lines(part: TypeTraining, request: TrainingRequest) -> dict[str, str]:
+def _training_lines(part: TypeChain[TrainingLedger], request: TrainingRequest) -> dict[str, str]:
     ledger = part.ledger
     if ledger is None:
         return {"not trained": part.reason}
@@ -87,7 +90,7 @@ def _training_lines(part: TypeTraining, request: TrainingRequest) -> dict[str, s
     }
 
 
-def show_training(name: str, result: FleetTraining, request: TrainingRequest) -> None:
+def show_training(name: str, result: TrainingChain, request: TrainingRequest) -> None:
     """Write the power of a fleet stage by stage, then its training by node type."""
     _show_balance(name, result.balance)
     for part in result.types:
@@ -100,9 +103,10 @@ def _input_text(value: float) -> str:
 
 
 def show_costs(
-    costs: Sequence[GpuHourCost], even: Sequence[float], price: str, moved: Sequence[Swing]
+    costs: Sequence[GpuHourCost], document: Mapping[str, Any], price: str, moved: Sequence[Swing]
 ) -> None:
-    """Write both views by component, the break-even at a price, and the widest swings."""
+    """Write both views by component, cost over utilisation, break-even, and the widest swings."""
+    even = document["break_even_utilisation_share"].values()
     components = [
         [name, *(f"{cost.components[name]:.4f}" for cost in costs)] for name in costs[0].components
     ]
@@ -114,6 +118,22 @@ def show_costs(
             ["total", *(f"{cost.total_usd:.4f}" for cost in costs)],
             ["of it cash", *(f"{cost.cash_usd:.4f}" for cost in costs)],
             [f"hours to sell at {price}", *(f"{share:.1%}" for share in even)],
+        ],
+    )
+    paragraph(f"over hours sold; dollars are revenue over {price} times all hours to break even")
+    views = [cost.view for cost in costs]
+    table(
+        ["hours sold", *(f"{view} {what}" for view in views for what in ("USD", "dollars"))],
+        [
+            [
+                f"{row['sold_hours_share']:.0%}",
+                *(
+                    text
+                    for view in views
+                    for text in (f"{row[f'{view}_usd']:.3f}", f"{row[f'{view}_dollar_share']:.1%}")
+                ),
+            ]
+            for row in document["over_utilisation"]
         ],
     )
     paragraph("widest swings, accounting view")

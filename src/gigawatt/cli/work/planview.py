@@ -75,7 +75,8 @@ def key_words(keys: doc.BoundaryKeys, pool_id: str | None) -> str:
     if keys.compute_vni is not None:
         parts.append(f"compute VNI {keys.compute_vni}")
     parts.append(f"VNI {keys.vni}")
-    parts.append(f"network {keys.network}")
+    if keys.network:
+        parts.append(f"network {keys.network}")
     if keys.filesystem is not None:
         parts.append(f"file system {keys.filesystem} in {pool_id}")
     return ", ".join(parts)

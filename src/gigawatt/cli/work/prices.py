@@ -1,48 +1,51 @@
 """Rental prices on the screen: the report of the index, and history imported from a clone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date
-from decimal import Decimal, InvalidOperation
-from math import inf, isfinite, log
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
+from gigawatt.app.clock import SystemClock
+from gigawatt.app.index_choice import Judgements, choice_of, day_of, rate_micro_usd, weight_of
+from gigawatt.app.index_files import write_report
+from gigawatt.app.index_import import (
+    import_gpuhunt_files,
+    import_gpuhunt_query,
+    import_sales,
+    import_table,
+    write_price_file,
+)
 from gigawatt.app.index_report import (
     Choice,
     IndexReport,
     make_report,
     read_price_file,
     report_document,
-    with_gates_open,
-    write_report,
 )
 from gigawatt.app.skypilot_clone import import_history
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import console, count_of, paragraph, remarks, table, write
-from gigawatt.economics.index.csv_format import write_offers
-from gigawatt.economics.index.quote import Term
+from gigawatt.economics.index.quote import Offer
 from gigawatt.economics.index.screening import count_rules
-from gigawatt.economics.index.sensitivity import CELL_PRICES, Line
-from gigawatt.economics.index.settings import Gates, Settings
+from gigawatt.economics.index.sensitivity import Line
 from gigawatt.economics.index.subindex import SubIndex
 from gigawatt.economics.index.upper import UpperIndex
 from gigawatt.errors import InputError
 
+__all__ = [
+    "Judgements",
+    "Stated",
+    "choice_of",
+    "import_csv",
+    "import_gpuhunt",
+    "import_meter",
+    "import_skypilot",
+    "show_report",
+]
+
 WITHHELD = "withheld"
 EXAMPLES_MAX = 3
 FORMULAS = ("laspeyres", "paasche", "fisher", "tornqvist", "unit_value", "mix_effect")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgements:
-    """The options that are judgements; each is the option of its name."""
-
-    min_providers: int
-    min_matched: float
-    max_dispersion: float
-    cell_price: str
-    outlier_factor: float
-    open_gates: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +54,6 @@ class Stated:
 
     rates: tuple[str, ...]
     weights: tuple[str, ...]
-
-
-def rate_of(text: str) -> tuple[str, int]:
-    """Currency and micro-USD for one unit of it, from ``EUR=1.08``.
-
-    Raises:
-        InputError: not a rate.
-
-    Example:
-        >>> rate_of("EUR=1.08")
-        ('EUR', 1080000)
-    """
-    currency, _, number = text.partition("=")
-    try:
-        rate = Decimal(number)
-    except InvalidOperation:
-        rate = Decimal(0)
-    if not (len(currency) == 3 and currency.isupper() and rate.is_finite() and 0 < rate < 10**6):
-        raise InputError(f"{text!r} is no rate", next_step="Write e.g. EUR=1.08, USD for one.")
-    return currency, round(rate * 1_000_000)
-
-
-def weight_of(text: str) -> tuple[Term, float]:
-    """Term and GPU-hours of the stated basket, from ``on_demand=60``.
-
-    Raises:
-        InputError: not a weight.
-    """
-    term, _, number = text.partition("=")
-    try:
-        weight = (Term(term), float(number))
-    except ValueError:
-        weight = (Term.ON_DEMAND, -1.0)
-    if not (weight[1] >= 0 and isfinite(weight[1])):
-        raise InputError(f"{text!r} is no weight", next_step="Write e.g. on_demand=60.")
-    return weight
-
-
-def day_of(text: str | None) -> date | None:
-    """A day from ``2026-02-19``; None for None.
-
-    Raises:
-        InputError: not a day.
-    """
-    try:
-        return date.fromisoformat(text) if text is not None else None
-    except ValueError as error:
-        raise InputError(f"{text!r} is no day", next_step="Write e.g. 2026-02-19.") from error
 
 
 def _cell(value: float | None, digits: int = 1) -> str:
@@ -187,49 +142,6 @@ def _show(report: IndexReport) -> None:
         _show_upper(upper)
 
 
-def _settings(how: Judgements) -> Settings:
-    for known in CELL_PRICES:
-        if how.cell_price == known:
-            cell_price = known
-            break
-    else:
-        wanted = " or ".join(CELL_PRICES)
-        raise InputError(f"{how.cell_price!r} is no cell price", next_step=f"Write {wanted}.")
-    factor = how.outlier_factor
-    if factor and not 1 < factor < inf:
-        raise InputError(
-            f"outlier factor is {factor}, wanted more than 1, or 0",
-            next_step="Write 2 for a doubling or halving, 0 to keep every move.",
-        )
-    gates = Gates(
-        provider_count_min=how.min_providers,
-        matched_ratio_min=how.min_matched,
-        dispersion_max=how.max_dispersion,
-    )
-    settings = Settings(gates=gates, cell_price=cell_price)
-    if factor:
-        settings = replace(settings, outlier_log_min=log(factor))
-    else:
-        settings = replace(settings, outlier_mad_limit=inf)
-    return with_gates_open(settings) if how.open_gates else settings
-
-
-def choice_of(
-    gpus: Sequence[str], terms: Sequence[str], since: str | None, until: str | None
-) -> Choice:
-    """What of the file is wanted.
-
-    Raises:
-        InputError: a term or a day is none.
-    """
-    try:
-        known = tuple(Term(text) for text in terms)
-    except ValueError as error:
-        names = ", ".join(term.value for term in Term)
-        raise InputError(f"{error}", next_step=f"Terms: {names}.") from error
-    return Choice(gpus=tuple(gpus), terms=known, first_day=day_of(since), last_day=day_of(until))
-
-
 def show_report(
     path: Path,
     choice: Choice,
@@ -239,13 +151,15 @@ def show_report(
     form: Format,
 ) -> None:
     """Write the report of a price file to the screen and, if ``out`` is given, into a folder."""
+    rates = [text.partition("=") for text in stated.rates]
+    weights = [text.partition("=") for text in stated.weights]
     report = make_report(
         read_price_file(path),
         path.name,
-        _settings(how),
+        how.settings(),
         choice,
-        rates_micro_usd=dict(rate_of(text) for text in stated.rates),
-        basket_gpu_hours=dict(weight_of(text) for text in stated.weights) or None,
+        rates_micro_usd={name: rate_micro_usd(name, number) for name, _, number in rates},
+        basket_gpu_hours=dict(weight_of(term, hours) for term, _, hours in weights) or None,
     )
     if form is Format.TABLE:
         _show(report)
@@ -255,24 +169,50 @@ def show_report(
         remarks.print(f"wrote {written}")
 
 
+def _written(offers: Iterable[Offer], out: Path) -> None:
+    count = write_price_file(offers, out)
+    remarks.print(f"wrote {count_of(count, 'offer')} to {out}")
+
+
 def import_skypilot(
-    clone: Path, catalog_version: str, clouds: Sequence[str], first_day: date | None, out: Path
+    clone: Path, catalog_version: str, clouds: Sequence[str], since: str | None, out: Path
 ) -> None:
     """Write the price history of clouds in a clone of skypilot-catalog as a price file."""
-    offers = [
-        offer
-        for cloud in clouds
-        for offer in import_history(clone, catalog_version, cloud, first_day)
-    ]
-    if not offers:
-        raise InputError(
-            f"{clone}: no offer with a GPU in the history asked for",
-            next_step="Ask for another cloud, or an earlier first day.",
-        )
-    try:
-        out.write_text(write_offers(offers), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be written: {error}", next_step="Choose another file."
-        ) from error
-    remarks.print(f"wrote {count_of(len(offers), 'offer')} to {out}")
+    first_day = day_of(since)
+    found = (import_history(clone, catalog_version, cloud, first_day) for cloud in clouds)
+    _written((offer for history in found for offer in history), out)
+
+
+def import_gpuhunt(
+    files: Sequence[Path], day: str | None, providers: Sequence[str], out: Path
+) -> None:
+    """Write offers of catalogue files, or of an installed gpuhunt, as a price file."""
+    published = day_of(day)
+    if not files:
+        if published is not None:
+            raise InputError("--day is for files; what gpuhunt gives now is of today")
+        _written(import_gpuhunt_query(providers, SystemClock()), out)
+        return
+    if published is None:
+        raise InputError("files need --day, when the catalogue was published")
+    if len(providers) > 1:
+        raise InputError(f"{len(providers)} --provider for files, wanted at most one")
+    _written(import_gpuhunt_files(files, published, providers[0] if providers else None), out)
+
+
+def import_meter(file: Path, out: Path) -> None:
+    """Write own sales as a price file."""
+    _written(import_sales(file), out)
+
+
+def import_csv(file: Path, columns: Sequence[str], values: Sequence[str], out: Path) -> None:
+    """Write a table of any columns as a price file."""
+    pairs = [dict(_pair(text) for text in texts) for texts in (columns, values)]
+    _written(import_table(file, pairs[0], pairs[1]), out)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InputError(f"{text!r} is no pair", next_step="Write e.g. price=usd_per_hour.")
+    return name, value

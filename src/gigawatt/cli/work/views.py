@@ -169,6 +169,7 @@ FILE_WORDS = {
     "topology.yaml": "the same for newer Slurm",
     "topology-block.conf": "NVLink domains for Slurm",
     "torchrun.sh": "start a PyTorch job on all hosts",
+    "fstab": "what every host mounts",
     "kubernetes-labels.yaml": "topology labels for nodes",
 }
 

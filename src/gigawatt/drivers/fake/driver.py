@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from gigawatt.boundary.entries import Entry, HostSlice, PortLocation
+from gigawatt.boundary.entries import Entry, FileUsage, HostSlice, PortLocation
 from gigawatt.boundary.plane import PLANES, Plane
 from gigawatt.drivers.fake.faults import CallKind, FaultKind, FaultRule, Faults
 from gigawatt.drivers.fake.latency import NO_LATENCY, Latency, LatencyCall
@@ -13,7 +13,7 @@ from gigawatt.drivers.fake.places import PLANE_OF_CLASS
 from gigawatt.drivers.fake.probe import Pair, probe
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
-from gigawatt.ids import DeviceId, FabricId
+from gigawatt.ids import DeviceId, FabricId, StoragePoolId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver, Fence, Observation
 
@@ -78,7 +78,11 @@ class FakeDriver:
         if self._plane is Plane.FABRIC:
             fabrics = [FabricId(device.partition("/")[2]) for device in answering]
             locations = tuple(at for f in fabrics for at in self._world.port_locations(f))
-        return Observation(entries, silent, locations)
+        usage: tuple[FileUsage, ...] = ()
+        if self._plane is Plane.STORAGE:
+            names = [StoragePoolId(device.partition("/")[2]) for device in answering]
+            usage = tuple(found for name in names for found in self._world.file_usage(name))
+        return Observation(entries, silent, locations, usage)
 
     async def probe(self, pairs: Sequence[Pair]) -> tuple[bool, ...]:
         """See ``Driver.probe``; what it says follows from the true state.

@@ -9,6 +9,7 @@ from gigawatt.boundary.entries import (
     BmcRoute,
     ComputePort,
     Export,
+    FileSystem,
     HostSlice,
     NetworkPort,
     PartitionMember,
@@ -26,6 +27,9 @@ Segment = tuple[int, bool]
 
 _IMPLIED: frozenset[Segment] = frozenset({(DEFAULT_P_KEY, False)})
 """Every InfiniBand port is a limited member of the default partition."""
+
+Files = tuple[str, int]
+"""Storage pool and number of a file system."""
 
 NicSegments = tuple[frozenset[Segment], ...]
 """Segments of each NIC of one endpoint, in rail order."""
@@ -182,23 +186,52 @@ class _View:
         return self._routes_at[site]
 
     def storage(self, a: Endpoint, b: Endpoint) -> bool:
-        owner, vni, site = self._owner(b), self._vni(a), self._site(a)
-        return owner is not None and vni is not None and (owner, vni, site) in self._mounts
+        owner = self._owner(b)
+        within, theirs = self._mountable(a), self._mountable(b)
+        if owner is None:
+            return False
+        own = self._owned.get(owner, frozenset())
+        # What b's network is let into is b's by mounting it, unless it is another cluster's own.
+        shared = {files for files in theirs if self._is_alone(files)}
+        if self._is_one_cluster(a, b):
+            return bool(own or shared) and own | shared <= within
+        return bool((own | shared) & within)
+
+    def _mountable(self, endpoint: Endpoint) -> frozenset[Files]:
+        vni = self._vni(endpoint)
+        return (
+            frozenset()
+            if vni is None
+            else self._let_in.get((self._site(endpoint), vni), frozenset())
+        )
+
+    def _is_alone(self, files: Files) -> bool:
+        held = self._held(f"pool/{files[0]}", f"filesystem/{files[1]}")
+        return held is not None and held.owner is not None and held.owner.startswith("fsy_")
 
     @cached_property
-    def _mounts(self) -> frozenset[tuple[ClusterId, int, str]]:
-        found: set[tuple[ClusterId, int, str]] = set()
+    def _owned(self) -> Mapping[ClusterId, frozenset[Files]]:
+        """File systems that are there, by owner."""
+        found: defaultdict[ClusterId, set[Files]] = defaultdict(set)
+        for name in self._places.fleet.storage_pools.ids:
+            for held in self._states[DeviceId(f"pool/{name}")].held.values():
+                if isinstance(held.entry, FileSystem) and held.owner is not None:
+                    found[held.owner].add((name, held.entry.filesystem))
+        return {owner: frozenset(files) for owner, files in found.items()}
+
+    @cached_property
+    def _let_in(self) -> Mapping[tuple[str, int], frozenset[Files]]:
+        """File systems that are there and exported, by site and VNI."""
+        found: defaultdict[tuple[str, int], set[Files]] = defaultdict(set)
         fleet = self._places.fleet
         for index, name in enumerate(fleet.storage_pools.ids):
             held_here = self._states[DeviceId(f"pool/{name}")].held
+            site = fleet.sites.ids[fleet.storage_pools.site[index]]
             for held in held_here.values():
-                if not isinstance(held.entry, Export):
-                    continue
-                filesystem = held_here.get(f"filesystem/{held.entry.filesystem}")
-                if filesystem is not None and filesystem.owner is not None:
-                    site = fleet.sites.ids[fleet.storage_pools.site[index]]
-                    found.add((filesystem.owner, held.entry.vni, site))
-        return frozenset(found)
+                entry = held.entry
+                if isinstance(entry, Export) and f"filesystem/{entry.filesystem}" in held_here:
+                    found[site, entry.vni].add((name, entry.filesystem))
+        return {network: frozenset(files) for network, files in found.items()}
 
     def host(self, a: Endpoint, b: Endpoint) -> bool:
         held = self._slice(b)

@@ -45,7 +45,9 @@ def refuses_ensure(
     if kind == "fabric":
         return _refuses_p_keys(state, wanted)
     if kind == "pool":
-        return _refuses_storage(places, device, state, wanted, cluster_id)
+        return _refuses_less_than_used(state, wanted) or _refuses_storage(
+            places, device, state, wanted, cluster_id
+        )
     return _refuses_slices(state, wanted, cluster_id) if kind == "host" else None
 
 
@@ -137,6 +139,20 @@ def _refuses_mask(places: Places, entry: HostSlice) -> str | None:
     return None
 
 
+def _is_shareable(owner: ClusterId | None) -> bool:
+    """Whether others than its owner may be let into a file system: those that stand alone."""
+    return owner is not None and owner.startswith("fsy_")
+
+
+def _refuses_less_than_used(state: DeviceState, wanted: Wanted) -> str | None:
+    for key, entry in wanted.items():
+        if isinstance(entry, FileSystem):
+            used_bytes = state.facts.used_bytes.get(entry.filesystem, 0)
+            if used_bytes > entry.quota_bytes:
+                return f"{key}: holds {used_bytes} bytes, the quota would be {entry.quota_bytes}"
+    return None
+
+
 def _refuses_storage(
     places: Places, device: DeviceId, state: DeviceState, wanted: Wanted, cluster_id: ClusterId
 ) -> str | None:
@@ -151,8 +167,9 @@ def _refuses_storage(
             continue
         if entry.filesystem not in owners:
             return f"{key}: there is no filesystem {entry.filesystem}"
-        if owners[entry.filesystem] not in {None, cluster_id}:
-            return f"{key}: the filesystem is held by {owners[entry.filesystem]}"
+        owner = owners[entry.filesystem]
+        if owner not in {None, cluster_id} and not _is_shareable(owner):
+            return f"{key}: the filesystem is held by {owner}"
     after = {key: held.entry for key, held in state.held.items()} | wanted
     quota_bytes = sum(e.quota_bytes for e in after.values() if isinstance(e, FileSystem))
     row = places.row(device)

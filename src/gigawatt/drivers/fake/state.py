@@ -30,12 +30,14 @@ class Facts:
         is_stuck_dirty: cleaning claims success and cleans nothing (hosts).
         moved_nics: GUID -> switch and switch port where the NIC really is, when that is not
             where the fleet has it (fabrics).
+        used_bytes: file system -> bytes that tenants wrote into it (storage pools).
     """
 
     dirty: Mapping[int, ClusterId] = field(default_factory=dict)
     cleaning_count: int = 0
     is_stuck_dirty: bool = False
     moved_nics: Mapping[int, tuple[SwitchId, int]] = field(default_factory=dict)
+    used_bytes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
 
-from gigawatt.boundary.entries import Entry, HostSlice, PortLocation
+from gigawatt.boundary.entries import Entry, FileSystem, FileUsage, HostSlice, PortLocation
 from gigawatt.drivers.fake.places import Places
 from gigawatt.drivers.fake.rules import refuses_ensure, refuses_remove
 from gigawatt.drivers.fake.state import Delta, DeviceState, Facts, Held
@@ -17,7 +17,7 @@ from gigawatt.drivers.fake.states import DeviceStates, MemoryStates
 from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.slices import gpus_in_mask
-from gigawatt.ids import ClusterId, DeviceId, FabricId, NodeId, SwitchId
+from gigawatt.ids import ClusterId, DeviceId, FabricId, NodeId, StoragePoolId, SwitchId
 from gigawatt.interfaces.driver import OPERATOR, Fence
 
 
@@ -130,6 +130,24 @@ class DeviceWorld:
     def dirty_gpu_mask(self, node_id: NodeId) -> int:
         """GPUs of the node on which a tenant ran since they were last cleaned."""
         return sum(1 << gpu for gpu in self._host_facts(node_id).dirty)
+
+    def fill(self, pool_id: StoragePoolId, filesystem: int, used_bytes: int) -> None:
+        """Let a tenant's files take so many bytes of a file system."""
+        device = self._checked(DeviceId(f"pool/{pool_id}"))
+        with self._lock, self._states.transaction():
+            facts = self._states.load([device])[device].facts
+            used = {**facts.used_bytes, filesystem: used_bytes}
+            self._states.apply(device, Delta(facts=replace(facts, used_bytes=used)))
+
+    def file_usage(self, pool_id: StoragePoolId) -> tuple[FileUsage, ...]:
+        """Bytes in every file system of a storage pool."""
+        device = DeviceId(f"pool/{pool_id}")
+        state = self.look([device])[device]
+        return tuple(
+            FileUsage(pool_id, entry.filesystem, state.facts.used_bytes.get(entry.filesystem, 0))
+            for entry in state.entries
+            if isinstance(entry, FileSystem)
+        )
 
     def plant(self, entry: Entry, *, owner: ClusterId | None = None) -> None:
         """Put an entry on its device behind everybody's back; no rule is asked.
@@ -260,6 +278,9 @@ def _removed(state: DeviceState, leaving: frozenset[str], fence: Fence) -> Delta
     facts = state.facts
     for key in leaving:
         entry = state.held[key].entry
+        if isinstance(entry, FileSystem) and entry.filesystem in facts.used_bytes:
+            left = {n: used for n, used in facts.used_bytes.items() if n != entry.filesystem}
+            facts = replace(facts, used_bytes=left)
         if not isinstance(entry, HostSlice):
             continue
         gpus = () if facts.is_stuck_dirty else gpus_in_mask(entry.gpu_mask)

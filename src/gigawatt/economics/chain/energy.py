@@ -4,17 +4,15 @@ The balance is a tree: what goes into a stage is what comes out of it, useful or
 left over, whatever the inputs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isclose
-
-import numpy as np
 
 from gigawatt.economics.html import html_table
 from gigawatt.economics.quantities import check_positive, check_range, check_share
 from gigawatt.errors import InputError
 from gigawatt.fleet.catalogue import Accelerator, accelerator, node_types
-from gigawatt.fleet.model import Fleet, NodeType
+from gigawatt.fleet.model import NodeType
 
 PLANT_EFFICIENCY_SHARE = {
     "grid": 1.0,
@@ -211,7 +209,7 @@ class LoadAssumption:
     """How a node's maximum becomes power in service, and what stands beside the nodes.
 
     Fields:
-        load_share: power of a node over its maximum, 0 to 1.
+        load_share: power of a node over its maximum, above 0 to 1.
         network_w_per_gpu: W of switches and optics for each GPU.
         storage_w_per_gpu: W of file systems for each GPU.
     """
@@ -222,20 +220,26 @@ class LoadAssumption:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, naming the field."""
-        check_share("load_share", self.load_share)
+        check_share("load_share", self.load_share, is_zero_allowed=False)
         check_range("network_w_per_gpu", self.network_w_per_gpu, 0.0)
         check_range("storage_w_per_gpu", self.storage_w_per_gpu, 0.0)
 
 
-def fleet_loads(fleet: Fleet, assumption: LoadAssumption) -> dict[str, ItLoad]:
-    """Power of a fleet's parts by name of the node type, in the order of its node types.
+def loads_of(
+    node_types: Sequence[NodeType], counts: Sequence[int], assumption: LoadAssumption
+) -> dict[str, ItLoad]:
+    """Power of the parts of so many nodes by name of the node type; types without nodes have none.
+
+    Args:
+        node_types: the fleet's.
+        counts: nodes of each, in the same order.
+        assumption: power in service.
 
     Raises:
         InputError: a node type is not in the catalogue.
     """
-    counts = np.bincount(fleet.nodes.type, minlength=len(fleet.node_types))
     loads = {}
-    for node_type, count in zip(fleet.node_types, counts.tolist(), strict=True):
+    for node_type, count in zip(node_types, counts, strict=True):
         if not count:
             continue
         node_w = node_type.power_w_max * assumption.load_share * count

@@ -90,6 +90,21 @@ class TokenLedger:
     cost_usd_per_million_output_llm_tokens: float
     output_llm_tokens_per_usd: float
 
+    def row(self) -> dict[str, object]:
+        """Figures for tables."""
+        joules = self.joules_per_output_llm_token
+        return {
+            "engine_gpu_count": self.engine_gpu_count,
+            "useful_flop_share": self.useful_flop_share,
+            "output_llm_tokens_per_s": self.output_llm_tokens_per_s,
+            "facility_j_per_output_llm_token": joules["facility"],
+            "source_j_per_output_llm_token": joules["source"],
+            "output_llm_tokens_per_source_j": 1.0 / joules["source"],
+            "cost_usd_per_million_output_llm_tokens": self.cost_usd_per_million_output_llm_tokens,
+            "output_llm_tokens_per_usd": self.output_llm_tokens_per_usd,
+            "time_shares": {rung.name: rung.time_share for rung in self.ladder},
+        }
+
     def _repr_html_(self) -> str:
         """Tokens, joules and dollars, for notebooks."""
         rows: list[list[object]] = [

@@ -2,18 +2,11 @@
 
 from dataclasses import dataclass
 
-from gigawatt.economics.chain.energy import (
-    EnergyBalance,
-    LoadAssumption,
-    PowerPath,
-    chip_of_node,
-    energy_balance,
-    fleet_loads,
-    total_load,
-)
+from gigawatt.economics.chain.by_type import FleetChain, Supply, chain_by_type
+from gigawatt.economics.chain.energy import EnergyBalance, LoadAssumption, PowerPath
 from gigawatt.economics.chain.layout import fastest_run
 from gigawatt.economics.chain.ledger import BOUNDARIES, FlopRung
-from gigawatt.economics.chain.silicon import Precision, silicon_of
+from gigawatt.economics.chain.silicon import Precision, Silicon
 from gigawatt.economics.chain.training import (
     TrainingEfficiency,
     TrainingRate,
@@ -23,8 +16,8 @@ from gigawatt.economics.chain.training import (
 from gigawatt.economics.html import html_table
 from gigawatt.economics.models.llm import LanguageModel
 from gigawatt.economics.quantities import check_positive
-from gigawatt.errors import InputError, NoCapacityError
-from gigawatt.fleet.model import Fleet, NodeType
+from gigawatt.errors import InputError
+from gigawatt.fleet.model import Fleet
 from gigawatt.units import HOUR_S
 
 
@@ -72,6 +65,18 @@ class TrainingLedger:
     joules_per_trained_llm_token: dict[str, float]
     cost_usd_per_million_trained_llm_tokens: float
 
+    def row(self) -> dict[str, object]:
+        """Figures for tables."""
+        joules = self.joules_per_trained_llm_token
+        return {
+            "mfu_share": self.rate.mfu_share,
+            "trained_llm_tokens_per_s": self.rate.llm_tokens_per_s,
+            "facility_j_per_trained_llm_token": joules["facility"],
+            "source_j_per_trained_llm_token": joules["source"],
+            "cost_usd_per_million_trained_llm_tokens": self.cost_usd_per_million_trained_llm_tokens,
+            "step_time_shares": {rung.name: rung.time_share for rung in self.ladder},
+        }
+
     def _repr_html_(self) -> str:
         """Tokens, joules and dollars, for notebooks."""
         rows: list[list[object]] = [
@@ -83,68 +88,6 @@ class TrainingLedger:
         rows.append(["USD a million trained tokens", self.cost_usd_per_million_trained_llm_tokens])
         rows += [[f"time, {rung.name}", rung.time_share] for rung in self.ladder]
         return html_table(f"Training {self.run.shape.name}", ["", "value"], rows)
-
-
-@dataclass(frozen=True, slots=True)
-class TypeTraining:
-    """One node type of the fleet.
-
-    Fields:
-        node_type, accelerator: names.
-        gpu_count: GPUs of the type.
-        peak_flop_per_s: dense peak of all of them at the precision.
-        balance: power of these nodes and what belongs to them.
-        ledger: tokens, joules, dollars; None where the language model cannot be trained.
-        reason: why not, else empty.
-    """
-
-    node_type: str
-    accelerator: str
-    gpu_count: int
-    peak_flop_per_s: float
-    balance: EnergyBalance
-    ledger: TrainingLedger | None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FleetTraining:
-    """The chain of a fleet that trains; each node type is a job of its own.
-
-    Fields:
-        balance: of all nodes.
-        types: by node type.
-    """
-
-    balance: EnergyBalance
-    types: tuple[TypeTraining, ...]
-
-    def rows(self) -> list[dict[str, object]]:
-        """One mapping a node type, for tables; what is not trained has empty cells."""
-        found: list[dict[str, object]] = []
-        for part in self.types:
-            ledger = part.ledger
-            joules = ledger.joules_per_trained_llm_token if ledger else {}
-            found.append(
-                {
-                    "node_type": part.node_type,
-                    "gpu_count": part.gpu_count,
-                    "peak_pflop_per_s": part.peak_flop_per_s / 1e15,
-                    "facility_w": part.balance.power_w("facility"),
-                    "mfu_share": ledger.rate.mfu_share if ledger else None,
-                    "trained_llm_tokens_per_s": ledger.rate.llm_tokens_per_s if ledger else None,
-                    "facility_j_per_trained_llm_token": joules.get("facility"),
-                    "source_j_per_trained_llm_token": joules.get("source"),
-                    "cost_usd_per_million_trained_llm_tokens": (
-                        ledger.cost_usd_per_million_trained_llm_tokens if ledger else None
-                    ),
-                    "step_time_shares": {r.name: r.time_share for r in ledger.ladder}
-                    if ledger
-                    else None,
-                    "reason": part.reason,
-                }
-            )
-        return found
 
 
 def _ladder(rate: TrainingRate, run: TrainingRun) -> tuple[FlopRung, ...]:
@@ -193,46 +136,27 @@ def training_ledger(
     )
 
 
-def _type_training(
-    node_type: NodeType,
-    gpu_count: int,
-    balance: EnergyBalance,
-    request: TrainingRequest,
-    efficiency: TrainingEfficiency,
-) -> TypeTraining:
-    chip = chip_of_node(node_type)
-    silicon = silicon_of(chip)
-    peak = silicon.peak(request.precision) * gpu_count
-    try:
-        run = fastest_run(request.shape, silicon, request.precision, gpu_count, efficiency)
-    except NoCapacityError as error:
-        return TypeTraining(node_type.name, chip.name, gpu_count, peak, balance, None, str(error))
-    hourly = request.cost_usd_per_gpu_hour * gpu_count
-    ledger = training_ledger(run, efficiency, hourly, balance)
-    return TypeTraining(node_type.name, chip.name, gpu_count, peak, balance, ledger)
+TrainingChain = FleetChain[TrainingLedger]
+"""The chain of a fleet that trains; each node type is a job of its own."""
 
 
 def fleet_training(
-    fleet: Fleet, request: TrainingRequest, efficiency: TrainingEfficiency
-) -> FleetTraining:
-    """The chain of a fleet whose every node type trains one language model.
+    fleet: Fleet,
+    request: TrainingRequest,
+    efficiency: TrainingEfficiency,
+    site_id: str | None = None,
+) -> TrainingChain:
+    """The chain of a fleet, or of one site, whose every node type trains one language model.
 
     Raises:
         InputError: the fleet has a node type that the catalogue does not know.
+        UnknownIdError: the fleet has no such site.
     """
-    loads = fleet_loads(fleet, request.assumption)
-    counts = {node_type.name: 0 for node_type in fleet.node_types}
-    for index in fleet.nodes.type.tolist():
-        counts[fleet.node_types[index].name] += fleet.node_types[index].gpu_count
-    types = tuple(
-        _type_training(
-            node_type,
-            counts[node_type.name],
-            energy_balance(request.path, loads[node_type.name]),
-            request,
-            efficiency,
-        )
-        for node_type in fleet.node_types
-        if node_type.name in loads
-    )
-    return FleetTraining(energy_balance(request.path, total_load(loads.values())), types)
+
+    def ledger_of(silicon: Silicon, gpu_count: int, balance: EnergyBalance) -> TrainingLedger:
+        run = fastest_run(request.shape, silicon, request.precision, gpu_count, efficiency)
+        hourly = request.cost_usd_per_gpu_hour * gpu_count
+        return training_ledger(run, efficiency, hourly, balance)
+
+    supply = Supply(request.path, request.assumption, request.precision)
+    return chain_by_type(fleet, site_id, supply, ledger_of)

@@ -5,6 +5,7 @@ every guard of ``screening``: a positive integer price in micro-USD for one GPU 
 cell. A cell is what is the same product over time; an index compares a cell only with itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -171,7 +172,8 @@ class Quote:
 class UsageRow:
     """Own sales of one product on one day: what was metered and billed.
 
-    Fields: day; seller is our own name; gpu, term; gpu_hours > 0; amount_micro_usd billed for them.
+    Fields: day; seller is our own name; gpu, term; gpu_hours > 0; amount_micro_usd billed for them;
+    region class, "" if there is one.
     """
 
     day: date
@@ -180,13 +182,14 @@ class UsageRow:
     term: Term
     gpu_hours: float
     amount_micro_usd: int
+    region: str = ""
 
 
-def offers_of_usage(rows: list[UsageRow], source: str) -> tuple[Offer, ...]:
+def offers_of_usage(rows: Sequence[UsageRow], source: str) -> tuple[Offer, ...]:
     """Metered offers of own usage: billed amount over GPU-hours, with the hours as quantity.
 
     Args:
-        rows: usage; at most one row per day, seller, GPU and term.
+        rows: usage; at most one row per day, seller, GPU, term and region.
         source: name of the ledger.
 
     Raises:
@@ -208,6 +211,7 @@ def offers_of_usage(rows: list[UsageRow], source: str) -> tuple[Offer, ...]:
                 currency="USD",
                 source=source,
                 retrieved=row.day,
+                region=row.region,
                 kind=PriceKind.METERED,
                 quantity_gpu_hours=row.gpu_hours,
             )

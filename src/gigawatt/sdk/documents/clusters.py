@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from gigawatt.sdk.documents.base import Answer, Id, Line, Request
+from gigawatt.sdk.documents.storage import FileSystemMount, Mount
 
 
 class SpreadCap(Request):
@@ -36,6 +37,8 @@ class ClusterRequest(Request):
     ssh_public_keys: Annotated[list[Line], Field(max_length=100)] = []
     ssh_key_ids: Annotated[list[Id], Field(max_length=100)] = []
     egress_cidrs: Annotated[list[Id], Field(max_length=100)] = []
+    file_system_mounts: Annotated[list[FileSystemMount], Field(max_length=16)] = []
+    firewall_ruleset_ids: Annotated[list[Id], Field(max_length=8)] = []
 
 
 class Spread(Answer):
@@ -58,6 +61,8 @@ class ClusterConfig(Answer):
     image: str
     ssh_public_keys: list[str]
     egress_cidrs: list[str]
+    file_system_mounts: list[Mount] = []
+    firewall_ruleset_ids: list[str] = []
 
 
 class BoundaryKeys(Answer):

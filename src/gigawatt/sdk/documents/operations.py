@@ -43,7 +43,10 @@ class Failure(Answer):
 
 
 class Operation(Answer):
-    """A plan being applied; what has a default is left out in lists."""
+    """A plan being applied to a cluster, or to the file system with the id ``cluster_id``.
+
+    What has a default is left out in lists.
+    """
 
     id: str
     project_id: str

@@ -1,0 +1,23 @@
+"""Tables of firewall rulesets, in the same database as the store's."""
+
+from sqlalchemy import Column, Double, ForeignKey, Integer, Table, Text, UniqueConstraint
+
+from gigawatt.store.schema import metadata
+
+_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ids and words, sorted byte by byte on both engines."""
+
+firewall_rulesets = Table(
+    "firewall_ruleset",
+    metadata,
+    Column("ruleset_id", _NAME, primary_key=True),
+    Column("project_id", _NAME, ForeignKey("project.project_id"), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("site_id", _NAME, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_s", Double, nullable=False),
+    Column("follow_at_s", Double, nullable=True, index=True),
+    UniqueConstraint("project_id", "name", name="firewall_ruleset_name"),
+)
+"""Rulesets. Rules are JSON; ``follow_at_s`` is null when every cluster follows."""
