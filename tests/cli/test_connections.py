@@ -30,6 +30,7 @@ from typing_extensions import override
 
 from gigawatt.api.application import MODULES, build_application
 from gigawatt.api.parts import PARTS, PartedApplication
+from gigawatt.app import embedded, worker
 from gigawatt.app.embedded import open_embedded
 from gigawatt.app.home import Home
 from gigawatt.app.server import make_first_key
@@ -42,6 +43,7 @@ from gigawatt.errors import DataError, InputError
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.identity.permissions import PERMISSIONS
+from gigawatt.ids import OperationId
 from gigawatt.sdk import Client
 from gigawatt.sdk import documents as doc
 
@@ -291,6 +293,12 @@ CLIENT_LINES = {
                "member remove mia --yes"),
     "key": ("key list", "key list --quiet"),
     "ssh-key": ("ssh-key add laptop key.pub", "ssh-key list"),
+    "file-system": ("file-system create data --size 1TiB", "file-system list --quiet",
+                    "file-system resize data --size 2TiB", "file-system list",
+                    "file-system delete data --yes"),
+    "firewall": ("firewall create ssh --site site-a --allow tcp:22:198.51.100.0/24",
+                 "firewall set ssh --allow udp:53-54:198.51.100.0/24", "firewall list",
+                 "firewall delete ssh"),
     "audit": ("audit --limit 3",),
     "whoami": ("whoami", "whoami -o yaml"),
 }  # fmt: skip
@@ -308,12 +316,28 @@ def test_every_command_is_a_client_or_local():
     assert not set(CLIENT_LINES) & LOCAL
 
 
+class EndedWorker:
+    """A worker process that has ended."""
+
+    returncode = 0
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+def run_worker_here(home: Home, operation_id: OperationId) -> EndedWorker:
+    worker.main([str(home.path), operation_id])
+    return EndedWorker()
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["embedded", "server"])
 def test_every_client_command_works_in_both_modes(
     mode: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
 ):
     home = small_home(own_place / "home")
     monkeypatch.chdir(own_place)
+    monkeypatch.setattr(embedded, "start_worker", run_worker_here)
     Path("key.pub").write_text("ssh-ed25519 AAAA me\n")
     if mode == "embedded":
         with open_embedded(home) as service:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         prices,
         proofs,
         servers,
+        storage,
         views,
     )
 
@@ -47,6 +48,7 @@ __all__ = [
     "prices",
     "proofs",
     "servers",
+    "storage",
     "views",
 ]
 

@@ -187,6 +187,7 @@ __all__ = [
     "Fleet",
     "FleetChainRequest",
     "FleetDrawing",
+    "FleetMap",
     "FleetNote",
     "GpuHour",
     "GpuHourRequest",
