@@ -20,7 +20,7 @@ TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - star
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
 
-run: $(VENV)/run.stamp ## Set up if needed, then show the whole life of a cluster (gw demo)
+run: $(VENV)/run.stamp ## Set up if needed, then start a server and show the whole life of a cluster
 	@$(BIN)/gw demo
 
 test: check ## Gates and all quick tests

@@ -26,6 +26,9 @@ ROWS = {
     "who_am_i": ALL,
     "get_fleet": ALL,
     "get_fleet_map": "P",
+    "get_fleet_drawing": "P",
+    "get_fleet_picture": "P",
+    "list_fleet_notes": "P",
     "list_nodes": "P",
     "get_node": "P",
     "drain_node": "P",
@@ -69,6 +72,7 @@ ROWS = {
     "create_plan": "OPM",
     "get_plan": ALL,
     "apply_plan": "OPM",
+    "plan_cluster_change": "OPM",
     "list_clusters": ALL,
     "create_cluster": "OPM",
     "get_cluster": ALL,
@@ -97,6 +101,10 @@ ROWS = {
     "list_operations": ALL,
     "get_operation": ALL,
     "cancel_operation": "OPM",
+    "create_proof": "P",
+    "get_proof": "P",
+    "create_reconciliation": "P",
+    "get_reconciliation": "P",
     "list_events": "OPMR",
     "compute_chain": ALL,
     "compute_fleet_chain": "P",
@@ -141,6 +149,7 @@ LAMBDA_ROWS = {
 }
 """Operations of the Lambda-compatible door, which knows one project a key."""
 STREAMS = {"stream_events": "OPMR"}
+STREAMS = {"stream_events": "OPMR", "stream_operation": ALL}
 """Answered without an end; ``test_stream.py`` reads them."""
 
 PUBLIC = {"start_device_login", "finish_device_login"}
@@ -175,6 +184,9 @@ def stage(
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
+        world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
+        made = world.ok("operator", "POST", "/reconciliations")
+        world.ids["acme"]["reconciliation"] = made["id"]
         yield world
 
 
@@ -234,6 +246,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("file_system", "ruleset"),
         *("session", "invitation"),
         *("file_system", "ruleset", "waiting"),
+        *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
         return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
@@ -255,6 +268,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
+        "proof_id": ids.get("proof", ABSENT),
+        "reconciliation_id": ids.get("reconciliation", ABSENT),
     }
     return {**found, **fresh(world, operation, ids)}
 
@@ -276,6 +291,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "grow_cluster": {"gpu_count": 8},
     "shrink_cluster": {"gpu_count": 8},
     "replace_cluster_nodes": {"node_ids": ["n"]},
+    "plan_cluster_change": {"kind": "release"},
+    "create_proof": {"scope": "targets"},
     "compute_chain": {"fleet": "small"},
     "compute_fleet_chain": {},
     "compute_gpu_hour": {},
@@ -433,7 +450,9 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
 
 def names_an_object(world: Any, operation: str) -> bool:
     path = operations(world)[operation][1]
-    return ("{" in path and "{node_id}" not in path) or operation in {
+    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}")
+    names_one = "{" in path and not any(name in path for name in of_the_site)
+    return names_one or operation in {
         "create_plan",
         "create_cluster",
         "create_waiting_request",

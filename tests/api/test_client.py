@@ -56,6 +56,8 @@ def made(make: Any) -> Any:
                 given[name] = doc.CreateAccount(name="n")
             if annotation is doc.CreateApiKey:
                 given[name] = doc.CreateApiKey(name="n")
+            if annotation is doc.ChangePlan:
+                given[name] = doc.ChangePlan(kind="release")
             if annotation is doc.RoleName:
                 given[name] = "member"
     return make(**given)
@@ -76,6 +78,7 @@ def test_both_clients_have_every_call():
     for kind in (Client, AsyncClient):
         assert not set(all_calls()) - set(dir(kind)), kind
         assert kind.stream_events is not None
+        assert kind.watch_operation is not None
 
 
 def test_a_refusal_for_lack_of_room_says_how_to_wait(quiet_world: Any):

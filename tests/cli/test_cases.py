@@ -1,10 +1,12 @@
 """Scripts of commands and what a person sees.
 
-Goal: every screen is looked at, and no change of one goes unnoticed.
+Goal: every screen is looked at, no change of one goes unnoticed, and a server shows what the
+embedded control plane shows.
 Method: each ``cases/NAME.txt`` is a script in a home of its own; commands run in this process,
-the worker's own ``main`` runs in the place of its process, and what they write is compared with
-``cases/NAME.out`` after ids, times and paths were replaced. A line ``!`` does something to the
-fake devices behind everybody's back. ``pytest tests/cli --bless`` writes the expected output.
+once over the embedded control plane, with the worker's own ``main`` in the place of its process,
+and once over a real server on loopback. What they write is compared with ``cases/NAME.out`` after
+ids, times and paths were replaced. A line ``!`` does something to the fake devices behind
+everybody's back. ``pytest tests/cli --bless`` writes the expected output.
 """
 
 import io
@@ -13,26 +15,35 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from gigawatt.app import worker
+from gigawatt.api.application import build_application
+from gigawatt.app import embedded, worker
 from gigawatt.app.home import Home
+from gigawatt.app.rate import RateLimiter
+from gigawatt.app.server import make_first_key
+from gigawatt.app.serving import serving
 from gigawatt.app.wiring import open_control, open_world
 from gigawatt.boundary.entries import HostSlice, NetworkPort
 from gigawatt.boundary.render import render
 from gigawatt.cli.main import main
+from gigawatt.cli.work.profiles import Profile, Profiles, write_profiles
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.discovery.ibnet_writer import ibnet_text
-from gigawatt.ids import ClusterId, DeviceId, NodeId, OperationId
-from gigawatt.store.store import SqlStore
+from gigawatt.identity.accounts import Project
+from gigawatt.ids import ClusterId, DeviceId, NodeId, OperationId, TenantId
+from gigawatt.sdk import Client
+from gigawatt.store.directory import SqlDirectory
 
 CASES = Path(__file__).parent / "cases"
 SCRIPTS = sorted(CASES.glob("*.txt"))
+PROGRESS = re.compile(r"^  (?:undo|verify|(?:hold|close|boot|stop|clean|isolate)[a-z -]+)\n", re.M)
+"""What is told while it lasts; how much of it depends on who is faster."""
 SOMEBODY = ClusterId("clu_somebody")
 
 
@@ -83,13 +94,15 @@ def redacted(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "FOLDER")
     numbers: dict[str, int] = {}
     text = re.sub(
-        r"\b(clu|pln|op)_[0-9a-f]{16}\b",
+        r"\b(clu|pln|op|prf|rec)_[0-9a-f]{16}\b",
         lambda m: f"{m[1]}_{numbers.setdefault(m[0], len(numbers) + 1):016d}",
         text,
     )
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "2026-01-01 12:00:00 UTC", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "2026-01-01T12:00:00+00:00", text)
-    text = re.sub(r"\bworker \S+:\d+", "worker HOST:1", text)
+    text = re.sub(r"\bworker \S+:\d+(?::[0-9a-f]{8})?(?!\S)", "worker HOST:1", text)
+    text = re.sub(r"\bacc_(?:local|[0-9a-f]{16})\b", "ACCOUNT", text)
+    text = re.sub(r"\breq_[0-9a-f]{16}\b", "REQUEST", text)
     text = re.sub(r"digest [0-9a-f]{32}", "digest D", text)
     text = re.sub(r'"expires_s": [\d.]+', '"expires_s": 0', text)
     text = re.sub(r'"expected_s": [\d.]+', '"expected_s": 0', text)
@@ -105,16 +118,65 @@ def run_line(words: list[str]) -> str:
             main(words)
         except SystemExit as end:
             status = end.code or 0
-    return seen.getvalue() + (f"[exit {status}]\n" if status else "")
+    shown = PROGRESS.sub("", seen.getvalue())
+    return shown + (f"[exit {status}]\n" if status else "")
 
 
-def run_script(script: str, home: Home) -> str:
+class Nobody:
+    """No server: commands use the embedded control plane."""
+
+    def prepare(self, words: list[str]) -> None:
+        """Nothing."""
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+class OneServer:
+    """A server over a home, with the projects of the scripts and a profile for its operator.
+
+    It reads the fleet when it starts, so it stands still while a command changes that.
+    """
+
+    def __init__(self, home: Home):
+        self.home = home
+        self.running = ExitStack()
+        self.is_running = False
+        self.key = ""
+
+    def prepare(self, words: list[str]) -> None:
+        if words[:2] in (["fleet", "use"], ["fleet", "import"]):
+            self.stop()
+        elif not self.is_running:
+            self.start()
+
+    def start(self) -> None:
+        served = self.running.enter_context(serving(self.home, build_application))
+        service = served.service
+        service.rate = RateLimiter(1e9, 1e9)
+        if not self.key:
+            self.key = make_first_key(service, "operator")
+            (site,) = service.directory.organisations(None, "", 2)
+            for name in ("ten_default", "ten_ada", "ten_bo", "ten_cy"):
+                made = Project(TenantId(name), site.organisation_id, name, 10**6, 0.0)
+                service.directory.add_project(made)
+        write_profiles(Profiles("it", {"it": Profile(served.url, self.key, "ten_default")}))
+        self.is_running = True
+
+    def stop(self) -> None:
+        self.running.close()
+        self.is_running = False
+
+
+def run_script(script: str, home: Home, server: Nobody | OneServer) -> str:
     """What a person sees who types the script."""
     lines = []
     for line in script.splitlines():
         lines.append(line + "\n")
         if line.startswith("$ gw "):
-            lines.append(run_line(shlex.split(line[5:], comments=True)))
+            words = shlex.split(line[5:], comments=True)
+            server.prepare(words)
+            lines.append(run_line(words))
         elif line.startswith("! "):
             act, *words = shlex.split(line[2:], comments=True)
             ACTS[act](home, *words)
@@ -126,24 +188,28 @@ def run_script(script: str, home: Home) -> str:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("GIGAWATT_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("GIGAWATT_TENANT", raising=False)
+    for name in ("TENANT", "PROJECT", "SERVER", "API_KEY", "PROFILE", "CONFIG"):
+        monkeypatch.delenv(f"GIGAWATT_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    for name in ("watch", "clusters"):
-        module = f"gigawatt.cli.work.{name}"
-        __import__(module)
-        monkeypatch.setattr(sys.modules[module], "start_worker", run_worker_here)
+    monkeypatch.setattr(embedded, "start_worker", run_worker_here)
     return Home(tmp_path / "home")
 
 
+@pytest.mark.parametrize("mode", [Nobody, OneServer], ids=["embedded", "server"])
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_script_shows_what_it_showed(script: Path, home: Home, request: pytest.FixtureRequest):
+def test_script_shows_what_it_showed(
+    script: Path, mode: type, home: Home, request: pytest.FixtureRequest
+):
+    server = mode(home) if mode is OneServer else mode()
+    request.addfinalizer(server.stop)
     for extra in CASES.glob(f"{script.stem}.in.*"):
         (home.path.parent / extra.name).write_text(extra.read_text(encoding="utf-8"))
-    text = redacted(run_script(script.read_text(encoding="utf-8"), home), home.path.parent)
+    text = redacted(run_script(script.read_text(encoding="utf-8"), home, server), home.path.parent)
     expected = script.with_suffix(".out")
-    if request.config.getoption("bless", default=False):
+    if mode is Nobody and request.config.getoption("bless", default=False):
         expected.write_text(text, encoding="utf-8")
     assert "Traceback" not in text
     assert text == expected.read_text(encoding="utf-8"), "look, then: pytest tests/cli --bless"
@@ -196,16 +262,15 @@ def test_the_tenant_comes_from_the_environment(home: Home, monkeypatch: pytest.M
     assert home.path.name == "home"
     monkeypatch.setenv("GIGAWATT_TENANT", "ten_ada")
     outcome("cluster create train --gpus 8 --yes")
-    assert json.loads(outcome("cluster show train -o json")[1])["tenant_id"] == "ten_ada"
+    assert json.loads(outcome("cluster show train -o json")[1])["project_id"] == "ten_ada"
     monkeypatch.setenv("GIGAWATT_TENANT", "ten_bo")
     assert outcome("cluster show train")[0] == 2
 
 
 def test_waiting_has_an_end(home: Home, monkeypatch: pytest.MonkeyPatch):
     assert home.path.name == "home"
-    watching = sys.modules["gigawatt.cli.work.watch"]
     with monkeypatch.context() as nobody_works:
-        nobody_works.setattr(watching, "start_worker", lambda *_: EndedWorker(0))
+        nobody_works.setattr(embedded, "start_worker", lambda *_: EndedWorker(0))
         status, _, err = outcome("cluster create train --gpus 8 --yes --wait-s 0")
     assert status == 5
     assert "still under way" in err
@@ -215,8 +280,7 @@ def test_waiting_has_an_end(home: Home, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_worker_that_dies_is_told(home: Home, monkeypatch: pytest.MonkeyPatch):
-    watching = sys.modules["gigawatt.cli.work.watch"]
-    monkeypatch.setattr(watching, "start_worker", lambda *_: EndedWorker(1))
+    monkeypatch.setattr(embedded, "start_worker", lambda *_: EndedWorker(1))
     status, _, err = outcome("cluster create train --gpus 8 --yes")
     assert status == 8
     assert str(home.log_path) in err
@@ -237,7 +301,20 @@ def test_a_damaged_file_is_named_and_left_alone(home: Home, name: str):
 
 
 def test_what_nobody_foresaw_is_one_line_and_a_log(home: Home, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(SqlStore, "clusters", lambda _: 1 / 0)
+    monkeypatch.setattr(SqlDirectory, "cluster_page", lambda *_, **__: 1 / 0)
+    status, _, err = outcome("cluster list")
+    assert status == 1
+    assert [line.split(":")[0] for line in err.splitlines()] == ["error", "  request", "  next"]
+    assert str(home.log_path) in err
+    assert "ZeroDivisionError" in home.log_path.read_text(encoding="utf-8")
+    monkeypatch.setenv("GIGAWATT_DEBUG", "1")
+    assert "ZeroDivisionError" in outcome("cluster list")[2]
+
+
+def test_what_nobody_foresaw_in_the_command_is_one_line_and_a_log(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Client, "pages", lambda *_, **__: 1 / 0)
     status, _, err = outcome("cluster list")
     assert status == 1
     assert len(err.splitlines()) == 2

@@ -1,8 +1,10 @@
 """The ASGI application: the door, the routes, the description of both."""
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
@@ -10,26 +12,7 @@ from starlette.exceptions import HTTPException
 
 from gigawatt import __version__
 from gigawatt.api.door import Door
-from gigawatt.api.lambda_cloud import application as lambda_cloud
-from gigawatt.api.lambda_cloud import errors as lambda_errors
 from gigawatt.api.problems import answer_to
-from gigawatt.api.routes import (
-    accounts,
-    admission,
-    audit,
-    clusters,
-    economics,
-    events,
-    file_systems,
-    firewall,
-    fleet,
-    login,
-    members,
-    operations,
-    sessions,
-    tenancy,
-    waiting,
-)
 from gigawatt.api.watching import Watched
 from gigawatt.app.server import Service
 from gigawatt.errors import GigawattError
@@ -37,23 +20,30 @@ from gigawatt.identity.permissions import PERMISSIONS, Scope
 from gigawatt.sdk.calls import BASE
 from gigawatt.sdk.documents import Health, Problem
 
-ROUTERS = (
-    accounts.router,
-    members.router,
-    tenancy.router,
-    sessions.router,
-    login.router,
-    audit.router,
-    fleet.router,
-    clusters.router,
-    file_systems.router,
-    firewall.router,
-    operations.router,
-    events.router,
-    economics.router,
-    waiting.router,
-    admission.router,
+LAMBDA_BASE = "/api/v1"
+"""Where the Lambda-compatible door is mounted: tools of others expect it there."""
+
+MODULES = (
+    "accounts",
+    "members",
+    "tenancy",
+    "sessions",
+    "login",
+    "audit",
+    "fleet",
+    "drawings",
+    "plans",
+    "clusters",
+    "file_systems",
+    "firewall",
+    "operations",
+    "events",
+    "passes",
+    "economics",
+    "waiting",
+    "admission",
 )
+"""Modules of ``api.routes``, in the order in which their routes are asked."""
 
 _POST_HEADERS = [
     {
@@ -66,8 +56,13 @@ _POST_HEADERS = [
 ]
 
 
-def build_application(service: Service) -> FastAPI:
-    """The application over a service."""
+def all_routers() -> list[APIRouter]:
+    """The routers of all modules."""
+    return [import_module(f"gigawatt.api.routes.{name}").router for name in MODULES]
+
+
+def build_application(service: Service, routers: Sequence[APIRouter] | None = None) -> FastAPI:
+    """The application over a service; with these routers only, if some are given."""
     app = FastAPI(
         title="Gigawatt",
         version=__version__,
@@ -79,18 +74,27 @@ def build_application(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in ROUTERS:
+    for router in all_routers() if routers is None else routers:
         app.include_router(router)
-    login.add_pages(app)
+    if routers is None:
+        _add_other_doors(app, service)
     app.add_api_route("/healthz", _healthy, include_in_schema=False)
     app.add_api_route("/readyz", _ready, include_in_schema=False)
     for kind in (GigawattError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
-    app.mount(lambda_cloud.BASE, lambda_cloud.build_lambda_application(service))
     app.add_middleware(Door, answer=_answer_at)
     app.add_middleware(Watched, service=service)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+def _add_other_doors(app: FastAPI, service: Service) -> None:
+    """The pages of login, and the door that speaks Lambda's words; a command needs neither."""
+    from gigawatt.api.lambda_cloud.application import build_lambda_application  # noqa: PLC0415
+    from gigawatt.api.routes import login  # noqa: PLC0415
+
+    login.add_pages(app)
+    app.mount(LAMBDA_BASE, build_lambda_application(service))
 
 
 async def _answer(request: Request, error: Exception) -> Response:
@@ -99,8 +103,11 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _answer_at(request: Request, error: Exception) -> Response:
     """An error of the door, in the form of the part of the site that was asked."""
-    is_lambda = request.url.path.startswith(f"{lambda_cloud.BASE}/")
-    return lambda_errors.answer_to(request, error) if is_lambda else answer_to(request, error)
+    if not request.url.path.startswith(f"{LAMBDA_BASE}/"):
+        return answer_to(request, error)
+    from gigawatt.api.lambda_cloud import errors as lambda_errors  # noqa: PLC0415
+
+    return lambda_errors.answer_to(request, error)
 
 
 async def _healthy() -> Health:

@@ -24,7 +24,7 @@ from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, OperationRecord
 from gigawatt.interfaces.turned_away import Origin
-from gigawatt.planner.phases import Phase
+from gigawatt.planner.phases import ENDED, Phase
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.sdk import documents as doc
@@ -185,19 +185,11 @@ def commit(
         return found
     control = access.service.control
 
-    def check_version() -> None:
-        if cluster_id is not None and version is not None:
-            actual = control.around.store.cluster(cluster_id).version
-            if actual != version:
-                raise VersionError(
-                    f"cluster {cluster_id!r} has version {actual}, the caller has {version}"
-                )
-
     def of_version() -> Plan:
-        check_version()
+        check_version(access, cluster_id, version)
         plan = make_plan()
         # Again: the commit holds only if nothing was committed since the plan was made.
-        check_version()
+        check_version(access, cluster_id, version)
         return plan
 
     drawn = None if access.opened is None else access.opened.operation_id
@@ -211,6 +203,19 @@ def commit(
         operation = late
     access.service.worker.wake()
     return operation
+
+
+def check_version(access: Access, cluster_id: ClusterId | None, version: int | None) -> None:
+    """Nothing, when a cluster has the version that its caller has seen, or any will do.
+
+    Raises:
+        VersionError: it has another one.
+    """
+    if cluster_id is None or version is None:
+        return
+    actual = access.service.control.around.store.cluster(cluster_id).version
+    if actual != version:
+        raise VersionError(f"cluster {cluster_id!r} has version {actual}, the caller has {version}")
 
 
 def committed_before(access: Access) -> OperationRecord | None:
@@ -256,9 +261,11 @@ def live_cluster(access: Access, cluster_id: str) -> ClusterRecord:
     """
     record = access.cluster(cluster_id)
     if record.phase is not Phase.ACTIVE and committed_before(access) is None:
+        ended = "It holds nothing any more; 'gw cluster list' shows those that are live."
+        waits = "Wait for its operation; 'gw cluster watch' shows how far it is."
         raise ConflictError(
-            f"cluster {cluster_id!r} is {record.phase.value}, wanted active",
-            next_step="Wait for its operation, or look at it with GET /gw/v1/operations.",
+            f"cluster {record.name!r} ({cluster_id}) is {record.phase.value}, wanted active",
+            next_step=ended if record.phase in ENDED else waits,
         )
     access.before = _in_brief(cluster_document(access.service.control.around.fleet, record))
     return record

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from gigawatt import errors as ours
-from gigawatt.errors import GigawattError, InputError, NoCapacityError, RateError
+from gigawatt.errors import DriftError, GigawattError, InputError, NoCapacityError, RateError
 from gigawatt.sdk.documents import Problem
 
 STATUS: Mapping[type[GigawattError], int] = {
@@ -41,6 +41,9 @@ STATUS: Mapping[type[GigawattError], int] = {
 """Status of every error class. A test fails when a class has no row."""
 
 MEDIA_TYPE = "application/problem+json"
+
+NOTES_SENT_MAX = 100
+"""Differences that one answer names."""
 
 PROBLEM_STATUSES = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 502, 503, 507)
 
@@ -89,6 +92,8 @@ def _of_ours(request: Request, error: GigawattError) -> Response:
     }
     if isinstance(error, NoCapacityError):
         document |= {"reasons": list(error.reasons), "would_fit": list(error.would_fit)}
+    if isinstance(error, DriftError):
+        document["notes"] = list(error.notes[:NOTES_SENT_MAX])
     if isinstance(error, RateError):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s + 0.5)))
     status = STATUS[type(error)]

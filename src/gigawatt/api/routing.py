@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from gigawatt.api.problems import MEDIA_TYPE
 from gigawatt.api.route import GuardedRoute, OpenRoute
@@ -29,8 +29,18 @@ def new_open_router(tag: str) -> APIRouter:
     return APIRouter(prefix=BASE, tags=[tag], route_class=OpenRoute, responses=PROBLEMS)
 
 
-def operation(router: APIRouter, method: str, path: str, status: int = 200) -> Callable[[F], F]:
-    """A decorator that serves a function at a path below ``BASE``."""
+def operation(
+    router: APIRouter, method: str, path: str, status: int = 200, media: str | None = None
+) -> Callable[[F], F]:
+    """A decorator that serves a function at a path below ``BASE``; ``media`` if it is no JSON."""
+    described: dict[str, Any] = {}
+    if media is not None:
+        schema = {"type": "string", "format": "binary"}
+        content = {media: {"schema": schema}}
+        described = {
+            "responses": {status: {"description": "The file.", "content": content}},
+            "response_class": Response,
+        }
 
     def register(handler: F) -> F:
         summary = (handler.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -41,6 +51,7 @@ def operation(router: APIRouter, method: str, path: str, status: int = 200) -> C
             status_code=status,
             operation_id=handler.__name__,
             summary=summary,
+            **described,
         )
         return handler
 

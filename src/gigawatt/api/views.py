@@ -1,9 +1,11 @@
 """Records of the control plane as documents of the wire."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from gigawatt.boundary.entries import Entry, HostSlice
 from gigawatt.boundary.keys import address_of, gateway_of, subnet_of
 from gigawatt.boundary.names import hostname_of
 from gigawatt.boundary.plane import PLANES
@@ -15,7 +17,7 @@ from gigawatt.identity import accounts as who
 from gigawatt.identity.invitations import Invitation
 from gigawatt.identity.keys import ApiKey
 from gigawatt.identity.sessions import Session
-from gigawatt.ids import ClusterId
+from gigawatt.ids import ClusterId, NodeId
 from gigawatt.intent.file_system import default_mount_point
 from gigawatt.intent.firewall import InboundRule
 from gigawatt.interfaces import directory as records
@@ -24,7 +26,7 @@ from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.placement import result
 from gigawatt.planner.phases import PHASE_SLA_S, Phase
-from gigawatt.planner.plan import Plan
+from gigawatt.planner.plan import Action, Plan
 from gigawatt.planner.target import price_of, spread_of
 from gigawatt.sdk import documents as doc
 
@@ -298,8 +300,6 @@ def file_system_document(
 
 
 def _status(fleet: Fleet, target: ClusterTarget, *, is_whole: bool) -> doc.ClusterStatus:
-    keys = target.keys
-    vni, subnet = network_keys_of(target)
     first = fleet.node_index(target.members[0].node_id)
     return doc.ClusterStatus(
         site_id=target.site_id,
@@ -308,13 +308,8 @@ def _status(fleet: Fleet, target: ClusterTarget, *, is_whole: bool) -> doc.Clust
         node_count=len(target.active_members),
         price_micro_usd_per_hour=price_of(fleet, target.members),
         spread=spread_document(spread_of(fleet, target.members)),
-        keys=doc.BoundaryKeys(
-            p_key=keys.p_key,
-            compute_vni=keys.compute_vni,
-            vni=vni,
-            subnet=subnet,
-            filesystem=keys.filesystem,
-        ),
+        keys=_keys(target),
+        storage_pool_id=target.pool_id,
         members=[m.node_id for m in target.active_members] if is_whole else None,
         spares=[m.node_id for m in target.members if m.role == "spare"] if is_whole else None,
     )
@@ -347,24 +342,66 @@ def cluster_document(
 
 def _planes(plan: Plan) -> dict[str, doc.PlaneChange]:
     changes = {}
+    before = {member.node_id for member in plan.before.members} if plan.before else set()
     for plane in PLANES:
         steps = [step for step in plan.steps if step.plane is plane]
         kinds = {
             action: Counter(str(e.kind) for s in steps if s.action == action for e in s.entries)
             for action in ("ensure", "remove")
         }
+        actions = Counter(
+            (_verb(entry, step.action, before), str(entry.kind))
+            for step in steps
+            for entry in step.entries
+        )
         changes[plane.value] = doc.PlaneChange(
             device_count=len({step.device for step in steps}),
             ensured=dict(kinds["ensure"]),
             removed=dict(kinds["remove"]),
+            actions=[
+                doc.PlaneAction(verb=verb, entry_kind=kind, count=count)
+                for (verb, kind), count in actions.items()
+            ],
         )
     return changes
+
+
+def _verb(entry: Entry, action: Action, before: Collection[NodeId]) -> str:
+    """What a step does to an entry, in one word; hosts are stopped, held, booted, cleaned."""
+    if isinstance(entry, HostSlice) and action == "remove":
+        return "clean"
+    if isinstance(entry, HostSlice) and entry.power == "off":
+        return "stop" if entry.node_id in before else "hold"
+    if isinstance(entry, HostSlice):
+        return "boot"
+    return "set" if action == "ensure" else "remove"
+
+
+def _moves(plan: Plan) -> tuple[int, int]:
+    """Nodes that come and nodes that leave, spares not counted."""
+    before = {m.node_id for m in plan.before.active_members} if plan.before else set()
+    after = {m.node_id for m in plan.after.active_members} if plan.after else set()
+    return len(after - before), len(before - after)
+
+
+def _keys(target: ClusterTarget) -> doc.BoundaryKeys:
+    """The keys of a cluster's own planes; a file system has no network."""
+    vni, subnet = network_keys_of(target)
+    return doc.BoundaryKeys(
+        p_key=target.keys.p_key,
+        compute_vni=target.keys.compute_vni,
+        vni=vni,
+        subnet=subnet,
+        network=str(subnet_of(subnet)),
+        filesystem=target.keys.filesystem,
+    )
 
 
 def plan_document(plan: Plan) -> doc.Plan:
     """A plan, without the content of its steps."""
     report, target = plan.report, plan.after or plan.before
     assert target is not None, "a plan has a target before or after"
+    joining, leaving = _moves(plan)
     return doc.Plan(
         id=plan.plan_id,
         kind=plan.kind.value,
@@ -393,19 +430,26 @@ def plan_document(plan: Plan) -> doc.Plan:
             for other in report.alternatives
         ],
         stages=[doc.PlanStage(name=s.name, step_count=len(s.steps)) for s in plan.stages],
+        keys=None if plan.after is None or plan.after.is_file_system else _keys(plan.after),
+        storage_bytes=target.storage_bytes,
+        storage_pool_id=target.pool_id,
+        joining_node_count=joining,
+        leaving_node_count=leaving,
         created_at=at(plan.created_s),
         expires_at=at(plan.expires_s),
     )
 
 
 def operation_document(
-    line: records.OperationLine, stages: list[doc.StageProgress] | None = None
+    line: records.OperationLine,
+    **more: Any,  # noqa: ANN401 - fields of the document
 ) -> doc.Operation:
-    """An operation."""
+    """An operation; ``more`` are fields that lists leave out."""
     return doc.Operation(
         id=line.operation_id,
         project_id=line.project_id,
         cluster_id=line.cluster_id,
+        cluster_name=line.cluster_name,
         kind=line.kind.value,
         state=line.state,
         state_reason=line.error,
@@ -413,5 +457,5 @@ def operation_document(
         version=line.generation,
         started_at=at(line.started_s),
         finished_at=maybe_at(line.finished_s),
-        stages=stages,
+        **more,
     )

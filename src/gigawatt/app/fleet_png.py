@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -64,7 +65,7 @@ def write_fleet_png(
     colours: Sequence[str],
     legend: Sequence[tuple[str, str]],
     title: str,
-    path: Path,
+    path: Path | IO[bytes],
 ) -> None:
     """Write the map to ``path``; the longer side has at most 4,000 pixels.
 
@@ -73,7 +74,7 @@ def write_fleet_png(
         colours: N colours "#rrggbb", one a node.
         legend: (colour, label) pairs, drawn above the plan.
         title: heading.
-        path: file to write; it is replaced.
+        path: file to write, which is replaced, or an open one.
 
     Raises:
         InputError: a colour is not "#rrggbb", or there are not N.

@@ -7,7 +7,7 @@ import numpy as np
 
 from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.ids import ClusterId, NodeId
-from gigawatt.interfaces.store import NodeState, StoreSnapshot
+from gigawatt.interfaces.store import ClusterRecord, NodeState, StoreSnapshot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,12 +18,14 @@ class FleetHoldings:
         free_gpu_mask: uint16[N], GPUs that could be given now; 0 on blocked nodes.
         holders: (cluster, GPU mask) by node row; rows that nobody holds are left out.
         states: state and reason of nodes that are not "available".
+        clusters: clusters that hold anything.
     """
 
     fleet: Fleet
     free_gpu_mask: U16
     holders: Mapping[int, tuple[tuple[ClusterId, int], ...]]
     states: Mapping[NodeId, tuple[NodeState, str]]
+    clusters: Mapping[ClusterId, ClusterRecord]
 
     @property
     def free_gpu_count(self) -> I64:
@@ -41,7 +43,10 @@ def holdings_of(fleet: Fleet, stored: StoreSnapshot) -> FleetHoldings:
         if row is not None:
             free[row] &= ~np.uint16(mask)
             holders[row] = (*holders.get(row, ()), (cluster_id, mask))
+    for row, found in holders.items():
+        if len(found) > 1:
+            holders[row] = tuple(sorted(found, key=lambda held: held[1] & -held[1]))
     for node_id in stored.node_states:
         if node_id in row_of:
             free[row_of[node_id]] = 0
-    return FleetHoldings(fleet, free, holders, stored.node_states)
+    return FleetHoldings(fleet, free, holders, stored.node_states, stored.clusters)

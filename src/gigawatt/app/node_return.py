@@ -6,17 +6,10 @@ from gigawatt.app.control import Control
 from gigawatt.boundary.plane import Plane
 from gigawatt.errors import DriftError
 from gigawatt.executor.readback import ReadBack, read_back
-from gigawatt.ids import ClusterId, DeviceId, NodeId
-from gigawatt.interfaces.store import StoreSnapshot
+from gigawatt.ids import DeviceId, NodeId
 
 OWN_DEVICES = ((Plane.IN_BAND, "port"), (Plane.OUT_OF_BAND, "bmc"), (Plane.HOST, "host"))
 """Devices that a node has for itself."""
-
-
-def holders_of(snapshot: StoreSnapshot, node_id: NodeId) -> tuple[ClusterId, ...]:
-    """Clusters that hold GPUs of a node, in order of their first GPU."""
-    masks = {c: mask for (node, c), mask in snapshot.allocations.items() if node == node_id}
-    return tuple(sorted(masks, key=lambda cluster_id: masks[cluster_id] & -masks[cluster_id]))
 
 
 async def bring_back(control: Control, nodes: Sequence[NodeId], reason: str) -> None:

@@ -25,6 +25,8 @@ from gigawatt.app.login.admission import Doorkeeper
 from gigawatt.app.login.login import Login
 from gigawatt.app.login.provider import OpenidProvider
 from gigawatt.app.login.settings import read_secret, read_settings
+from gigawatt.app.passes import Passes
+from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
@@ -34,8 +36,9 @@ from gigawatt.app.watch.showing import showing
 from gigawatt.app.watch.store_metrics import StoreMetrics
 from gigawatt.app.watch.watching import Watching, watching
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite, open_control
-from gigawatt.app.worker_loop import WorkerLoop
+from gigawatt.app.worker_loop import Worker, WorkerLoop
 from gigawatt.errors import ConflictError, InputError, UnauthenticatedError
+from gigawatt.executor.reconcile import Reconciliation
 from gigawatt.identity.accounts import (
     Account,
     AccountId,
@@ -67,6 +70,7 @@ from gigawatt.interfaces.members import Members, NewSecret
 from gigawatt.interfaces.sessions import Sessions
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.tenancy import Tenancy
+from gigawatt.interfaces.trail import Trail
 from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
@@ -80,6 +84,7 @@ from gigawatt.store.sessions import open_sessions
 from gigawatt.store.storage_quota import SqlStorageQuotas
 from gigawatt.store.store import SqlStore
 from gigawatt.store.tenancy import open_tenancy
+from gigawatt.store.trail import open_trail
 from gigawatt.store.turned_away import open_turned_away_book
 from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
@@ -105,10 +110,11 @@ class Service:
 
     control: Control
     directory: Directory
-    worker: WorkerLoop
+    worker: Worker
     rate: RateLimiter
     upkeep: Upkeep
     admission: Admission
+    trail: Trail
     file_systems: FileSystems
     rulesets: FirewallRulesets
     follower: FirewallFollower
@@ -125,6 +131,8 @@ class Service:
     stream_count: int = 0
     tries: set[str] = field(default_factory=set)
     desk: EconomicsDesk = field(default_factory=EconomicsDesk)
+    proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
+    reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
 
     def now_s(self) -> float:
         """Unix seconds."""
@@ -139,7 +147,7 @@ class Service:
         worker = holder.rpartition("/")[0]
         if worker == self.worker.name:
             return holder not in self.tries
-        return not has_beat or self.worker.heartbeat.is_lost(worker)
+        return not has_beat or self.worker.is_lost(worker)
 
     def authenticate(self, key: str) -> Caller:
         """Who holds a key that is in force.
@@ -254,6 +262,7 @@ def open_service(
                 directory=directory,
                 worker=worker,
                 rate=RateLimiter(),
+                trail=open_trail(store),
                 upkeep=Upkeep(control, worker, replicas, reconcile_s),
                 admission=admission,
                 file_systems=SqlFileSystems(store.database),
@@ -293,6 +302,14 @@ def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerL
     )
 
 
+def site_organisation(directory: Directory) -> OrganisationId | None:
+    """The organisation of those who run the site, if it was made already."""
+    for found in directory.organisations(None, "", 10_000):
+        if found.name == SITE_ORGANISATION:
+            return found.organisation_id
+    return None
+
+
 def make_first_key(service: Service, name: str) -> str:
     """The text of an operator's key for a directory in which nobody is yet.
 
@@ -307,8 +324,10 @@ def make_first_key(service: Service, name: str) -> str:
             next_step="Make further keys through the API, with a key of an operator or an owner.",
         )
     now_s, new_id = service.now_s(), service.control.new_id
-    organisation_id = OrganisationId(new_id("org"))
-    service.directory.add_organisation(Organisation(organisation_id, SITE_ORGANISATION, now_s))
+    organisation_id = site_organisation(service.directory)
+    if organisation_id is None:
+        organisation_id = OrganisationId(new_id("org"))
+        service.directory.add_organisation(Organisation(organisation_id, SITE_ORGANISATION, now_s))
     gpu_count = service.control.around.fleet.gpu_count
     project = Project(TenantId(new_id("ten")), organisation_id, "default", gpu_count, now_s)
     service.directory.add_project(project)
@@ -400,6 +419,7 @@ def make_server(
     tcp_port: int,
     *,
     tls: Tls | None = None,
+    log_level: str = "info",
 ) -> Server:
     """A server of a service's application; a TCP port of 0 takes any that is free.
 
@@ -417,7 +437,7 @@ def make_server(
         timeout_graceful_shutdown=ANSWER_S,
         # Lines go where all others do, so that none leaves without redaction.
         log_config=None,
-        log_level="info",
+        log_level=log_level,
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
     )

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from gigawatt.app.control import Control
 from gigawatt.app.heartbeat import BEAT_S, READY_S, Heartbeat
@@ -38,6 +39,42 @@ BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.5, 30.0
 """Wait before something that failed is tried again; doubled up to the maximum. Ours."""
 
 _log = logging.getLogger("gigawatt.worker")
+
+
+class Worker(Protocol):
+    """What carries operations on, as the rest of a service sees it."""
+
+    name: str
+    recent_errors: deque[str]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it looks for work."""
+        ...
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def wake(self) -> None:
+        """Look for work now: something was committed."""
+        ...
+
+    def retire(self) -> None:
+        """Take no more work from now on."""
+        ...
+
+    def stop(self, grace_s: float) -> None:
+        """Take no more work, and wait at most ``grace_s`` for what is under way."""
+        ...
+
+    def troubles(self) -> tuple[str, ...]:
+        """Why it is not ready, one sentence each; none if it is."""
+        ...
+
+    def is_lost(self, worker: str) -> bool:
+        """Whether another worker of this name was seen to be gone."""
+        ...
 
 
 class WorkerLoop:
@@ -80,6 +117,10 @@ class WorkerLoop:
     def is_alive(self) -> bool:
         """Whether its thread runs."""
         return self._thread is not None and self._thread.is_alive()
+
+    def is_lost(self, worker: str) -> bool:
+        """Whether another worker of this name was seen to be gone."""
+        return self.heartbeat.is_lost(worker)
 
     def troubles(self) -> tuple[str, ...]:
         """Why it is not ready, one sentence each; none if it is."""

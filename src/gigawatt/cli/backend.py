@@ -9,34 +9,46 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
+        accounts,
         clusters,
+        completing,
         deals,
         demo,
         economics,
         events,
         explain,
         fleets,
+        floor,
         keeping,
+        login,
         nodes,
+        operations,
         prices,
         proofs,
         servers,
+        storage,
         views,
     )
 
 __all__ = [
+    "accounts",
     "clusters",
+    "completing",
     "deals",
     "demo",
     "economics",
     "events",
     "explain",
     "fleets",
+    "floor",
     "keeping",
+    "login",
     "nodes",
+    "operations",
     "prices",
     "proofs",
     "servers",
+    "storage",
     "views",
 ]
 

@@ -17,7 +17,8 @@ def backup(
 ) -> None:
     """Copy store and fleet into one new archive, while work goes on.
 
-    Devices remember for themselves and are not in it.
+    Devices remember for themselves and are not in it. It is this computer's own store,
+    also when a server is configured.
 
     Example: gw backup gigawatt.tar
     """

@@ -11,6 +11,7 @@ from gigawatt.cli.options import (
     Format,
     NameArgument,
     OutputOption,
+    QuietOption,
     WaitOption,
     WhoseOption,
     YesOption,
@@ -22,7 +23,9 @@ from gigawatt.intent.request import ClusterRequest
 app = new_group("Create clusters, look at them, change them, give them back.")
 
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Show the plan and stop.")]
-MoreGpus = Annotated[int, typer.Option("--gpus", "-g", help="How many GPUs more or fewer.")]
+MoreGpus = Annotated[
+    int, typer.Option("--gpus", "-g", help="How many GPUs more or fewer.", min=1, max=32_000)
+]
 
 
 @app.command()
@@ -50,12 +53,13 @@ def create(
 def list_(
     everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
     output: OutputOption = Format.TABLE,
+    quiet: QuietOption = False,
 ) -> None:
     """List clusters, newest first.
 
     Example: gw cluster list --all -o json
     """
-    backend.views.list_clusters(output, everything=everything)
+    backend.views.list_clusters(output, everything=everything, quiet=quiet)
 
 
 @app.command()
@@ -84,7 +88,7 @@ def grow(
     Example: gw cluster grow train --gpus 256
     """
     go = backend.clusters.Go(yes=yes, wait=not detach, wait_s=wait_s, form=output)
-    backend.clusters.grow(cluster, tenant, gpus, go)
+    backend.clusters.resize(cluster, tenant, gpus, go)
 
 
 @app.command()
@@ -102,7 +106,7 @@ def shrink(
     Example: gw cluster shrink train --gpus 128
     """
     go = backend.clusters.Go(yes=yes, wait=not detach, wait_s=wait_s, form=output)
-    backend.clusters.shrink(cluster, tenant, gpus, go)
+    backend.clusters.resize(cluster, tenant, -gpus, go)
 
 
 @app.command()

@@ -19,12 +19,19 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for files and pictures.")] = Path(
         "out/demo"
     ),
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Leave the server up at the end; else it stays where somebody sits.",
+        ),
+    ] = None,
 ) -> None:
     """Show the main job on a made-up fleet of 10,000 GPUs; your own state is not touched.
 
-    Two tenants get clusters; you see plans, proof, files and the map; then a fault is planted
-    and caught.
+    A server starts on this computer, with a URL and a key for you. Two tenants get clusters
+    from it; you see plans, proof, files and the map; then a fault is planted and caught.
 
     Example: gw demo
     """
-    backend.demo.run(home, out)
+    backend.demo.run(home, out, keep=keep)

@@ -16,6 +16,12 @@ def events(
         str | None, typer.Argument(help="Name or id of a cluster; left out: everything.")
     ] = None,
     tenant: WhoseOption = None,
+    node: Annotated[
+        str | None, typer.Option("--node", help="Only what names this node: its history.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only events of this kind, e.g. drift.")
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="How many of the newest lines.", min=1, max=10_000)
     ] = 50,
@@ -25,4 +31,5 @@ def events(
 
     Example: gw events train --limit 20
     """
-    backend.events.show(cluster, tenant, limit, output)
+    wanted = backend.events.Wanted(cluster, tenant, node, kind, limit)
+    backend.events.show(wanted, output)

@@ -38,7 +38,7 @@ def show(
 
     Example: gw fleet show --nodes -o json
     """
-    backend.fleets.show(output, nodes=nodes)
+    backend.floor.show(output, nodes=nodes)
 
 
 @app.command("map")
@@ -50,7 +50,7 @@ def map_(
 
     Example: gw fleet map --png fleet.png
     """
-    backend.fleets.draw(svg, png)
+    backend.floor.draw(svg, png)
 
 
 @app.command()
@@ -82,6 +82,8 @@ def import_(
 ) -> None:
     """Take a fleet from a file: check it, show it, ask, and use it from then on.
 
+    For this computer's own control plane, also when a server is configured.
+
     Example: gw fleet import ib.txt --format ibnetdiscover --node-type hgx-h100
     """
     place = backend.fleets.Found(source.value, name, site, country, node_type)
@@ -94,6 +96,8 @@ def use(
     yes: YesOption = False,
 ) -> None:
     """Use one of the made-up fleets: demo has 10,000 GPUs, small 512, mixed three types.
+
+    For this computer's own control plane, also when a server is configured.
 
     Example: gw fleet use mixed
     """

@@ -18,6 +18,7 @@ from typing_extensions import override
 from gigawatt import __version__
 from gigawatt.cli.lazy import LazyGroup, Maker, command_of
 from gigawatt.cli.options import CONTEXT
+from gigawatt.cli.settings import HELP, take_flags
 from gigawatt.errors import DriftError, GigawattError, NoCapacityError
 
 COMMANDS = {
@@ -29,8 +30,19 @@ COMMANDS = {
     "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
     "events": ("gigawatt.cli.events", "Show the audit trail."),
     "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "project": ("gigawatt.cli.project", "Make projects, see and grant their quotas."),
+    "member": ("gigawatt.cli.member", "Add people and programs, give them roles."),
+    "key": ("gigawatt.cli.key", "Make API keys, list them, end them."),
+    "ssh-key": ("gigawatt.cli.ssh_key", "Keep public SSH keys with a project."),
+    "file-system": ("gigawatt.cli.file_system", "Make file systems that outlive clusters."),
+    "firewall": ("gigawatt.cli.firewall", "Keep what may come into clusters from outside."),
+    "operation": ("gigawatt.cli.operation", "See what is under way; turn it back."),
+    "audit": ("gigawatt.cli.audit", "Show who called what."),
+    "login": ("gigawatt.cli.login", "Keep a key for a server; later commands talk to it."),
+    "logout": ("gigawatt.cli.logout", "Forget it; use this computer's own state again."),
+    "whoami": ("gigawatt.cli.whoami", "Show who you are, and where."),
+    "up": ("gigawatt.cli.up", "Serve for this computer alone, with a key made for you."),
     "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
-    "key": ("gigawatt.cli.key", "Make the first API key."),
     "backup": ("gigawatt.cli.backup", "Copy everything into one archive, while work goes on."),
     "restore": ("gigawatt.cli.restore", "Put an archive back into an empty home or database."),
     "migrate": ("gigawatt.cli.migrate", "Bring a store of an older release to this one's tables."),
@@ -44,6 +56,8 @@ COMMANDS = {
 """Command, its module, and the line that help shows for it."""
 
 NOTES_SHOWN_MAX = 10
+OF_THE_SERVICE = frozenset({1, 8})
+"""Exit statuses of errors that whoever runs the service looks up by the id of the request."""
 COMPLETE_VARIABLE = "_GW_COMPLETE"
 """Set by the shell when it asks for completions; the name is what typer's scripts set."""
 
@@ -54,8 +68,9 @@ Start with 'gw demo'. Or: gw plan train --gpus 512, gw cluster create train --gp
 gw fleet map. Every command has --help with an example.
 """
 EPILOG = (
-    "State lives in $GIGAWATT_HOME, else ~/.local/share/gigawatt, and in the PostgreSQL database "
-    "$GIGAWATT_DATABASE_URL if that is set. Exit status: 0 done, "
+    "Commands talk to the server of 'gw login' or $GIGAWATT_SERVER (with $GIGAWATT_API_KEY), else "
+    "to this computer's own state: in $GIGAWATT_HOME, else ~/.local/share/gigawatt, and in the "
+    "PostgreSQL database $GIGAWATT_DATABASE_URL if that is set. Exit status: 0 done, "
     "2 wrong request, 3 no capacity, 4 conflict, 5 device, 6 drift, 7 undo failed, 8 data; "
     "see 'gw explain errors'."
 )
@@ -64,7 +79,7 @@ EPILOG = (
 class RootGroup(LazyGroup):
     """``gw`` itself."""
 
-    options = (("--version", "Say which."), *LazyGroup.options)
+    options = (("--version", "Say which."), *HELP, *LazyGroup.options)
 
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -72,7 +87,7 @@ class RootGroup(LazyGroup):
         if args[:1] == ["--version"]:
             typer.echo(f"gigawatt {__version__}")
             raise typer.Exit
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, take_flags(args))
 
 
 def _make(name: str) -> Callable[[], Any]:
@@ -113,13 +128,16 @@ def tell(error: GigawattError) -> None:
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     # Reasons that stand below are not repeated in the sentence above them.
     reasons = error.reasons if isinstance(error, NoCapacityError) else ()
-    sentence = str(error).removesuffix(": " + "; ".join(reasons))
+    whole, _, request_id = str(error).partition(" (request req_")
+    sentence = whole.removesuffix(": " + "; ".join(reasons))
     typer.secho(_hanging("error: ", sentence), err=True, fg="red" if colour else None)
     if isinstance(error, NoCapacityError):
         _some("why not", error.reasons)
         _some("would fit", error.would_fit)
     if isinstance(error, DriftError):
         _some("found", error.notes)
+    if request_id and error.exit_code in OF_THE_SERVICE:
+        typer.echo(f"  request: req_{request_id.removesuffix(')')}", err=True)
     typer.echo(_hanging("  next: ", error.next_step), err=True)
 
 

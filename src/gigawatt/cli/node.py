@@ -5,25 +5,30 @@ from typing import Annotated
 import typer
 
 from gigawatt.cli import backend
-from gigawatt.cli.options import Format, OutputOption, new_group
+from gigawatt.cli.options import (
+    Format,
+    NodesArgument,
+    OutputOption,
+    QuietOption,
+    new_group,
+)
 
 app = new_group("Take nodes out of service, and bring them back.")
 
-Nodes = Annotated[list[str], typer.Argument(help="Ids of nodes; see 'gw fleet show --nodes'.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the node.")]
 
 
 @app.command("list")
-def list_(output: OutputOption = Format.TABLE) -> None:
+def list_(output: OutputOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """List the nodes that are out of service, and why.
 
     Example: gw node list
     """
-    backend.nodes.list_blocked(output)
+    backend.nodes.list_blocked(output, quiet=quiet)
 
 
 @app.command()
-def drain(nodes: Nodes, reason: Reason = "maintenance") -> None:
+def drain(nodes: NodesArgument, reason: Reason = "maintenance") -> None:
     """Give the nodes to nobody new; who has them keeps them.
 
     Example: gw node drain h-su003-n07 --reason "replace a fan"
@@ -32,7 +37,7 @@ def drain(nodes: Nodes, reason: Reason = "maintenance") -> None:
 
 
 @app.command()
-def quarantine(nodes: Nodes, reason: Reason = "suspect") -> None:
+def quarantine(nodes: NodesArgument, reason: Reason = "suspect") -> None:
     """Give the nodes to nobody, because they are not trusted.
 
     Example: gw node quarantine h-su003-n07 --reason "ECC errors"
@@ -41,7 +46,7 @@ def quarantine(nodes: Nodes, reason: Reason = "suspect") -> None:
 
 
 @app.command("return")
-def return_(nodes: Nodes, reason: Reason = "back in service") -> None:
+def return_(nodes: NodesArgument, reason: Reason = "back in service") -> None:
     """Bring nodes back; refused while something strange is left on them.
 
     Example: gw node return h-su003-n07

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gigawatt.cli import backend
 from gigawatt.errors import InputError
 from gigawatt.ids import ClusterId, NodeId, SiteId, TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
@@ -33,17 +34,49 @@ OutputOption = Annotated[
     Format, typer.Option("--output", "-o", help="table for people; json or yaml for programs.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
-WhoseOption = Annotated[
-    str | None,
-    typer.Option(
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Ids only, one a line.")]
+
+
+def completing(noun: str) -> Callable[[str], list[str]]:
+    """What completes an id or a name: those that the control plane knows; none if it fails."""
+
+    def complete(incomplete: str) -> list[str]:
+        names: list[str] = backend.completing.names_of(noun)
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+PROJECT_VARIABLES = ["GIGAWATT_PROJECT", "GIGAWATT_TENANT"]
+
+
+def _project_option(text: str) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option(
+        "--project",
+        "-p",
         "--tenant",
         "-t",
-        envvar="GIGAWATT_TENANT",
-        help="Whose cluster, when several tenants have one of this name.",
-        metavar="TENANT",
+        envvar=PROJECT_VARIABLES,
+        help=text,
+        metavar="PROJECT",
+        autocompletion=completing("project"),
+    )
+
+
+WhoseOption = Annotated[
+    str | None, _project_option("Whose cluster, when several projects have one of this name.")
+]
+ProjectOption = Annotated[str | None, _project_option("Name or id (ten_...) of the project.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(help="Name or id (clu_...) of a cluster.", autocompletion=completing("cluster")),
+]
+NodesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help="Ids of nodes; see 'gw fleet show --nodes'.", autocompletion=completing("node")
     ),
 ]
-NameArgument = Annotated[str, typer.Argument(help="Name or id (clu_...) of a cluster.")]
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="Start the work and return; see 'gw cluster watch'.")
 ]
@@ -134,10 +167,7 @@ Name = Annotated[
     str, typer.Argument(metavar="NAME", help="Name: lower-case letters, digits, hyphens.")
 ]
 Gpus = Annotated[int, _option("--gpus", "N", "GPUs: whole nodes, or a slice: 1, 2, 4.", "-g")]
-Tenant = Annotated[
-    str,
-    typer.Option("--tenant", "-t", envvar="GIGAWATT_TENANT", help="Who asks.", metavar="TENANT"),
-]
+Tenant = Annotated[str | None, _project_option("Who asks: name or id of the project.")]
 GpuType = Annotated[str | None, _option("--type", "GPU", "GPU type, e.g. h100; else the cheapest.")]
 Storage = Annotated[str, _option("--storage", "SIZE", "A file system of its own, e.g. 50TiB.")]
 Spares = Annotated[int, _option("--spares", "N", "Nodes held ready to replace failed ones.")]
@@ -162,7 +192,7 @@ Egress = Annotated[
 def build_request(
     name: Name,
     gpus: Gpus,
-    tenant: Tenant = "ten_default",
+    tenant: Tenant = None,
     gpu_type: GpuType = None,
     storage: Storage = "0",
     spares: Spares = 0,
@@ -184,7 +214,7 @@ def build_request(
         InputError: an option is malformed.
     """
     return ClusterRequest(
-        tenant_id=TenantId(tenant),
+        tenant_id=TenantId(tenant or ""),
         name=name,
         gpu_count=gpus,
         gpu_type=gpu_type,

@@ -6,9 +6,10 @@ Answers go to standard output; questions, progress and remarks go to standard er
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 import yaml
@@ -17,6 +18,11 @@ from rich.text import Text
 
 from gigawatt.cli.options import Format
 from gigawatt.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Item = TypeVar("Item", bound="BaseModel")
 
 WIDTH_MAX = 120
 """Lines for people are not longer, however wide their terminal is."""
@@ -144,6 +150,38 @@ def paragraph(text: str, target: Console = console) -> None:
     """Write prose, wrapped where somebody reads it."""
     width = width_of(target)
     target.print(text if width is None else textwrap.fill(text, width, break_on_hyphens=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item]):
+    """How a list is shown to people.
+
+    Fields: columns; cells of one item; what is said when there is none.
+    """
+
+    columns: Sequence[str]
+    cells: Callable[[Item], Sequence[object]]
+    empty: str
+
+
+def show_document(document: "BaseModel", form: Format) -> None:
+    """Write one document of the API as JSON or YAML."""
+    write(document.model_dump(mode="json"), form)
+
+
+def show_list(
+    items: Sequence[Item], form: Format, listing: Listing[Item], *, quiet: bool = False
+) -> None:
+    """Write documents of the API: as a table, as JSON or YAML, or only their ids."""
+    if quiet:
+        for item in items:
+            typer.echo(item.id)  # type: ignore[attr-defined]
+    elif form is not Format.TABLE:
+        write([item.model_dump(mode="json") for item in items], form)
+    elif items:
+        table(listing.columns, [list(listing.cells(item)) for item in items])
+    else:
+        console.print(listing.empty)
 
 
 def ask(question: str) -> bool:

@@ -17,6 +17,8 @@ def restore(
 ) -> None:
     """Put an archive back where no store is, after the auditor has looked at it.
 
+    It is this computer's own store, also when a server is configured.
+
     Stop every worker first. Devices that went on since the copy was made show up as drift.
 
     Example: gw restore gigawatt.tar

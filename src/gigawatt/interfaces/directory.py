@@ -80,6 +80,7 @@ class OperationLine:
     operation_id: OperationId
     cluster_id: ClusterId
     project_id: TenantId
+    cluster_name: str
     kind: OperationKind
     state: str
     generation: int

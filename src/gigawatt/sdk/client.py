@@ -9,16 +9,18 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 from pydantic import TypeAdapter
 
-from gigawatt.errors import DataError
+from gigawatt.errors import DataError, DriverRetryableError, GigawattError, RateError
 from gigawatt.sdk import calls
 from gigawatt.sdk import documents as doc
 from gigawatt.sdk.calls import BASE, Call
-from gigawatt.sdk.failures import error_of, unreachable
+from gigawatt.sdk.calls.call import path_of
+from gigawatt.sdk.failures import error_of, is_hopeless, not_ours, unreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +28,15 @@ Item = TypeVar("Item")
 
 TRY_COUNT_MAX = 4
 """Tries of one request in all. Ours."""
+
+RECONNECT_COUNT_MAX = 7
+"""Times that a broken stream is opened again in a row, over about 20 s. Ours."""
+
+STREAM_TIMEOUT_S = 40.0
+"""Longest silence on a stream. Ours: twice the service's heartbeat, and some."""
+
+ENDED = frozenset({"done", "unwound", "stuck"})
+"""States of an operation that nobody carries on."""
 
 _RETRIED = frozenset({429, 503})
 
@@ -55,6 +66,8 @@ def _read(call: Call[T], response: httpx.Response) -> T:
     """
     if response.status_code >= 400:
         raise error_of(response)
+    if call.answer is bytes:
+        return response.content  # type: ignore[return-value]
     if call.answer is str:
         return response.text  # type: ignore[return-value]
     if call.answer is type(None):
@@ -62,7 +75,7 @@ def _read(call: Call[T], response: httpx.Response) -> T:
     try:
         return TypeAdapter(call.answer).validate_json(response.content)
     except ValueError as error:
-        raise DataError(f"{call.method} {call.path}: the answer does not read: {error}") from error
+        raise not_ours(response) from error
 
 
 def _pause_s(attempt: int, response: httpx.Response | None) -> float:
@@ -83,7 +96,7 @@ def _streaming(cluster_id: str | None, after: int | None) -> dict[str, Any]:
     return {
         "params": {} if cluster_id is None else {"cluster_id": cluster_id},
         "headers": {} if after is None else {"Last-Event-ID": str(after)},
-        "timeout": httpx.Timeout(60.0),
+        "timeout": STREAM_TIMEOUT_S,
     }
 
 
@@ -100,6 +113,42 @@ def _gathered(lines: dict[str, str], line: str) -> dict[str, str]:
 
 def _event(lines: Mapping[str, str]) -> doc.Event:
     return doc.Event.model_validate(json.loads(lines["data"]))
+
+
+def _operation(lines: Mapping[str, str]) -> doc.Operation:
+    return doc.Operation.model_validate(json.loads(lines["data"]))
+
+
+def _stream_path(operation_id: str) -> str:
+    return path_of("operations", operation_id, verb="stream")
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How often a stream that broke off is opened again without a word from the service."""
+
+    tell: Callable[[str], None]
+    break_count: int = 0
+
+    def spend(self, error: GigawattError | None) -> float:
+        """Seconds to wait before the next try.
+
+        Raises:
+            GigawattError: it was tried often enough.
+        """
+        self.break_count += 1
+        if self.break_count > RECONNECT_COUNT_MAX:
+            raise error or DataError("the stream ended before the operation did, again and again")
+        self.tell(str(error or "the server ended the stream"))
+        return min(5.0, 0.2 * 2.0**self.break_count)
+
+    def renew(self) -> None:
+        """The service spoke."""
+        self.break_count = 0
+
+
+def _is_passing(error: GigawattError) -> bool:
+    return isinstance(error, DriverRetryableError | RateError)
 
 
 def _blocking(
@@ -161,7 +210,7 @@ class Client:
             try:
                 response = self._http.send(request)
             except httpx.TransportError as error:
-                if is_last:
+                if is_last or is_hopeless(error):
                     raise unreachable(request, error) from error
             if response is not None and (response.status_code not in _RETRIED or is_last):
                 return _read(call, response)
@@ -182,21 +231,62 @@ class Client:
         self, *, cluster_id: str | None = None, after: int | None = None
     ) -> Iterator[doc.Event]:
         """Events as they happen, from sequence number ``after`` on; ends when the server does."""
-        with self._http.stream(
-            "GET", f"{BASE}/events:stream", **_streaming(cluster_id, after)
-        ) as response:
-            if response.status_code >= 400:
-                response.read()
-                raise error_of(response)
-            lines: dict[str, str] = {}
-            for line in response.iter_lines():
-                if not line and "data" in lines:
-                    yield _event(lines)
-                lines = _gathered(lines, line)
+        for lines in self._lines(f"{BASE}/events:stream", **_streaming(cluster_id, after)):
+            yield _event(lines)
+
+    def _lines(self, path: str, **options: Any) -> Iterator[dict[str, str]]:  # noqa: ANN401 - httpx
+        """Server-sent events as fields.
+
+        Raises:
+            GigawattError: the service said no, or the connection broke.
+        """
+        try:
+            with self._http.stream("GET", path, **options) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise error_of(response)
+                lines: dict[str, str] = {}
+                for line in response.iter_lines():
+                    if not line and "data" in lines:
+                        yield lines
+                    lines = _gathered(lines, line)
+        except httpx.TransportError as error:
+            raise unreachable(self._http.build_request("GET", path), error) from error
+
+    def watch_operation(
+        self, operation_id: str, *, tell: Callable[[str], None] = lambda _: None
+    ) -> Iterator[doc.Operation]:
+        """An operation each time it has changed, until its end, across broken connections.
+
+        Args:
+            operation_id: which.
+            tell: called with the reason whenever the connection broke and is made again.
+
+        Raises:
+            GigawattError: the service said no, or did not come back.
+        """
+        patience, path = _Patience(tell), _stream_path(operation_id)
+        while True:
+            broken: GigawattError | None = None
+            try:
+                for lines in self._lines(path, timeout=STREAM_TIMEOUT_S):
+                    patience.renew()
+                    found = _operation(lines)
+                    yield found
+                    if found.state in ENDED:
+                        return
+            except GigawattError as error:
+                if not _is_passing(error):
+                    raise
+                broken = error
+            time.sleep(patience.spend(broken))
 
     who_am_i = _blocking(calls.who_am_i)
     get_fleet = _blocking(calls.get_fleet)
     get_fleet_map = _blocking(calls.get_fleet_map)
+    get_fleet_drawing = _blocking(calls.get_fleet_drawing)
+    get_fleet_picture = _blocking(calls.get_fleet_picture)
+    list_fleet_notes = _blocking(calls.list_fleet_notes)
     list_nodes = _blocking(calls.list_nodes)
     get_node = _blocking(calls.get_node)
     drain_node = _blocking(calls.drain_node)
@@ -241,6 +331,7 @@ class Client:
     delete_ssh_key = _blocking(calls.delete_ssh_key)
     create_plan = _blocking(calls.create_plan)
     get_plan = _blocking(calls.get_plan)
+    plan_cluster_change = _blocking(calls.plan_cluster_change)
     apply_plan = _blocking(calls.apply_plan)
     list_clusters = _blocking(calls.list_clusters)
     create_cluster = _blocking(calls.create_cluster)
@@ -271,6 +362,10 @@ class Client:
     list_firewall_rulesets = _blocking(calls.list_firewall_rulesets)
     list_images = _blocking(calls.list_images)
     list_events = _blocking(calls.list_events)
+    create_proof = _blocking(calls.create_proof)
+    get_proof = _blocking(calls.get_proof)
+    create_reconciliation = _blocking(calls.create_reconciliation)
+    get_reconciliation = _blocking(calls.get_reconciliation)
     compute_chain = _blocking(calls.compute_chain)
     compute_fleet_chain = _blocking(calls.compute_fleet_chain)
     compute_gpu_hour = _blocking(calls.compute_gpu_hour)
@@ -325,7 +420,7 @@ class AsyncClient:
             try:
                 response = await self._http.send(request)
             except httpx.TransportError as error:
-                if is_last:
+                if is_last or is_hopeless(error):
                     raise unreachable(request, error) from error
             if response is not None and (response.status_code not in _RETRIED or is_last):
                 return _read(call, response)
@@ -349,21 +444,58 @@ class AsyncClient:
         self, *, cluster_id: str | None = None, after: int | None = None
     ) -> AsyncIterator[doc.Event]:
         """Events as they happen, from sequence number ``after`` on; ends when the server does."""
-        async with self._http.stream(
-            "GET", f"{BASE}/events:stream", **_streaming(cluster_id, after)
-        ) as response:
-            if response.status_code >= 400:
-                await response.aread()
-                raise error_of(response)
-            lines: dict[str, str] = {}
-            async for line in response.aiter_lines():
-                if not line and "data" in lines:
-                    yield _event(lines)
-                lines = _gathered(lines, line)
+        async for lines in self._lines(f"{BASE}/events:stream", **_streaming(cluster_id, after)):
+            yield _event(lines)
+
+    async def _lines(
+        self,
+        path: str,
+        **options: Any,  # noqa: ANN401 - httpx
+    ) -> AsyncIterator[dict[str, str]]:
+        """Server-sent events as fields.
+
+        Raises:
+            GigawattError: the service said no, or the connection broke.
+        """
+        try:
+            async with self._http.stream("GET", path, **options) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise error_of(response)
+                lines: dict[str, str] = {}
+                async for line in response.aiter_lines():
+                    if not line and "data" in lines:
+                        yield lines
+                    lines = _gathered(lines, line)
+        except httpx.TransportError as error:
+            raise unreachable(self._http.build_request("GET", path), error) from error
+
+    async def watch_operation(
+        self, operation_id: str, *, tell: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[doc.Operation]:
+        """An operation each time it has changed; see ``Client.watch_operation``."""
+        patience, path = _Patience(tell), _stream_path(operation_id)
+        while True:
+            broken: GigawattError | None = None
+            try:
+                async for lines in self._lines(path, timeout=STREAM_TIMEOUT_S):
+                    patience.renew()
+                    found = _operation(lines)
+                    yield found
+                    if found.state in ENDED:
+                        return
+            except GigawattError as error:
+                if not _is_passing(error):
+                    raise
+                broken = error
+            await asyncio.sleep(patience.spend(broken))
 
     who_am_i = _awaiting(calls.who_am_i)
     get_fleet = _awaiting(calls.get_fleet)
     get_fleet_map = _awaiting(calls.get_fleet_map)
+    get_fleet_drawing = _awaiting(calls.get_fleet_drawing)
+    get_fleet_picture = _awaiting(calls.get_fleet_picture)
+    list_fleet_notes = _awaiting(calls.list_fleet_notes)
     list_nodes = _awaiting(calls.list_nodes)
     get_node = _awaiting(calls.get_node)
     drain_node = _awaiting(calls.drain_node)
@@ -408,6 +540,7 @@ class AsyncClient:
     delete_ssh_key = _awaiting(calls.delete_ssh_key)
     create_plan = _awaiting(calls.create_plan)
     get_plan = _awaiting(calls.get_plan)
+    plan_cluster_change = _awaiting(calls.plan_cluster_change)
     apply_plan = _awaiting(calls.apply_plan)
     list_clusters = _awaiting(calls.list_clusters)
     create_cluster = _awaiting(calls.create_cluster)
@@ -438,6 +571,10 @@ class AsyncClient:
     list_firewall_rulesets = _awaiting(calls.list_firewall_rulesets)
     list_images = _awaiting(calls.list_images)
     list_events = _awaiting(calls.list_events)
+    create_proof = _awaiting(calls.create_proof)
+    get_proof = _awaiting(calls.get_proof)
+    create_reconciliation = _awaiting(calls.create_reconciliation)
+    get_reconciliation = _awaiting(calls.get_reconciliation)
     compute_chain = _awaiting(calls.compute_chain)
     compute_fleet_chain = _awaiting(calls.compute_fleet_chain)
     compute_gpu_hour = _awaiting(calls.compute_gpu_hour)

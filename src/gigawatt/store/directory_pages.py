@@ -51,6 +51,7 @@ def cluster_page(
 _LINE = [
     *(column for column in operations.c if column.name != "plan"),
     clusters.c.tenant_id,
+    clusters.c.name,
 ]
 _FROM = operations.join(clusters, clusters.c.cluster_id == operations.c.cluster_id)
 
@@ -60,6 +61,7 @@ def _line(row: Row[Any]) -> OperationLine:
         operation_id=OperationId(row.operation_id),
         cluster_id=ClusterId(row.cluster_id),
         project_id=TenantId(row.tenant_id),
+        cluster_name=row.name,
         kind=OperationKind(row.kind),
         state=row.state,
         generation=row.generation,

@@ -1,4 +1,4 @@
-"""Plans and clusters."""
+"""Clusters."""
 
 from typing import Annotated
 
@@ -8,9 +8,7 @@ from fastapi.responses import PlainTextResponse
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.changes import (
     IfMatch,
-    admit,
     commit,
-    committed_before,
     expected_version,
     live_cluster,
     recorded,
@@ -19,7 +17,7 @@ from gigawatt.api.changes import (
 )
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
-from gigawatt.api.views import at, cluster_document, plan_document
+from gigawatt.api.views import at, cluster_document
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
@@ -31,40 +29,6 @@ from gigawatt.sdk import documents as doc
 router = new_router("clusters")
 
 ACCEPTED = 202
-
-
-@operation(router, "POST", "/plans", 201)
-def create_plan(body: doc.ClusterRequest, access: Allowed) -> doc.Plan:
-    """Work out what a create would do; nothing is reserved."""
-    access.project(body.project_id)
-    control, request = access.service.control, request_of(access, body)
-    with recorded(access, request, "plan"):
-        plan = control.plan_create(request)
-        admit(access)(control.snapshot(), plan)
-    access.service.directory.keep_plan(plan)
-    return plan_document(plan)
-
-
-@operation(router, "GET", "/plans/{plan_id}")
-def get_plan(plan_id: str, access: Allowed) -> doc.Plan:
-    """A plan that was shown."""
-    return plan_document(access.plan(plan_id))
-
-
-@operation(router, "POST", "/plans/{plan_id}:apply", ACCEPTED)
-def apply_plan(plan_id: str, access: Allowed, response: Response) -> doc.Cluster:
-    """Carry out exactly the plan that was shown, or nothing."""
-    plan = access.plan(plan_id)
-    found = committed_before(access)
-    if found is None:
-        drawn = None if access.opened is None else access.opened.operation_id
-        control, report = access.service.control, plan.report
-        name = "" if plan.after is None else plan.after.name
-        wish = ClusterRequest(plan.tenant_id, name, report.gpu_count, report.gpu_type)
-        with recorded(access, wish, "create"):
-            found = control.commit_shown(plan, operation_id=drawn, admit=admit(access))
-        access.service.worker.wake()
-    return started(access, found, response)
 
 
 @operation(router, "GET", "/clusters")
@@ -202,13 +166,11 @@ def list_evidence(
 ) -> doc.Page[doc.Evidence]:
     """What was read back, proven and probed, oldest first."""
     record = access.cluster(cluster_id)
-    start = number_place(cursor, 0)
-    kept = access.service.control.around.store.evidence(record.cluster_id)
-    found = list(enumerate(kept))[start : start + limit + 1]
+    found = access.service.trail.evidence(record.cluster_id, number_place(cursor, 0), limit + 1)
     return page_of(
         found,
         limit,
-        lambda row: row[0] + 1,
+        lambda row: row[0],
         lambda row: doc.Evidence(
             kind=row[1]["kind"],
             at=at(row[1]["at_s"]),

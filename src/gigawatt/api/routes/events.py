@@ -9,14 +9,16 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from gigawatt.api.access import Access, Allowed, reach_of
-from gigawatt.api.paging import Cursor, Limit, number_place, page_of
+from gigawatt.api.paging import NEWEST, number_place, page_of
 from gigawatt.api.route import renewal_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import event_document
+from gigawatt.app.server import Service
 from gigawatt.errors import InputError, RateError, UnauthenticatedError
 from gigawatt.identity.permissions import Caller
-from gigawatt.ids import ClusterId
+from gigawatt.ids import ClusterId, NodeId, OperationId
 from gigawatt.interfaces.store import Event
+from gigawatt.interfaces.trail import EventFilter
 from gigawatt.sdk import documents as doc
 
 router = new_router("events")
@@ -36,16 +38,23 @@ ClusterFilter = Annotated[str | None, Query(max_length=128)]
 @operation(router, "GET", "/events")
 def list_events(
     access: Allowed,
-    cluster_id: ClusterFilter = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    wanted: Annotated[doc.EventFilter, Query()],
 ) -> doc.Page[doc.Event]:
-    """Events that the caller sees, oldest first."""
-    wanted = None if cluster_id is None else ClusterId(cluster_id)
-    found = access.service.directory.event_page(
-        access.reach(), number_place(cursor, 0), limit + 1, wanted
+    """Events that the caller sees, oldest first unless said otherwise."""
+    reach = access.reach()
+    found = access.service.trail.events(
+        reach,
+        EventFilter(
+            cluster_id=None if wanted.cluster_id is None else ClusterId(wanted.cluster_id),
+            operation_id=None if wanted.operation_id is None else OperationId(wanted.operation_id),
+            node_id=None if wanted.node_id is None else NodeId(wanted.node_id),
+            kind=wanted.kind,
+        ),
+        number_place(wanted.cursor, NEWEST if wanted.newest_first else 0),
+        wanted.limit + 1,
+        newest_first=wanted.newest_first,
     )
-    return page_of(found, limit, lambda row: row.sequence, event_document)
+    return page_of(found, wanted.limit, lambda row: row.sequence, event_document)
 
 
 @operation(router, "GET", "/events:stream")
@@ -60,13 +69,22 @@ def stream_events(
     if last_event_id is not None and not last_event_id.isdecimal():
         raise InputError(f"Last-Event-ID is {last_event_id!r}, wanted a sequence number")
     service = access.service
-    if service.stream_count >= STREAM_COUNT_MAX:
-        raise RateError("too many streams are open", retry_after_s=HEARTBEAT_S)
+    take_stream(service)
     after = service.directory.newest_event() if last_event_id is None else int(last_event_id)
     wanted = None if cluster_id is None else ClusterId(cluster_id)
     return StreamingResponse(
         _stream(access, renewal_of(request), after, wanted), media_type="text/event-stream"
     )
+
+
+def take_stream(service: Service) -> None:
+    """Nothing, while one more stream may be opened.
+
+    Raises:
+        RateError: too many are open.
+    """
+    if service.stream_count >= STREAM_COUNT_MAX:
+        raise RateError("too many streams are open", retry_after_s=HEARTBEAT_S)
 
 
 async def _stream(

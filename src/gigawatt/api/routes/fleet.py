@@ -1,6 +1,7 @@
 """The fleet and its nodes."""
 
 import asyncio
+from ipaddress import IPv4Address
 from typing import Annotated
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.paging import number_place, page_of
 from gigawatt.api.routing import new_router, operation
+from gigawatt.app.fleet_views import fleet_document, node_views
 from gigawatt.app.holdings import FleetHoldings, holdings_of
 from gigawatt.app.node_return import bring_back
 from gigawatt.fleet.drawing.floor import floor_of
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import NodeId
+from gigawatt.ids import ClusterId, NodeId
 from gigawatt.interfaces.store import NodeState
 from gigawatt.sdk import documents as doc
 
@@ -30,51 +32,11 @@ def _holdings(access: Access) -> FleetHoldings:
 def get_fleet(access: Allowed) -> doc.Fleet:
     """What there is, in numbers."""
     access.permit()
-    now = _holdings(access)
-    fleet, free = now.fleet, now.free_gpu_count
-    return doc.Fleet(
-        name=fleet.name,
-        node_count=len(fleet.nodes),
-        gpu_count=fleet.gpu_count,
-        free_gpu_count=int(free.sum()),
-        blocked_node_count=len(now.states),
-        gpu_types=_gpu_types(fleet, free),
-        sites=[
-            doc.SiteSummary(
-                site_id=site_id,
-                country=fleet.sites.country[row],
-                fabric_ids=[
-                    fabric_id
-                    for index, fabric_id in enumerate(fleet.fabrics.ids)
-                    if fleet.fabrics.site[index] == row
-                ],
-                gpu_count=int(fleet.gpu_count_of_node[fleet.site_of_node == row].sum()),
-            )
-            for row, site_id in enumerate(fleet.sites.ids)
-        ],
-    )
-
-
-def _gpu_types(fleet: Fleet, free: NDArray[np.int64]) -> list[doc.GpuTypeSummary]:
-    """One line for each GPU type and price, in the order of the fleet's node types."""
-    found: dict[tuple[str, int], tuple[int, int]] = {}
-    for row, kind in enumerate(fleet.node_types):
-        mine = fleet.nodes.type == row
-        key = (kind.gpu_type, kind.price_micro_usd_per_gpu_hour)
-        count, free_count = found.get(key, (0, 0))
-        found[key] = (
-            count + int(fleet.gpu_count_of_node[mine].sum()),
-            free_count + int(free[mine].sum()),
-        )
-    return [
-        doc.GpuTypeSummary(
-            gpu_type=gpu_type,
-            gpu_count=count,
-            free_gpu_count=free_count,
-            price_micro_usd_per_gpu_hour=price,
-        )
-        for (gpu_type, price), (count, free_count) in found.items()
-    ]
+    around = access.service.control.around
+    stored = around.store.snapshot(around.clock.now_s())
+    now = holdings_of(around.fleet, stored)
+    views = node_views(around.fleet, stored)
+    return fleet_document(around.fleet, now.free_gpu_count, len(now.states), views)
 
 
 @operation(router, "GET", "/fleet/map")
@@ -105,31 +67,55 @@ def _state(now: FleetHoldings, node_id: str) -> tuple[NodeState, str]:
     return now.states.get(NodeId(node_id), ("available", ""))
 
 
-def _node(now: FleetHoldings, row: int) -> doc.Node:
-    fleet = now.fleet
-    kind = fleet.node_type(row)
-    state, reason = _state(now, fleet.nodes.ids[row])
+def _node(now: FleetHoldings, row: int, *, is_whole: bool = True) -> doc.Node:
+    state, reason = _state(now, now.fleet.nodes.ids[row])
     return doc.Node(
-        id=fleet.nodes.ids[row],
-        config=doc.NodeConfig(
-            node_type=kind.name,
-            gpu_type=kind.gpu_type,
-            gpu_count=kind.gpu_count,
-            site_id=fleet.sites.ids[int(fleet.site_of_node[row])],
-            rack_id=fleet.racks.ids[int(fleet.nodes.rack[row])],
-            fabric_id=fleet.fabrics.ids[int(fleet.fabric_of_node[row])],
-            pod_id=fleet.pods.ids[int(fleet.pod_of_node[row])],
-            leaf_group_id=fleet.leaf_groups.ids[int(fleet.nodes.leaf_group[row])],
-        ),
+        id=now.fleet.nodes.ids[row],
+        config=_config(now.fleet, row, is_whole=is_whole),
         status=doc.NodeStatus(
             free_gpu_count=int(now.free_gpu_mask[row]).bit_count(),
-            holders=[
-                doc.Holder(cluster_id=cluster_id, gpu_mask=mask)
-                for cluster_id, mask in now.holders.get(row, ())
-            ],
+            holders=[_holder(now, row, *found) for found in now.holders.get(row, ())],
         ),
         state=state,
         state_reason=reason,
+    )
+
+
+def _config(fleet: Fleet, row: int, *, is_whole: bool) -> doc.NodeConfig:
+    """What a node is; lists leave out what only its own page shows."""
+    kind, rack = fleet.node_type(row), int(fleet.nodes.rack[row])
+    config = doc.NodeConfig(
+        node_type=kind.name,
+        gpu_type=kind.gpu_type,
+        gpu_count=kind.gpu_count,
+        site_id=fleet.sites.ids[int(fleet.site_of_node[row])],
+        rack_id=fleet.racks.ids[rack],
+        fabric_id=fleet.fabrics.ids[int(fleet.fabric_of_node[row])],
+        pod_id=fleet.pods.ids[int(fleet.pod_of_node[row])],
+        leaf_group_id=fleet.leaf_groups.ids[int(fleet.nodes.leaf_group[row])],
+        hall_id=fleet.halls.ids[int(fleet.racks.hall[rack])],
+        nvlink_domain_id=fleet.nvlink_domains.ids[int(fleet.nodes.nvlink_domain[row])],
+        nic_count=kind.nic_count,
+    )
+    if is_whole:
+        first, last = fleet.first_nic_of_node[row], fleet.first_nic_of_node[row + 1]
+        leaves = [fleet.switches.ids[int(leaf)] for leaf in fleet.nics.leaf[first:last].tolist()]
+        config.leaf_switch_ids = list(dict.fromkeys(leaves))
+        config.bmc_address = str(IPv4Address(int(fleet.nodes.bmc_ipv4[row])))
+    return config
+
+
+def _holder(now: FleetHoldings, row: int, cluster_id: ClusterId, mask: int) -> doc.Holder:
+    record = now.clusters.get(cluster_id)
+    members = record.target.members if record and record.target else ()
+    node_id = now.fleet.nodes.ids[row]
+    roles = [member.role for member in members if member.node_id == node_id]
+    return doc.Holder(
+        cluster_id=cluster_id,
+        gpu_mask=mask,
+        cluster_name=record.name if record else "",
+        project_id=record.tenant_id if record else "",
+        role=roles[0] if roles else None,
     )
 
 
@@ -141,7 +127,9 @@ def list_nodes(access: Allowed, wanted: Annotated[doc.NodeFilter, Query()]) -> d
     mask = _mask_of(now, wanted)
     mask[: number_place(wanted.cursor, 0)] = False
     rows = np.flatnonzero(mask)[: wanted.limit + 1].tolist()
-    return page_of(rows, wanted.limit, lambda row: row + 1, lambda row: _node(now, row))
+    return page_of(
+        rows, wanted.limit, lambda row: row + 1, lambda row: _node(now, row, is_whole=False)
+    )
 
 
 def _mask_of(now: FleetHoldings, wanted: doc.NodeFilter) -> NDArray[np.bool_]:
@@ -184,6 +172,13 @@ def get_node(node_id: str, access: Allowed) -> doc.Node:
     return _node(now, now.fleet.node_index(NodeId(node_id)))
 
 
+def _tell(access: Access, node_id: str, state: str, said: str) -> None:
+    """Into the trail, so that a node has a history."""
+    around = access.service.control.around
+    message = f"node {node_id} is {state}: {said}"
+    around.store.add_event("node", message, around.clock.now_s(), data={"node_id": node_id})
+
+
 def _set_state(access: Access, node_id: str, state: NodeState, reason: str) -> doc.Node:
     access.permit()
     around = access.service.control.around
@@ -192,6 +187,7 @@ def _set_state(access: Access, node_id: str, state: NodeState, reason: str) -> d
     said = f"{reason} (by {caller})"
     before = _node(_holdings(access), row)
     around.store.set_node_state(NodeId(node_id), state, said, around.clock.now_s())
+    _tell(access, node_id, state, said)
     return _changed(access, row, before)
 
 
@@ -222,4 +218,5 @@ def return_node(node_id: str, body: doc.NodeReason, access: Allowed) -> doc.Node
     said = f"{body.reason} (by {access.caller.account.account_id})"
     before = _node(_holdings(access), row)
     asyncio.run(bring_back(control, [NodeId(node_id)], said))
+    _tell(access, node_id, "back in service", said)
     return _changed(access, row, before)

@@ -1,24 +1,24 @@
-"""Creating and changing clusters: plan, show, ask, commit, watch."""
+"""Creating and changing clusters: plan, show, ask, apply, watch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 
-from gigawatt.app.control import REPLAN_COUNT_MAX, Control
-from gigawatt.app.home import Home
-from gigawatt.app.wiring import open_control
-from gigawatt.app.worker import start_worker
 from gigawatt.cli.options import Format
-from gigawatt.cli.output import ask, console, paragraph, remarks, span, write
-from gigawatt.cli.work.planview import plan_document, show_plan, target_of
+from gigawatt.cli.output import ask, console, paragraph, remarks, show_document, span, write
+from gigawatt.cli.work.connect import Connection, connected
+from gigawatt.cli.work.planview import show_plan
 from gigawatt.cli.work.watch import OPEN, judge, watch
-from gigawatt.errors import ConflictError
-from gigawatt.ids import NodeId
-from gigawatt.intent.request import ClusterRequest
-from gigawatt.interfaces.store import OperationRecord
-from gigawatt.planner.plan import OperationKind, Plan
+from gigawatt.errors import ConflictError, VersionError
+from gigawatt.ids import TenantId
+from gigawatt.intent.request import ClusterRequest, check_request
+from gigawatt.sdk import calls
+from gigawatt.sdk import documents as doc
 
-PlanMaker = Callable[[], Plan]
+PLAN_COUNT_MAX = 30
+"""Times a plan is made again when somebody was faster. Ours: as often as the service itself."""
+
+PlanMaker = Callable[[], doc.Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,154 +31,189 @@ class Go:
     form: Format
 
 
-def _is_same_offer(one: Plan, other: Plan) -> bool:
+def _is_same_offer(one: doc.Plan, other: doc.Plan) -> bool:
     """Whether a person who agreed to one plan agreed to the other as well."""
-    prices = (one.report.price_micro_usd_per_hour, other.report.price_micro_usd_per_hour)
-    members = [
-        {(m.node_id, m.gpu_mask, m.role) for m in plan.after.members} if plan.after else set()
-        for plan in (one, other)
+    offers = [
+        (plan.price_micro_usd_per_hour, set(plan.nodes), set(plan.spares)) for plan in (one, other)
     ]
-    return prices[0] == prices[1] and members[0] == members[1]
+    return offers[0] == offers[1]
 
 
-def _agreed(control: Control, make_plan: PlanMaker, go: Go) -> tuple[Plan, OperationRecord] | None:
-    """The plan that the person agreed to and that was committed; None if they did not.
+def _agreed(
+    connection: Connection, make_plan: PlanMaker, go: Go, version: int | None
+) -> doc.Cluster | None:
+    """The cluster under the plan that the person agreed to; None if they did not.
 
     Raises:
-        ConflictError: somebody was faster every time.
+        ConflictError: somebody was faster every time, or changed the cluster meanwhile.
     """
-    shown: Plan | None = None
-    for attempt in range(REPLAN_COUNT_MAX):
+    shown: doc.Plan | None = None
+    for attempt in range(PLAN_COUNT_MAX):
         plan = make_plan()
         if shown is None or not (go.yes or _is_same_offer(shown, plan)):
             if shown is not None:
                 remarks.print("somebody was faster and took part of it; this is the new plan")
-            if go.form is Format.TABLE or not go.yes:
-                show_plan(plan, console if go.form is Format.TABLE else remarks)
-            if not go.yes:
-                name = target_of(plan).name
-                paragraph(
-                    f"Ctrl-C while it runs only stops watching; 'gw cluster watch {name}' "
-                    "shows it again.",
-                    remarks,
-                )
-                if not ask("Go ahead?"):
-                    return None
+            if not _says_yes(connection, plan, go):
+                return None
             shown = plan
         try:
-            return plan, control.commit(plan)
+            return connection.client.apply_plan(plan.id, if_match=version)
+        except VersionError:
+            raise
         except ConflictError:
-            if attempt == REPLAN_COUNT_MAX - 1:
+            if attempt == PLAN_COUNT_MAX - 1:
                 raise
     return None
 
 
-def _carry_out(home: Home, control: Control, make_plan: PlanMaker, go: Go) -> None:
-    agreed = _agreed(control, make_plan, go)
-    if agreed is None:
+def _says_yes(connection: Connection, plan: doc.Plan, go: Go) -> bool:
+    """Show a plan and ask, unless the answer was given on the command line."""
+    if go.form is Format.TABLE or not go.yes:
+        whose = connection.project_name(plan.project_id)
+        show_plan(plan, whose, console if go.form is Format.TABLE else remarks)
+    if go.yes:
+        return True
+    paragraph(
+        f"Ctrl-C while it runs only stops watching; 'gw cluster watch {plan.name}' shows it again.",
+        remarks,
+    )
+    return ask("Go ahead?")
+
+
+def _carry_out(
+    connection: Connection, make_plan: PlanMaker, go: Go, version: int | None = None
+) -> None:
+    started = _agreed(connection, make_plan, go, version)
+    if started is None:
         remarks.print("nothing was changed")
         return
-    plan, operation = agreed
+    assert started.operation_id is not None, "an applied plan has an operation"
+    again = f"gw cluster watch {started.id}"
     if go.wait:
-        operation = watch(control, home, operation, go.wait_s)
+        operation = watch(connection, started.operation_id, again, go.wait_s)
     else:
-        # A worker that nobody waits for: its process is its own session's.
-        start_worker(home, operation.operation_id).returncode = 0
-    record = control.around.store.cluster(plan.cluster_id)
+        operation = connection.client.get_operation(started.operation_id)
+    cluster = connection.client.get_cluster(started.id)
     if go.form is not Format.TABLE:
-        document = plan_document(operation.plan)
-        write(document | {"operation_id": operation.operation_id, "phase": record.phase}, go.form)
+        cluster.operation_id = started.operation_id
+        show_document(cluster, go.form)
         return
-    took = (
-        f" after {span(operation.finished_s - operation.started_s)}"
-        if (operation.finished_s is not None)
-        else ""
-    )
-    console.print(f"{record.name} ({record.cluster_id}) is {record.phase.value}{took}")
-    console.print(f"  next: {_next_command(operation, record.name)}")
+    took = ""
+    if operation.finished_at is not None:
+        took = f" after {span((operation.finished_at - operation.started_at).total_seconds())}"
+    console.print(f"{cluster.name} ({cluster.id}) is {cluster.state}{took}")
+    console.print(f"  next: {_next_command(operation, cluster.name)}")
 
 
-def _next_command(operation: OperationRecord, name: str) -> str:
+def _next_command(operation: doc.Operation, name: str) -> str:
     if operation.state in OPEN:
         return f"gw cluster watch {name}"
-    if operation.kind is OperationKind.RELEASE:
+    if operation.kind == "release":
         return "gw fleet show"
-    if operation.kind is OperationKind.LAUNCH:
+    if operation.kind == "launch":
         return f"gw cluster files {name} --to ./{name}"
     return f"gw cluster show {name}"
 
 
-def _near_by_id(control: Control, request: ClusterRequest) -> ClusterRequest:
-    """The request with the cluster to be near to given by id, also when it came by name."""
+def request_document(connection: Connection, request: ClusterRequest) -> doc.ClusterRequest:
+    """A request as it goes over the wire; clusters and projects that it names are looked up.
+
+    Raises:
+        InputError: the request is wrong whatever the fleet looks like.
+    """
+    whose = request.tenant_id or connection.default_project or None
+    check_request(replace_fields(request, tenant_id=TenantId(whose or "ten_own")))
     near = request.near_cluster_id
-    if near is None:
-        return request
-    return replace_fields(request, near_cluster_id=control.cluster_id_of(near, request.tenant_id))
+    near_id = None if near is None else connection.cluster(near, whose).id
+    return doc.ClusterRequest(
+        project_id=connection.project_id(request.tenant_id or None),
+        name=request.name,
+        gpu_count=request.gpu_count,
+        gpu_type=request.gpu_type,
+        segment_node_count=request.segment_node_count,
+        whole_domains=request.whole_domains,
+        keep_together=request.keep_together.value,
+        spread=[
+            doc.SpreadCap.model_validate({"per": rule.per, "node_count_max": rule.nodes_max})
+            for rule in request.spread
+        ],
+        site_ids=list(request.site_ids),
+        countries=list(request.countries),
+        spare_count=request.spare_count,
+        excluded_node_ids=sorted(request.excluded_node_ids),
+        near_cluster_id=near_id,
+        storage_bytes=request.storage_bytes,
+        image=request.image,
+        ssh_public_keys=list(request.ssh_public_keys),
+        egress_cidrs=list(request.egress_cidrs),
+    )
 
 
 def show_create(request: ClusterRequest, form: Format) -> None:
     """Show what a create would do."""
-    with open_control(Home.default()) as control:
-        plan = control.plan_create(_near_by_id(control, request))
-    if form is Format.TABLE:
-        show_plan(plan)
-        console.print(
-            f"Nothing was changed. To do it: gw cluster create {request.name}, same options."
-        )
-    else:
-        write(plan_document(plan), form)
+    with connected() as connection:
+        plan = connection.client.create_plan(request_document(connection, request))
+        whose = connection.project_name(plan.project_id)
+    if form is not Format.TABLE:
+        write(plan.model_dump(mode="json"), form)
+        return
+    show_plan(plan, whose)
+    console.print(f"Nothing was changed. To do it: gw cluster create {request.name}, same options.")
 
 
 def create(request: ClusterRequest, go: Go) -> None:
     """Create a cluster."""
-    home = Home.default()
-    with open_control(home) as control:
-        wanted = _near_by_id(control, request)
-        _carry_out(home, control, lambda: control.plan_create(wanted), go)
+    with connected() as connection:
+        wanted = request_document(connection, request)
+        _carry_out(connection, lambda: connection.client.create_plan(wanted), go)
 
 
-def grow(cluster: str, tenant: str | None, gpu_count_more: int, go: Go) -> None:
-    """Add GPUs to a cluster."""
-    home = Home.default()
-    with open_control(home) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant)
-        _carry_out(home, control, lambda: control.plan_grow(cluster_id, gpu_count_more), go)
+def change(cluster: str, project: str | None, wanted: doc.ChangePlan, go: Go) -> None:
+    """Change a cluster; refused when it was changed after it was looked at.
+
+    Raises:
+        VersionError: somebody changed it meanwhile.
+    """
+    with connected() as connection:
+        seen = connection.cluster(cluster, project)
+
+        def make_plan() -> doc.Plan:
+            return connection.client.plan_cluster_change(seen.id, wanted, if_match=seen.version)
+
+        _carry_out(connection, make_plan, go, seen.version)
 
 
-def shrink(cluster: str, tenant: str | None, gpu_count_fewer: int, go: Go) -> None:
-    """Give GPUs of a cluster back."""
-    home = Home.default()
-    with open_control(home) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant)
-        _carry_out(home, control, lambda: control.plan_shrink(cluster_id, gpu_count_fewer), go)
+def resize(cluster: str, project: str | None, more_gpu_count: int, go: Go) -> None:
+    """Grow a cluster by GPUs, or shrink it by as many when the count is below zero."""
+    kind = "grow" if more_gpu_count > 0 else "shrink"
+    wanted = doc.ChangePlan.model_validate({"kind": kind, "gpu_count": abs(more_gpu_count)})
+    change(cluster, project, wanted, go)
 
 
-def replace(cluster: str, tenant: str | None, nodes: Sequence[str], go: Go) -> None:
+def replace(cluster: str, project: str | None, nodes: Sequence[str], go: Go) -> None:
     """Replace failed nodes of a cluster."""
-    failed = [NodeId(node) for node in nodes]
-    home = Home.default()
-    with open_control(home) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant)
-        _carry_out(home, control, lambda: control.plan_replace(cluster_id, failed), go)
+    change(cluster, project, doc.ChangePlan(kind="replace", node_ids=list(nodes)), go)
 
 
-def release(cluster: str, tenant: str | None, go: Go) -> None:
+def release(cluster: str, project: str | None, go: Go) -> None:
     """Give everything of a cluster back."""
-    home = Home.default()
-    with open_control(home) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant)
-        _carry_out(home, control, lambda: control.plan_release(cluster_id), go)
+    change(cluster, project, doc.ChangePlan(kind="release"), go)
 
 
-def watch_cluster(cluster: str, tenant: str | None, wait_s: float | None) -> None:
-    """Watch what is under way on a cluster, and carry it on if nobody does."""
-    home = Home.default()
-    with open_control(home) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant)
-        operations = control.around.store.operations_of(cluster_id)
-        if operations and operations[-1].state in OPEN:
-            watch(control, home, operations[-1], wait_s)
-        elif operations and operations[-1].state == "stuck":
-            judge(control, operations[-1])
-        record = control.around.store.cluster(cluster_id)
-        console.print(f"{record.name} ({cluster_id}) is {record.phase.value}")
+def newest_operation(connection: Connection, cluster_id: str) -> doc.Operation | None:
+    """The newest operation of a cluster, with its progress."""
+    page = connection.client.send(calls.list_operations(cluster_id=cluster_id, limit=1))
+    return connection.client.get_operation(page.items[0].id) if page.items else None
+
+
+def watch_cluster(cluster: str, project: str | None, wait_s: float | None) -> None:
+    """Watch what is under way on a cluster."""
+    with connected() as connection:
+        found = connection.cluster(cluster, project)
+        operation = newest_operation(connection, found.id)
+        if operation is not None and operation.state in OPEN:
+            watch(connection, operation.id, f"gw cluster watch {found.id}", wait_s)
+        elif operation is not None and operation.state == "stuck":
+            judge(operation)
+        state = connection.client.get_cluster(found.id).state
+        console.print(f"{found.name} ({found.id}) is {state}")

@@ -1,9 +1,9 @@
-"""``gw demo``: the main job from beginning to end, told to somebody who sees it first."""
+"""``gw demo``: the main job from beginning to end on a server, told to who sees it first."""
 
-import asyncio
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.rule import Rule
@@ -11,28 +11,38 @@ from rich.text import Text
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import DEMO_GPU_COUNT, Home
-from gigawatt.app.wiring import open_control, open_world, worker_name
-from gigawatt.artefacts.render import render_artefacts
+from gigawatt.app.server import load_application, make_first_key
+from gigawatt.app.serving import Serving, serving
+from gigawatt.app.wiring import open_world
 from gigawatt.boundary.entries import PartitionMember
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.cli.output import console, count_of, pairs, paragraph, span
-from gigawatt.cli.work.fleets import draw_with
+from gigawatt.cli.output import console, count_of, pairs, paragraph, remarks, span
+from gigawatt.cli.work.clusters import request_document
+from gigawatt.cli.work.connect import APPLICATION, Connection
+from gigawatt.cli.work.floor import draw_with
 from gigawatt.cli.work.planview import show_plan
-from gigawatt.cli.work.proofs import show_proof, show_reconciliation
+from gigawatt.cli.work.proofs import (
+    proof_of,
+    reconciliation_of,
+    show_proof,
+    show_reconciliation,
+)
 from gigawatt.cli.work.replays import show_replay
-from gigawatt.cli.work.views import cannot_write, evidence_lines, save_files
+from gigawatt.cli.work.views import cannot_write, evidence_lines, files_of, save_files
 from gigawatt.cli.work.watch import watch
 from gigawatt.errors import InputError
 from gigawatt.ids import ClusterId, FabricId, TenantId
 from gigawatt.intent.request import ClusterRequest
+from gigawatt.sdk import Client
+from gigawatt.sdk import documents as doc
 from gigawatt.units import TIB
 
 MARKER = "made-by-gw-demo"
 """A file that says that a folder's content may be thrown away."""
 
 REQUESTS = (
-    ClusterRequest(TenantId("ten_ada"), "train", 4_000, storage_bytes=50 * TIB, spare_count=2),
-    ClusterRequest(TenantId("ten_bo"), "tune", 512),
+    ClusterRequest(TenantId("ada"), "train", 4_000, storage_bytes=50 * TIB, spare_count=2),
+    ClusterRequest(TenantId("bo"), "tune", 512),
 )
 SHOWN_FILES = ("nccl.env", "topology.conf", "ssh_config")
 LINES_SHOWN = 5
@@ -69,38 +79,35 @@ def _chapter(number: int, title: str, text: str) -> None:
     console.print()
 
 
-def _launch(control: Control, home: Home, request: ClusterRequest) -> ClusterTarget:
-    plan = control.plan_create(request)
-    show_plan(plan)
+def _launch(connection: Connection, request: ClusterRequest) -> doc.Cluster:
+    plan = connection.client.create_plan(request_document(connection, request))
+    show_plan(plan, connection.project_name(plan.project_id))
     console.print()
-    operation = watch(control, home, control.commit(plan))
-    took_s = (operation.finished_s or operation.started_s) - operation.started_s
+    started = connection.client.apply_plan(plan.id)
+    assert started.operation_id is not None, "an applied plan has an operation"
+    operation = watch(connection, started.operation_id, f"gw cluster watch {started.id}")
+    ended = operation.finished_at or operation.started_at
+    took_s = (ended - operation.started_at).total_seconds()
     console.print(f"  {request.name} is active after {span(took_s)}.")
-    target = control.around.store.cluster(plan.cluster_id).target
-    assert target is not None, "an active cluster has a target"
-    return target
+    return connection.client.get_cluster(started.id)
 
 
-def _names(control: Control) -> dict[ClusterId, str]:
-    return {c.cluster_id: f"{c.name} of {c.tenant_id}" for c in control.around.store.clusters()}
-
-
-def _prove(control: Control) -> None:
-    proof, seen = asyncio.run(control.prove_devices())
-    for sentence in show_proof(proof, seen, _names(control), frozenset()):
+def _prove(operator: Connection) -> None:
+    for sentence in show_proof(operator, "read_back", proof_of(operator, "read_back")):
         paragraph(f"  {sentence}")
 
 
-def _show_files(control: Control, targets: list[ClusterTarget], out: Path) -> None:
-    for target in targets:
-        rendered = render_artefacts(control.around.fleet, target)
-        save_files(rendered, out / target.name)
-        console.print(f"{count_of(len(rendered), 'file')} in {out / target.name}:")
-        paragraph(f"  {', '.join(rendered)}")
-    rendered = render_artefacts(control.around.fleet, targets[0])
+def _show_files(owners: Sequence[tuple[Connection, doc.Cluster]], out: Path) -> None:
+    found = {}
+    for connection, cluster in owners:
+        found[cluster.name] = files_of(connection, cluster.id)
+        save_files(found[cluster.name], out / cluster.name)
+        console.print(f"{count_of(len(found[cluster.name]), 'file')} in {out / cluster.name}:")
+        paragraph(f"  {', '.join(found[cluster.name])}")
+    first = owners[0][1].name
     for name in SHOWN_FILES:
-        lines = [line for line in rendered[name].splitlines() if line and line[0] != "#"]
-        console.print(Text(f"\n{targets[0].name}/{name}", style="bold"))
+        lines = [line for line in found[first][name].splitlines() if line and line[0] != "#"]
+        console.print(Text(f"\n{first}/{name}", style="bold"))
         for line in lines[:LINES_SHOWN]:
             console.print(f"  {line[:90]}{'…' if len(line) > 90 else ''}")
         if len(lines) > LINES_SHOWN:
@@ -121,41 +128,63 @@ def _intruder(control: Control, victim: ClusterTarget, other: ClusterTarget) -> 
     )
 
 
-def _fault(control: Control, home: Home, victim: ClusterTarget, other: ClusterTarget) -> None:
+def _fault(
+    served: Serving, home: Home, operator: Connection, victim_id: str, other_id: str
+) -> None:
+    control = served.service.control
+    targets = control.snapshot().targets
+    victim, other = targets[ClusterId(victim_id)], targets[ClusterId(other_id)]
     intruder = _intruder(control, victim, other)
     with open_world(home, control.around.fleet) as world:
         world.plant(intruder)
     console.print(
-        f"Planted on {intruder.device}: NIC {intruder.guid:#018x} of {other.tenant_id} "
-        f"in P_Key {intruder.p_key:#06x} of {victim.tenant_id}.\n"
+        f"Planted on {intruder.device}: NIC {intruder.guid:#018x} of {other.name} "
+        f"in P_Key {intruder.p_key:#06x} of {victim.name}.\n"
     )
-    _prove(control)
+    _prove(operator)
     console.print("\nReconcile:")
-    show_reconciliation(asyncio.run(control.reconcile(worker_name())))
+    show_reconciliation(reconciliation_of(operator))
     console.print()
-    _prove(control)
+    _prove(operator)
 
 
-@contextmanager
-def _own_home(home: Home) -> Iterator[None]:
-    """Commands that are named on the way are about the demo's own state."""
-    before = os.environ.get("GIGAWATT_HOME")
-    os.environ["GIGAWATT_HOME"] = str(home.path)
-    try:
-        yield
-    finally:
-        os.environ.pop("GIGAWATT_HOME", None)
-        if before is not None:
-            os.environ["GIGAWATT_HOME"] = before
+def _tenant(operator: Client, url: str, name: str) -> Client:
+    """A client for the one member of a new organisation that has one project."""
+    owner = operator.create_organisation(name)
+    project = operator.create_project(owner.id, name)
+    operator.set_quota(project.id, DEMO_GPU_COUNT)
+    account = operator.create_account(owner.id, doc.CreateAccount(name=name))
+    key = operator.create_api_key(account.id, doc.CreateApiKey(name="demo")).key
+    assert key is not None, "a new key is shown once"
+    return Client(url, key)
 
 
-def _try_next(home: Home) -> None:
-    console.print(Text("\nTry next", style="bold"))
-    console.print(f"  export GIGAWATT_HOME={home.path.resolve()}")
+def _opening(url: str, key: str) -> None:
+    console.print(
+        Text(
+            f"Gigawatt carves clusters out of a fleet of {DEMO_GPU_COUNT:,} GPUs (made up, "
+            "like its devices).",
+            style="bold",
+        )
+    )
+    console.print(f"\nA server runs at {url}. Talk to it from another terminal meanwhile:\n")
+    console.print(f"  export GIGAWATT_SERVER={url} GIGAWATT_API_KEY={key}", soft_wrap=True)
     for line in (
         "gw cluster list",
-        "gw plan more --gpus 6000              # why it does not fit, and what would",
-        "gw cluster grow tune --tenant ten_bo --gpus 64",
+        "gw plan more --project default --gpus 512",
+        "gw events --limit 5",
+    ):
+        console.print(f"  {line}")
+
+
+def _try_next(home: Home, *, is_kept: bool) -> None:
+    console.print(Text("\nTry next", style="bold"))
+    if not is_kept:
+        console.print(f"  export GIGAWATT_HOME={home.path.resolve()}", soft_wrap=True)
+    for line in (
+        "gw cluster list",
+        "gw plan more --project bo --gpus 6000  # why it does not fit, and what would",
+        "gw cluster grow tune --gpus 64",
         "gw explain train",
         "gw cluster release train",
         "gw twin --hours 48 --seed 8 --out out/twin",
@@ -163,39 +192,53 @@ def _try_next(home: Home) -> None:
         console.print(f"  {line}")
 
 
-def run(path: Path, out: Path) -> None:
-    """Show the whole life of two clusters.
+def _story(served: Serving, home: Home, key: str, out: Path) -> None:
+    """The whole life of two clusters, told as it happens."""
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(served.url, key))
+        operator = Connection(client, served.url, "")
+        ada, bo = (
+            Connection(stack.enter_context(_tenant(client, served.url, name)), served.url, name)
+            for name in ("ada", "bo")
+        )
+        _chapter(1, "Ada asks for 4,000 GPUs, 50 TiB and two spare nodes", _PLAN)
+        train = _launch(ada, REQUESTS[0])
+        _chapter(2, "Bo, another tenant, asks for 512 GPUs", _SECOND)
+        tune = _launch(bo, REQUESTS[1])
+        _chapter(3, "What was checked before Bo got his cluster", _EVIDENCE)
+        pairs("", evidence_lines(bo.client.list_evidence(tune.id).items[0].document))
+        console.print()
+        _prove(operator)
+        _chapter(4, "What Ada and Bo get", _FILES)
+        _show_files([(ada, train), (bo, tune)], out)
+        _chapter(5, "Who holds what", _MAP)
+        draw_with(operator, out / "fleet.svg", out / "fleet.png")
+        _chapter(6, "Somebody tampers with the fabric", _FAULT)
+        _fault(served, home, operator, train.id, tune.id)
+        _chapter(7, "Half a day of many tenants, in virtual time", _TWIN)
+        show_replay(out)
+
+
+def run(path: Path, out: Path, *, keep: bool | None) -> None:
+    """Show the whole life of two clusters on a server; ``keep`` it up, or if somebody sits there.
 
     Raises:
         InputError: a folder cannot be used.
     """
     home = fresh_home(path)
-    with _own_home(home), open_control(home) as control:
-        console.print(
-            Text(
-                f"Gigawatt carves clusters out of a fleet of {DEMO_GPU_COUNT:,} GPUs (made up, "
-                "like its devices).",
-                style="bold",
-            )
-        )
-        _chapter(1, "Ada asks for 4,000 GPUs, 50 TiB and two spare nodes", _PLAN)
-        train = _launch(control, home, REQUESTS[0])
-        _chapter(2, "Bo, another tenant, asks for 512 GPUs", _SECOND)
-        tune = _launch(control, home, REQUESTS[1])
-        _chapter(3, "What was checked before Bo got his cluster", _EVIDENCE)
-        document = control.around.store.evidence(tune.cluster_id)[0]
-        pairs("", evidence_lines(document))
-        console.print()
-        _prove(control)
-        _chapter(4, "What Ada and Bo get", _FILES)
-        _show_files(control, [train, tune], out)
-        _chapter(5, "Who holds what", _MAP)
-        draw_with(control, out / "fleet.svg", out / "fleet.png")
-        _chapter(6, "Somebody tampers with the fabric", _FAULT)
-        _fault(control, home, train, tune)
-        _chapter(7, "Half a day of many tenants, in virtual time", _TWIN)
-        show_replay(out)
-    _try_next(home)
+    is_kept = sys.stdin.isatty() and sys.stdout.isatty() if keep is None else keep
+    with serving(home, load_application(APPLICATION)) as served:
+        key = make_first_key(served.service, "operator")
+        _opening(served.url, key)
+        try:
+            _story(served, home, key, out)
+            _try_next(home, is_kept=is_kept)
+            if is_kept:
+                console.print(f"\nThe server stays at {served.url}. Press Ctrl-C to stop it.")
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            remarks.print("\nStopped. What was made is still there:")
+            remarks.print(f"  GIGAWATT_HOME={home.path.resolve()} gw cluster list", soft_wrap=True)
 
 
 _PLAN = (

@@ -1,47 +1,61 @@
 """The audit trail on the screen."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
-from gigawatt.app.home import Home
-from gigawatt.app.wiring import open_control
 from gigawatt.cli.options import Format
-from gigawatt.cli.output import console, iso, moment, paragraph, write
-from gigawatt.ids import ClusterId
-from gigawatt.interfaces.store import Event, Store
-
-READ_MAX = 10_000
-
-
-def _all_events(store: Store, cluster_id: ClusterId | None) -> Iterator[Event]:
-    after = 0
-    while lines := store.events(cluster_id, after_sequence=after, limit=READ_MAX):
-        yield from lines
-        after = lines[-1].sequence
+from gigawatt.cli.output import console, moment, paragraph, write
+from gigawatt.cli.work.connect import PAGE_LIMIT, Connection, connected
+from gigawatt.sdk import calls
+from gigawatt.sdk import documents as doc
 
 
-def show(cluster: str | None, tenant: str | None, limit: int, form: Format) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events a person wants to see; what is None lets all pass."""
+
+    cluster: str | None
+    project: str | None
+    node_id: str | None
+    kind: str | None
+    limit: int
+
+
+def _newest(connection: Connection, wanted: Wanted) -> list[doc.Event]:
+    """The newest events, oldest first."""
+    cluster = connection.cluster(wanted.cluster, wanted.project).id if wanted.cluster else None
+    chosen = doc.EventFilter(
+        cluster_id=cluster,
+        node_id=wanted.node_id,
+        kind=wanted.kind,
+        newest_first=True,
+        limit=min(wanted.limit, PAGE_LIMIT),
+    )
+    pages = connection.client.pages(partial(calls.list_events, chosen))
+    return list(islice(pages, wanted.limit))[::-1]
+
+
+def _names(connection: Connection, events: list[doc.Event]) -> dict[str, str]:
+    """Names of the clusters that events are about."""
+    ids = {event.cluster_id for event in events if event.cluster_id}
+    if not ids:
+        return {}
+    pages = connection.client.pages(calls.list_clusters, with_ended=True, limit=PAGE_LIMIT)
+    return {cluster.id: cluster.name for cluster in pages if cluster.id in ids}
+
+
+def show(wanted: Wanted, form: Format) -> None:
     """Write the newest lines of the audit trail, oldest first."""
-    with open_control(Home.default()) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant) if cluster else None
-        lines = list(_all_events(control.around.store, cluster_id))[-limit:]
-        names = {c.cluster_id: c.name for c in control.around.store.clusters()}
+    with connected() as connection:
+        events = _newest(connection, wanted)
+        names = _names(connection, events) if form is Format.TABLE else {}
     if form is not Format.TABLE:
-        rows = [
-            {
-                "sequence": event.sequence,
-                "at": iso(event.at_s),
-                "cluster_id": event.cluster_id,
-                "operation_id": event.operation_id,
-                "kind": event.kind,
-                "message": event.message,
-                "data": dict(event.data),
-            }
-            for event in lines
-        ]
-        write(rows, form)
+        write([event.model_dump(mode="json") for event in events], form)
         return
-    if not lines:
+    if not events:
         console.print("nothing has happened yet")
-    for event in lines:
+    for event in events:
         whose = f" {names.get(event.cluster_id, event.cluster_id)}:" if event.cluster_id else ""
-        paragraph(f"{moment(event.at_s)}  {event.kind}{whose} {event.message}")
+        at = moment(event.at.timestamp())
+        paragraph(f"{at}  {event.kind}{whose} {event.message}")

@@ -4,22 +4,22 @@ import ast
 import inspect
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 
 from gigawatt import errors
-from gigawatt.app.control import Control
-from gigawatt.app.home import Home
-from gigawatt.app.node_return import holders_of
-from gigawatt.app.wiring import open_control
+from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.plane import Plane
 from gigawatt.cli.output import console, count_of, moment, pairs, paragraph, span
+from gigawatt.cli.work.connect import Connection, connected
 from gigawatt.cli.work.planview import PLANE_WORDS
 from gigawatt.cli.work.watch import headline
-from gigawatt.errors import GigawattError, UnknownIdError
+from gigawatt.errors import ForbiddenError, GigawattError, UnknownIdError
 from gigawatt.fleet.slices import gpus_in_mask
-from gigawatt.ids import NodeId
-from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.planner import phases
 from gigawatt.planner.phases import ENDED, TRANSITIONS, Phase
+from gigawatt.sdk import documents as doc
+
+ID_LENGTH_MAX = 128
 
 PLANES_IN_WORDS = {
     Plane.FABRIC: "The network between GPUs. InfiniBand: every NIC of the cluster is in one "
@@ -76,7 +76,7 @@ def _one_phase(phase: Phase) -> None:
 
 
 def _planes() -> None:
-    words = {PLANE_WORDS[plane]: text for plane, text in PLANES_IN_WORDS.items()}
+    words = {PLANE_WORDS[plane.value]: text for plane, text in PLANES_IN_WORDS.items()}
     pairs("The five planes that fence a cluster", words)
 
 
@@ -116,7 +116,7 @@ def _words(subject: str) -> bool:
     elif word in set(Phase):
         _one_phase(Phase(word))
     elif word in set(Plane):
-        paragraph(f"{PLANE_WORDS[Plane(word)]}: {PLANES_IN_WORDS[Plane(word)]}")
+        paragraph(f"{PLANE_WORDS[word]}: {PLANES_IN_WORDS[Plane(word)]}")
     else:
         kinds = [k for k in error_classes() if word in {k.__name__.lower(), str(k.exit_code)}]
         for kind in kinds:
@@ -125,85 +125,68 @@ def _words(subject: str) -> bool:
     return True
 
 
-def _cluster(control: Control, record: ClusterRecord) -> None:
-    now_s = control.around.clock.now_s()
-    ago = span(now_s - record.phase_since_s)
+def _cluster(connection: Connection, cluster: doc.Cluster) -> None:
+    since_s, phase = cluster.state_since.timestamp(), Phase(cluster.state)
+    ago = span(SystemClock().now_s() - since_s)
     lines = [
-        ("phase", f"{record.phase.value}: {phase_meanings()[record.phase]}"),
-        ("since", f"{moment(record.phase_since_s)} ({ago} ago)"),
-        ("why", record.phase_reason),
+        ("phase", f"{phase.value}: {phase_meanings()[phase]}"),
+        ("since", f"{moment(since_s)} ({ago} ago)"),
+        ("why", cluster.state_reason),
     ]
-    operations = control.around.store.operations_of(record.cluster_id)
-    if operations and operations[-1].finished_s is None:
-        operation = operations[-1]
-        journal = control.around.store.journal(operation.operation_id)
-        lines.append(("under way", headline(operation, journal, now_s)))
-        lines += [("error", operation.error)] if operation.error else []
+    if cluster.operation_id is not None:
+        operation = connection.client.get_operation(cluster.operation_id)
+        lines.append(("under way", headline(operation)))
+        lines += [("error", operation.state_reason)] if operation.state_reason else []
         is_stuck = operation.state == "stuck"
-        command = "gw reconcile" if is_stuck else f"gw cluster watch {record.name}"
+        command = "gw reconcile" if is_stuck else f"gw cluster watch {cluster.name}"
         lines.append(("carry it on", command))
-    if record.phase in ENDED:
+    if phase in ENDED:
         lines.append(("next", "nothing: it holds nothing any more"))
-    lines += [("next", line) for _, line in _transition_lines(record.phase)]
-    lines.append(("more", f"gw cluster show {record.name}, gw events {record.name}"))
-    pairs(f"{record.name} of {record.tenant_id} ({record.cluster_id})", lines)
+    lines += [("next", line) for _, line in _transition_lines(phase)]
+    lines.append(("more", f"gw cluster show {cluster.name}, gw events {cluster.name}"))
+    whose = connection.project_name(cluster.project_id)
+    pairs(f"{cluster.name} of {whose} ({cluster.id})", lines)
 
 
-def _node(control: Control, node_id: NodeId) -> None:
-    fleet = control.around.fleet
-    row = fleet.node_index(node_id)
-    snapshot = control.around.store.snapshot(control.around.clock.now_s())
-    state, reason = snapshot.node_states.get(node_id, ("available", ""))
-    node_type = fleet.node_type(row)
-    bmc = int(fleet.nodes.bmc_ipv4[row])
-    first, last = fleet.first_nic_of_node[row], fleet.first_nic_of_node[row + 1]
-    leaves = [fleet.switches.ids[int(leaf)] for leaf in fleet.nics.leaf[first:last].tolist()]
-    rack = int(fleet.nodes.rack[row])
+def _node(connection: Connection, node: doc.Node) -> None:
+    at = node.config
+    nics = count_of(at.nic_count, "NIC")
     lines = [
-        ("state", f"{state}: {reason}" if reason else f"{state}"),
-        (
-            "type",
-            (
-                f"{node_type.name}: {node_type.gpu_count} {node_type.gpu_type}, "
-                f"{count_of(node_type.nic_count, 'NIC')}"
-            ),
-        ),
-        (
-            "stands",
-            (
-                f"site {fleet.sites.ids[int(fleet.site_of_node[row])]}, hall "
-                f"{fleet.halls.ids[int(fleet.racks.hall[rack])]}, rack {fleet.racks.ids[rack]}"
-            ),
-        ),
+        ("state", f"{node.state}: {node.state_reason}" if node.state_reason else node.state),
+        ("type", f"{at.node_type}: {at.gpu_count} {at.gpu_type}, {nics}"),
+        ("stands", f"site {at.site_id}, hall {at.hall_id}, rack {at.rack_id}"),
         (
             "hangs on",
             (
-                f"fabric {fleet.fabrics.ids[int(fleet.fabric_of_node[row])]}, pod "
-                f"{fleet.pods.ids[int(fleet.pod_of_node[row])]}, leaf group "
-                f"{fleet.leaf_groups.ids[int(fleet.nodes.leaf_group[row])]}, NVLink domain "
-                f"{fleet.nvlink_domains.ids[int(fleet.nodes.nvlink_domain[row])]}"
+                f"fabric {at.fabric_id}, pod {at.pod_id}, leaf group {at.leaf_group_id}, "
+                f"NVLink domain {at.nvlink_domain_id}"
             ),
         ),
-        ("leaves", ", ".join(dict.fromkeys(leaves))),
-        ("BMC", ".".join(str(bmc >> shift & 0xFF) for shift in (24, 16, 8, 0))),
+        ("leaves", ", ".join(at.leaf_switch_ids)),
+        ("BMC", at.bmc_address),
     ]
-    held = [*_held_by(control, node_id)]
-    pairs(f"Node {node_id}", [*lines, *(held or [("held by", "nobody")])])
+    held = [("held by", _held_by(connection, holder)) for holder in node.status.holders]
+    pairs(f"Node {node.id}", [*lines, *(held or [("held by", "nobody")])])
 
 
-def _held_by(control: Control, node_id: NodeId) -> Iterator[tuple[str, str]]:
-    snapshot = control.around.store.snapshot(control.around.clock.now_s())
-    for cluster_id in holders_of(snapshot, node_id):
-        record = snapshot.clusters[cluster_id]
-        gpus = gpus_in_mask(snapshot.allocations[node_id, cluster_id])
-        members = record.target.members if record.target else ()
-        roles = [m.role for m in members if m.node_id == node_id]
-        role = f" as {roles[0]}" if roles else ", until it is observed clean"
-        share = f"{count_of(len(gpus), 'GPU')} from GPU {gpus[0]} on"
-        yield "held by", f"{record.name} of {record.tenant_id}{role}, {share}"
+def _held_by(connection: Connection, holder: doc.Holder) -> str:
+    gpus = gpus_in_mask(holder.gpu_mask)
+    role = f" as {holder.role}" if holder.role else ", until it is observed clean"
+    share = f"{count_of(len(gpus), 'GPU')} from GPU {gpus[0]} on"
+    whose = connection.project_name(holder.project_id)
+    return f"{holder.cluster_name} of {whose}{role}, {share}"
 
 
-def explain(subject: str | None, tenant: str | None) -> None:
+def _found_node(connection: Connection, subject: str) -> doc.Node | None:
+    """The node of this id, for those who may see nodes."""
+    if not subject or len(subject) > ID_LENGTH_MAX:
+        return None
+    with suppress(UnknownIdError, ForbiddenError):
+        return connection.client.get_node(subject)
+    return None
+
+
+def explain(subject: str | None, project: str | None) -> None:
     """Explain a word, a cluster or a node.
 
     Raises:
@@ -214,12 +197,13 @@ def explain(subject: str | None, tenant: str | None) -> None:
         return
     if _words(subject):
         return
-    with open_control(Home.default()) as control:
-        if subject in control.around.fleet.nodes.index_of:
-            _node(control, NodeId(subject))
+    with connected() as connection:
+        node = _found_node(connection, subject)
+        if node is not None:
+            _node(connection, node)
             return
         try:
-            cluster_id = control.cluster_id_of(subject, tenant)
+            cluster = connection.cluster(subject, project)
         except UnknownIdError as error:
             if "tenants" in str(error):
                 raise
@@ -227,4 +211,4 @@ def explain(subject: str | None, tenant: str | None) -> None:
                 f"{subject!r} is no phase, plane, error, cluster or node",
                 next_step="'gw explain' says what can be explained; 'gw cluster list --all'.",
             ) from error
-        _cluster(control, control.around.store.cluster(cluster_id))
+        _cluster(connection, cluster)

@@ -1,20 +1,18 @@
-"""The fleet: shown, drawn, checked, and taken from a file."""
+"""The fleet of this computer: checked, and taken from a file. What it looks like: ``floor``."""
 
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gigawatt.app.control import Control
-from gigawatt.app.fleet_png import write_fleet_png
+from gigawatt.app.fleet_views import untouched
 from gigawatt.app.home import Home, read_fleet, read_text
 from gigawatt.app.wiring import open_control
 from gigawatt.cli.options import Format
-from gigawatt.cli.output import ask, console, count_of, pairs, remarks, table, write
-from gigawatt.cli.work.fleetmap import node_views, show_map
+from gigawatt.cli.output import ask, console, count_of, pairs, remarks, write
+from gigawatt.cli.work.connect import PAGE_LIMIT, connected
+from gigawatt.cli.work.floor import summary
 from gigawatt.cli.work.views import cannot_write
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.fleet.catalogue import node_type as catalogue_type
@@ -22,13 +20,11 @@ from gigawatt.fleet.check import check_fleet
 from gigawatt.fleet.demo import fleet_by_name
 from gigawatt.fleet.discovery.ibnetdiscover import fleet_from_ibnetdiscover
 from gigawatt.fleet.discovery.slurm_topology import fleet_from_slurm_topology
-from gigawatt.fleet.drawing.paint import NodeState, paint_nodes
-from gigawatt.fleet.drawing.svg import fleet_svg
 from gigawatt.fleet.model import Fleet
-from gigawatt.fleet.note import Note
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.fleet.yaml_format import load_fleet
-from gigawatt.money import format_usd
+from gigawatt.sdk import calls
+from gigawatt.sdk import documents as doc
 
 NOTES_SHOWN_MAX = 20
 
@@ -44,136 +40,13 @@ class Found:
     node_type: str
 
 
-def summary(fleet: Fleet) -> list[tuple[str, str]]:
-    """What a fleet is made of, in words."""
-    sites = zip(fleet.sites.ids, fleet.sites.country, strict=True)
-    places = ", ".join(f"{site} ({country})" for site, country in sites)
-    halls, racks = count_of(len(fleet.halls), "hall"), count_of(len(fleet.racks), "rack")
-    return [
-        ("GPUs", f"{fleet.gpu_count:,} in {count_of(len(fleet.nodes), 'node')}"),
-        ("places", f"{places}; {halls}, {racks}"),
-        *(("nodes", line) for line in _type_lines(fleet)),
-        *(("fabrics", line) for line in _fabric_lines(fleet)),
-    ]
-
-
-def _type_lines(fleet: Fleet) -> Iterator[str]:
-    nodes = Counter(fleet.nodes.type.tolist())
-    for index, kind in enumerate(fleet.node_types):
-        price = format_usd(kind.price_micro_usd_per_gpu_hour)
-        has = f"{kind.gpu_count} {kind.gpu_type} and {count_of(kind.nic_count, 'NIC')} each"
-        yield f"{nodes[index]:,} {kind.name}: {has}, {price} a GPU-hour (list price)"
-
-
-def _fabric_lines(fleet: Fleet) -> Iterator[str]:
-    pods = Counter(fleet.pods.fabric.tolist())
-    groups = Counter(fleet.pods.fabric[fleet.leaf_groups.pod].tolist())
-    switches = Counter(fleet.switches.fabric.tolist())
-    for index, fabric_id in enumerate(fleet.fabrics.ids):
-        yield (
-            f"{fabric_id} ({fleet.fabrics.kind[index].value}): {count_of(pods[index], 'pod')}, "
-            f"{count_of(groups[index], 'leaf group')}, "
-            f"{count_of(switches[index], 'switch', 'switches')}"
-        )
-
-
-def _node_rows(control: Control) -> list[dict[str, Any]]:
-    fleet = control.around.fleet
-    return [
-        {
-            "node_id": node_id,
-            "type": fleet.node_type(row).name,
-            "state": view.state.value,
-            "cluster": view.cluster_id or None,
-            "site": fleet.sites.ids[int(fleet.site_of_node[row])],
-            "rack": fleet.racks.ids[int(fleet.nodes.rack[row])],
-            "leaf_group": fleet.leaf_groups.ids[int(fleet.nodes.leaf_group[row])],
-            "pod": fleet.pods.ids[int(fleet.pod_of_node[row])],
-        }
-        for row, (node_id, view) in enumerate(
-            zip(fleet.nodes.ids, node_views(control), strict=True)
-        )
-    ]
-
-
-def show(form: Format, *, nodes: bool) -> None:
-    """Show the fleet and how much of it is free."""
-    with open_control(Home.default()) as control:
-        fleet = control.around.fleet
-        rows = _node_rows(control)
-        free = int(sum(int(mask).bit_count() for mask in control.snapshot().free_gpu_mask.tolist()))
-    states = Counter(row["state"] for row in rows)
-    if nodes and form is Format.TABLE:
-        columns = ("node", "state", "cluster", "rack", "leaf group", "pod", "type", "site")
-        keys = ("node_id", "state", "cluster", "rack", "leaf_group", "pod", "type", "site")
-        table(columns, [[row[key] or "-" for key in keys] for row in rows])
-    elif nodes:
-        write(rows, form)
-    elif form is Format.TABLE:
-        use = ", ".join(f"{states[s]:,} {s.value}" for s in NodeState if states[s])
-        lines = [*summary(fleet), ("in use", f"{use} nodes"), ("free", f"{free:,} GPUs")]
-        pairs(f"Fleet {fleet.name!r}", lines)
-    else:
-        document = {
-            "name": fleet.name,
-            "gpus": fleet.gpu_count,
-            "free_gpus": free,
-            "nodes": len(fleet.nodes),
-            "node_states": {state.value: states[state] for state in NodeState},
-            "racks": len(fleet.racks),
-            "leaf_groups": len(fleet.leaf_groups),
-            "pods": len(fleet.pods),
-            "fabrics": list(fleet.fabrics.ids),
-            "sites": list(fleet.sites.ids),
-        }
-        write(document, form)
-
-
-def draw(svg: Path | None, png: Path | None) -> None:
-    """Draw the floor in the terminal, and into files."""
-    with open_control(Home.default()) as control:
-        draw_with(control, svg, png)
-
-
-def draw_with(control: Control, svg: Path | None, png: Path | None) -> None:
-    """Draw the floor of one control plane.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    fleet = control.around.fleet
-    paint = paint_nodes(fleet.nodes.ids, node_views(control))
-    show_map(fleet, paint)
-    title = f"{fleet.name}: {fleet.gpu_count:,} GPUs"
-    colours = paint.colour_of_node
-    writers: list[tuple[Path | None, Callable[[Path], object]]] = [
-        (
-            svg,
-            lambda path: path.write_text(
-                fleet_svg(fleet, colours, paint.legend, title, paint.tooltip_of_node),
-                encoding="utf-8",
-            ),
-        ),
-        (png, lambda path: write_fleet_png(fleet, colours, paint.legend, title, path)),
-    ]
-    for path, draw_to in writers:
-        if path is None:
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draw_to(path)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        remarks.print(f"wrote {path}")
-
-
-def _refuse(fleet: Fleet, notes: Sequence[Note], next_step: str) -> InputError:
+def _refuse(name: str, notes: Sequence[doc.FleetNote], next_step: str) -> InputError:
     for note in notes[:NOTES_SHOWN_MAX]:
         remarks.print(f"  {note.place}: {note.sentence} [{note.rule}]")
     if len(notes) > NOTES_SHOWN_MAX:
         remarks.print(f"  and {len(notes) - NOTES_SHOWN_MAX:,} more")
     return InputError(
-        f"fleet {fleet.name!r} contradicts itself in {count_of(len(notes), 'place')}",
+        f"fleet {name!r} contradicts itself in {count_of(len(notes), 'place')}",
         next_step=next_step,
     )
 
@@ -184,14 +57,31 @@ def check(file: Path | None, form: Format) -> None:
     Raises:
         InputError: there are some.
     """
-    fleet = Home.default().fleet() if file is None else read_fleet(file)
-    notes = check_fleet(fleet)
+    summed_up, notes = _own_fleet() if file is None else _fleet_in(file)
     if form is not Format.TABLE:
-        write([{"rule": n.rule, "place": n.place, "sentence": n.sentence} for n in notes], form)
+        write([note.model_dump(mode="json") for note in notes], form)
     if notes:
-        raise _refuse(fleet, notes, "Mend the file where it is named above.")
+        raise _refuse(summed_up.name, notes, "Mend the file where it is named above.")
     if form is Format.TABLE:
-        pairs(f"Fleet {fleet.name!r} is sound", summary(fleet))
+        pairs(f"Fleet {summed_up.name!r} is sound", summary(summed_up))
+
+
+def _own_fleet() -> tuple[doc.Fleet, list[doc.FleetNote]]:
+    """The fleet in use, and what contradicts itself in it."""
+    with connected() as connection:
+        notes = list(connection.client.pages(calls.list_fleet_notes, limit=PAGE_LIMIT))
+        return connection.client.get_fleet(), notes
+
+
+def _fleet_in(file: Path) -> tuple[doc.Fleet, list[doc.FleetNote]]:
+    """The fleet in a file, and what contradicts itself in it."""
+    fleet = read_fleet(file)
+    return untouched(fleet), _notes_of(fleet)
+
+
+def _notes_of(fleet: Fleet) -> list[doc.FleetNote]:
+    found = check_fleet(fleet)
+    return [doc.FleetNote(rule=n.rule, place=n.place, sentence=n.sentence) for n in found]
 
 
 def _read(file: Path, found: Found) -> tuple[Fleet, str]:
@@ -266,11 +156,11 @@ def import_file(file: Path, found: Found, *, yes: bool, allow_notes: bool) -> No
     """
     home = Home.default()
     fleet, text = _read(file, found)
-    notes = check_fleet(fleet)
+    notes = _notes_of(fleet)
     if notes and (found.source == "yaml" or not allow_notes):
-        raise _refuse(fleet, notes, "Mend the fabric or the file, or add --allow-notes.")
+        raise _refuse(fleet.name, notes, "Mend the fabric or the file, or add --allow-notes.")
     _refuse_if_in_use(home)
-    pairs(f"Fleet {fleet.name!r} from {file}", summary(fleet))
+    pairs(f"Fleet {fleet.name!r} from {file}", summary(untouched(fleet)))
     if not yes and not ask(f"Use it in {home.path} from now on?"):
         remarks.print("nothing was changed")
         return
@@ -287,7 +177,7 @@ def use(which: str, *, yes: bool) -> None:
     home = Home.default()
     fleet = fleet_by_name(which)
     _refuse_if_in_use(home)
-    pairs(f"Fleet {fleet.name!r}, made up", summary(fleet))
+    pairs(f"Fleet {fleet.name!r}, made up", summary(untouched(fleet)))
     if not yes and not ask(f"Use it in {home.path} from now on?"):
         remarks.print("nothing was changed")
         return

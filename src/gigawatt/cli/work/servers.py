@@ -1,16 +1,32 @@
-"""The server, and the first key of its directory."""
+"""The server: for others, or for this computer alone."""
 
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-
-import typer
+from types import FrameType
 
 from gigawatt.app.home import Home
-from gigawatt.app.server import ServerOptions, Tls, make_first_key, open_service, serve
-from gigawatt.cli.output import console, table
-from gigawatt.errors import InputError
+from gigawatt.app.server import (
+    ServerOptions,
+    Service,
+    Tls,
+    load_application,
+    make_first_key,
+    serve,
+    site_organisation,
+)
+from gigawatt.app.serving import serving
+from gigawatt.cli.output import console
+from gigawatt.cli.settings import config_path
+from gigawatt.cli.work.connect import APPLICATION
+from gigawatt.cli.work.profiles import Profile, Profiles, read_profiles, write_profiles
+from gigawatt.errors import ConflictError, InputError
+from gigawatt.identity.accounts import AccountRole
+from gigawatt.units import DAY_S
 
-APPLICATION = "gigawatt.api.application:build_application"
-"""What is served; the API and the command line do not import each other."""
+UP_PROFILE = "up"
 
 
 def serve_home(
@@ -36,21 +52,42 @@ def serve_home(
     serve(Home.default(), APPLICATION, options)
 
 
-def create_first_key(name: str) -> None:
-    """Make and show the first key."""
-    with open_service(Home.default()) as service:
-        typer.echo(make_first_key(service, name))
-    typer.echo("Keep it: it is not shown again, and only its hash is stored.", err=True)
+def _own_key(service: Service) -> str:
+    """A key for whoever owns the files, who could make one anyway; it lasts for a day.
+
+    Raises:
+        ConflictError: the site has no operator any more.
+    """
+    if service.directory.is_empty():
+        return make_first_key(service, "operator")
+    owner = site_organisation(service.directory)
+    if owner is not None:
+        for account in service.directory.accounts(owner, "", 10_000):
+            if account.role is AccountRole.OPERATOR:
+                end_s = service.now_s() + DAY_S
+                return service.new_key(account.account_id, "gw up", expires_s=end_s)[1]
+    raise ConflictError("the site has no operator", next_step="Make one: gw member add NAME.")
 
 
-def list_keys() -> None:
-    """Show who has keys."""
-    with open_service(Home.default()) as service:
-        rows = [
-            (key.key_id, key.account_id, key.name, "revoked" if key.revoked_s else "active")
-            for key in service.directory.keys(None, None, "", 10_000)
-        ]
-    if rows:
-        table(("key", "account", "name", "state"), rows)
-    else:
-        console.print("no keys; make the first one: gw key create")
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def up(listen: str) -> None:
+    """Serve for this computer alone, as the current profile, until told to stop."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with serving(Home.default(), load_application(APPLICATION), listen) as served:
+        key, before = _own_key(served.service), read_profiles()
+        profile = Profile(served.url, key)
+        write_profiles(Profiles(UP_PROFILE, {**before.by_name, UP_PROFILE: profile}))
+        console.print(f"A server runs at {served.url}; commands in other terminals talk to it.")
+        console.print(f"Its key is in {config_path()}, profile {UP_PROFILE!r}.", soft_wrap=True)
+        console.print("  next: gw cluster list\nPress Ctrl-C to stop it.")
+        try:
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+        finally:
+            now = read_profiles()
+            rest = {name: p for name, p in now.by_name.items() if name != UP_PROFILE}
+            current = before.current if now.current == UP_PROFILE else now.current
+            write_profiles(replace(now, current=current, by_name=rest))

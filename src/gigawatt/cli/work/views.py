@@ -2,95 +2,65 @@
 
 import errno
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gigawatt.app.control import Control
-from gigawatt.app.home import Home
-from gigawatt.app.wiring import open_control
-from gigawatt.artefacts.render import render_artefacts
-from gigawatt.boundary.plane import Plane
+from gigawatt.app.clock import SystemClock
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import (
+    Listing,
     bytes_words,
     console,
     count_of,
-    iso,
     moment,
     pairs,
+    show_document,
+    show_list,
     span,
     table,
     write,
 )
+from gigawatt.cli.work.connect import PAGE_LIMIT, Connection, connected
 from gigawatt.cli.work.planview import PLANE_WORDS, key_words, spread_words
 from gigawatt.cli.work.watch import headline
 from gigawatt.errors import DataError, InputError, StorageFullError
-from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.money import format_usd
-from gigawatt.planner.phases import ENDED
-from gigawatt.planner.target import price_of, spread_of
+from gigawatt.sdk import calls
+from gigawatt.sdk import documents as doc
 
 NODES_SHOWN_MAX = 6
 
 
-def cluster_row(control: Control, record: ClusterRecord) -> dict[str, Any]:
-    """What a list says of one cluster, JSON-able."""
-    row: dict[str, Any] = {
-        "name": record.name,
-        "cluster_id": record.cluster_id,
-        "tenant_id": record.tenant_id,
-        "phase": record.phase.value,
-        "reason": record.phase_reason,
-        "since": iso(record.phase_since_s),
-        "gpus": 0,
-        "nodes": 0,
-        "spares": 0,
-        "leaf_groups": 0,
-        "price_micro_usd_per_hour": 0,
-    }
-    target = record.target
-    if target is not None:
-        fleet = control.around.fleet
-        row["gpus"] = sum(m.gpu_mask.bit_count() for m in target.active_members)
-        row["nodes"] = len(target.active_members)
-        row["spares"] = len(target.members) - len(target.active_members)
-        row["leaf_groups"] = spread_of(fleet, target.members).leaf_group_count
-        row["price_micro_usd_per_hour"] = price_of(fleet, target.members)
-    return row
+def _cells(connection: Connection, cluster: doc.Cluster, now_s: float) -> tuple[object, ...]:
+    config, status = cluster.config, cluster.status
+    spares = f"+{config.spare_node_count}" if config and config.spare_node_count else ""
+    return (
+        cluster.name,
+        connection.project_name(cluster.project_id),
+        cluster.state,
+        f"{config.gpu_count if config else 0:,}",
+        f"{status.node_count if status else 0:,}{spares}",
+        span(now_s - cluster.state_since.timestamp()),
+        format_usd(status.price_micro_usd_per_hour if status else 0),
+        status.spread.leaf_group_count if status else 0,
+        cluster.id,
+    )
 
 
-def list_clusters(form: Format, *, everything: bool) -> None:
+def list_clusters(form: Format, *, everything: bool, quiet: bool) -> None:
     """List clusters, newest first."""
-    with open_control(Home.default()) as control:
-        now_s = control.around.clock.now_s()
-        records = [
-            record
-            for record in control.around.store.clusters()
-            if everything or record.phase not in ENDED
-        ]
-        rows = [cluster_row(control, record) for record in records]
-    if form is not Format.TABLE:
-        write(rows, form)
-        return
-    if not rows:
-        console.print("no clusters; make one: gw cluster create train --gpus 16")
-        return
-    columns = ("name", "tenant", "phase", "gpus", "nodes", "for", "$/h", "leaf groups", "id")
-    cells = [
-        (
-            row["name"],
-            row["tenant_id"],
-            row["phase"],
-            f"{row['gpus']:,}",
-            f"{row['nodes']:,}" + (f"+{row['spares']}" if row["spares"] else ""),
-            span(now_s - record.phase_since_s),
-            format_usd(row["price_micro_usd_per_hour"]),
-            row["leaf_groups"],
-            row["cluster_id"],
+    with connected() as connection:
+        pages = connection.client.pages(
+            calls.list_clusters, with_ended=everything, limit=PAGE_LIMIT
         )
-        for record, row in zip(records, rows, strict=True)
-    ]
-    table(columns, cells)
+        found, now_s = list(pages), SystemClock().now_s()
+        listing: Listing[doc.Cluster] = Listing(
+            ("name", "tenant", "phase", "gpus", "nodes", "for", "$/h", "leaf groups", "id"),
+            lambda cluster: _cells(connection, cluster, now_s),
+            "no clusters; make one: gw cluster create train --gpus 16",
+        )
+        show_list(found, form, listing, quiet=quiet)
 
 
 def _some_nodes(nodes: list[str]) -> str:
@@ -99,57 +69,34 @@ def _some_nodes(nodes: list[str]) -> str:
     return shown + (f" and {more:,} more (all: -o json)" if more > 0 else "")
 
 
-def show_cluster(cluster: str, tenant: str | None, form: Format) -> None:
+def show_cluster(cluster: str, project: str | None, form: Format) -> None:
     """Show one cluster."""
-    with open_control(Home.default()) as control:
-        record = control.around.store.cluster(control.cluster_id_of(cluster, tenant))
-        if form is Format.TABLE:
-            pairs(f"{record.name} ({record.cluster_id})", _lines(control, record))
+    with connected() as connection:
+        found = connection.cluster(cluster, project)
+        if form is not Format.TABLE:
+            show_document(found, form)
             return
-        document = cluster_row(control, record)
-        target = record.target
-        if target is not None:
-            keys = target.keys
-            document |= {
-                "site_id": target.site_id,
-                "fabric_id": target.fabric_id,
-                "keys": {
-                    "p_key": None if keys.p_key is None else f"{keys.p_key:#06x}",
-                    "compute_vni": keys.compute_vni,
-                    "vni": keys.vni,
-                    "subnet": keys.subnet,
-                    "filesystem": keys.filesystem,
-                },
-                "members": [
-                    {"node_id": m.node_id, "gpu_mask": m.gpu_mask} for m in target.active_members
-                ],
-                "spare_nodes": [m.node_id for m in target.members if m.role == "spare"],
-            }
-    write(document, form)
+        pairs(f"{found.name} ({found.id})", _lines(connection, found))
 
 
-def _lines(control: Control, record: ClusterRecord) -> Iterator[tuple[str, str]]:
-    now_s = control.around.clock.now_s()
-    row = cluster_row(control, record)
-    yield "tenant", record.tenant_id
-    since = f"{moment(record.phase_since_s)} ({span(now_s - record.phase_since_s)} ago)"
-    yield "phase", f"{record.phase.value} since {since}: {record.phase_reason}"
-    target = record.target
-    if target is not None:
-        spread = spread_of(control.around.fleet, target.members)
-        yield "GPUs", f"{row['gpus']:,}"
-        yield "where", f"{target.site_id}, fabric {target.fabric_id}: {spread_words(spread)}"
-        yield "nodes", _some_nodes([m.node_id for m in target.active_members])
-        if row["spares"]:
-            yield "spares", _some_nodes([m.node_id for m in target.members if m.role == "spare"])
-        yield "keys", key_words(target)
-        if target.storage_bytes:
-            yield "storage", f"{bytes_words(target.storage_bytes)} in {target.pool_id}"
-        yield "price", f"{format_usd(row['price_micro_usd_per_hour'])} an hour (list price)"
-    operations = control.around.store.operations_of(record.cluster_id)
-    if operations and operations[-1].finished_s is None:
-        journal = control.around.store.journal(operations[-1].operation_id)
-        yield "under way", headline(operations[-1], journal, now_s)
+def _lines(connection: Connection, cluster: doc.Cluster) -> Iterator[tuple[str, str]]:
+    since_s = cluster.state_since.timestamp()
+    yield "tenant", connection.project_name(cluster.project_id)
+    since = f"{moment(since_s)} ({span(SystemClock().now_s() - since_s)} ago)"
+    yield "phase", f"{cluster.state} since {since}: {cluster.state_reason}"
+    config, status = cluster.config, cluster.status
+    if config is not None and status is not None:
+        yield "GPUs", f"{config.gpu_count:,}"
+        yield "where", f"{status.site_id}, fabric {status.fabric_id}: {spread_words(status.spread)}"
+        yield "nodes", _some_nodes(status.members or [])
+        if status.spares:
+            yield "spares", _some_nodes(status.spares)
+        yield "keys", key_words(status.keys, status.storage_pool_id)
+        if config.storage_bytes:
+            yield "storage", f"{bytes_words(config.storage_bytes)} in {status.storage_pool_id}"
+        yield "price", f"{format_usd(status.price_micro_usd_per_hour)} an hour (list price)"
+    if cluster.operation_id is not None:
+        yield "under way", headline(connection.client.get_operation(cluster.operation_id))
 
 
 def _proof_words(proof: Mapping[str, Any]) -> str:
@@ -187,24 +134,26 @@ def evidence_lines(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for plane, probe in document["probes"].items():
         if not probe["inside"] and not probe["outside"]:
             continue
-        yield "probes", f"{PLANE_WORDS[Plane(plane)]}: {_probe_words(probe)}"
+        yield "probes", f"{PLANE_WORDS[plane]}: {_probe_words(probe)}"
     for node_id in document.get("left_behind", ()):
         yield "left behind", f"{node_id} could not be cleaned and is quarantined"
 
 
-def show_evidence(cluster: str, tenant: str | None, form: Format) -> None:
+def show_evidence(cluster: str, project: str | None, form: Format) -> None:
     """Show the evidence that was kept with a cluster."""
-    with open_control(Home.default()) as control:
-        cluster_id = control.cluster_id_of(cluster, tenant)
-        documents = list(control.around.store.evidence(cluster_id))
+    with connected() as connection:
+        found = connection.cluster(cluster, project)
+        make = partial(calls.list_evidence, found.id)
+        kept = list(connection.client.pages(make, limit=PAGE_LIMIT))
     if form is not Format.TABLE:
-        write(documents, form)
+        write([evidence.model_dump(mode="json") for evidence in kept], form)
         return
-    if not documents:
+    if not kept:
         console.print("no evidence yet: it is kept when an operation ends")
-    for document in documents:
-        title = f"{document['kind'].capitalize()} at {moment(document['at_s'])}"
-        pairs(f"{title}, generation {document['generation']}", evidence_lines(document))
+    for evidence in kept:
+        title = f"{evidence.kind.capitalize()} at {moment(evidence.at.timestamp())}"
+        generation = evidence.document["generation"]
+        pairs(f"{title}, generation {generation}", evidence_lines(evidence.document))
 
 
 FILE_WORDS = {
@@ -225,21 +174,27 @@ FILE_WORDS = {
 }
 
 
-def write_files(cluster: str, tenant: str | None, to: Path | None) -> None:
+def files_of(connection: Connection, cluster_id: str) -> dict[str, str]:
+    """The files of a cluster by name."""
+    names = [file.name for file in connection.client.list_files(cluster_id).items]
+    return {name: connection.client.get_file(cluster_id, name) for name in names}
+
+
+def write_files(cluster: str, project: str | None, to: Path | None) -> None:
     """Write the tenant's files into a folder, or say which there are.
 
     Raises:
         InputError: the cluster has ended, or the folder cannot be written to.
         StorageFullError: the disk is full.
     """
-    with open_control(Home.default()) as control:
-        record = control.around.store.cluster(control.cluster_id_of(cluster, tenant))
-        if record.target is None:
+    with connected() as connection:
+        record = connection.cluster(cluster, project)
+        if record.status is None:
             raise InputError(
-                f"cluster {record.name!r} is {record.phase.value}; it has no files",
+                f"cluster {record.name!r} is {record.state}; it has no files",
                 next_step="See 'gw cluster list' for the clusters that are live.",
             )
-        rendered = render_artefacts(control.around.fleet, record.target)
+        rendered = files_of(connection, record.id)
     if to is None:
         table(
             ("file", "bytes", "what for"),

@@ -15,7 +15,7 @@ BASE = "/gw/v1"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request and the type of its answer; ``answer`` is ``str`` for plain text.
+    """One request and the type of its answer: ``str`` for plain text, ``bytes`` for a picture.
 
     A POST without an ``idempotency_key`` gets one of its own each time that it is sent.
     """
@@ -40,5 +40,5 @@ def query_of(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-NOT_HERE = frozenset({"stream_events"})
+NOT_HERE = frozenset({"stream_events", "stream_operation"})
 """Operations that are no single answer; the clients have methods of their own for them."""

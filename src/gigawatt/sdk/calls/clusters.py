@@ -14,9 +14,17 @@ def get_plan(plan_id: str) -> Call[doc.Plan]:
     return Call("GET", path_of("plans", plan_id), doc.Plan)
 
 
-def apply_plan(plan_id: str) -> Call[doc.Cluster]:
+def plan_cluster_change(
+    cluster_id: str, change: doc.ChangePlan, *, if_match: int | None = None
+) -> Call[doc.Plan]:
+    """Work out what a change would do; nothing is reserved."""
+    path = path_of("clusters", cluster_id, "plans")
+    return Call("POST", path, doc.Plan, body=change, if_match=if_match)
+
+
+def apply_plan(plan_id: str, *, if_match: int | None = None) -> Call[doc.Cluster]:
     """Carry out exactly the plan that was shown."""
-    return Call("POST", path_of("plans", plan_id, verb="apply"), doc.Cluster)
+    return Call("POST", path_of("plans", plan_id, verb="apply"), doc.Cluster, if_match=if_match)
 
 
 def list_clusters(
@@ -74,9 +82,12 @@ def release_cluster(cluster_id: str, *, if_match: int | None = None) -> Call[doc
     return Call("POST", path, doc.Cluster, if_match=if_match)
 
 
-def list_evidence(cluster_id: str) -> Call[doc.Page[doc.Evidence]]:
+def list_evidence(
+    cluster_id: str, *, cursor: str | None = None, limit: int | None = None
+) -> Call[doc.Page[doc.Evidence]]:
     """What was read back, proven and probed."""
-    return Call("GET", path_of("clusters", cluster_id, "evidence"), doc.Page[doc.Evidence])
+    path = path_of("clusters", cluster_id, "evidence")
+    return Call("GET", path, doc.Page[doc.Evidence], query_of(cursor=cursor, limit=limit))
 
 
 def list_files(cluster_id: str) -> Call[doc.Page[doc.File]]:

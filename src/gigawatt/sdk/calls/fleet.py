@@ -1,7 +1,9 @@
 """Calls of the fleet and its nodes."""
 
+from typing import Literal
+
 from gigawatt.sdk import documents as doc
-from gigawatt.sdk.calls.call import Call, path_of
+from gigawatt.sdk.calls.call import Call, path_of, query_of
 
 
 def get_fleet() -> Call[doc.Fleet]:
@@ -14,10 +16,30 @@ def get_fleet_map() -> Call[doc.FleetMap]:
     return Call("GET", path_of("fleet", "map"), doc.FleetMap)
 
 
-def list_nodes(wanted: doc.NodeFilter | None = None) -> Call[doc.Page[doc.Node]]:
-    """Nodes, filtered."""
+def get_fleet_drawing(*, width: int | None = None) -> Call[doc.FleetDrawing]:
+    """The floor as rows of text."""
+    return Call("GET", path_of("fleet", "drawing"), doc.FleetDrawing, query_of(width=width))
+
+
+def get_fleet_picture(*, picture_format: Literal["svg", "png"] = "svg") -> Call[bytes]:
+    """The floor as a picture."""
+    return Call("GET", path_of("fleet", "picture"), bytes, query_of(picture_format=picture_format))
+
+
+def list_fleet_notes(
+    *, cursor: str | None = None, limit: int | None = None
+) -> Call[doc.Page[doc.FleetNote]]:
+    """Contradictions in the fleet."""
+    query = query_of(cursor=cursor, limit=limit)
+    return Call("GET", path_of("fleet", "notes"), doc.Page[doc.FleetNote], query)
+
+
+def list_nodes(
+    wanted: doc.NodeFilter | None = None, *, cursor: str | None = None
+) -> Call[doc.Page[doc.Node]]:
+    """Nodes, filtered; ``cursor`` stands above the filter's own."""
     query = {} if wanted is None else wanted.model_dump(mode="json", exclude_none=True)
-    return Call("GET", path_of("nodes"), doc.Page[doc.Node], query)
+    return Call("GET", path_of("nodes"), doc.Page[doc.Node], query | query_of(cursor=cursor))
 
 
 def get_node(node_id: str) -> Call[doc.Node]:

@@ -23,11 +23,13 @@ def cancel_operation(operation_id: str) -> Call[doc.Operation]:
 
 
 def list_events(
+    wanted: doc.EventFilter | None = None,
     *,
     cluster_id: str | None = None,
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[doc.Page[doc.Event]]:
-    """Events that the caller sees, oldest first."""
-    query = query_of(cluster_id=cluster_id, cursor=cursor, limit=limit)
+    """Events that the caller sees, filtered; the other arguments stand above the filter's own."""
+    query = {} if wanted is None else wanted.model_dump(mode="json", exclude_none=True)
+    query |= query_of(cluster_id=cluster_id, cursor=cursor, limit=limit)
     return Call("GET", path_of("events"), doc.Page[doc.Event], query)

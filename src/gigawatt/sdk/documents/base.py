@@ -15,6 +15,9 @@ Line = Annotated[str, StringConstraints(max_length=16_384, pattern=_VISIBLE)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_VISIBLE)]
 
 
+CursorText = Annotated[str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$")]
+
+
 class Answer(BaseModel):
     """Base of what the service says."""
 
@@ -45,6 +48,7 @@ class Problem(Answer):
     request_id: str
     reasons: list[str] = []
     would_fit: list[str] = []
+    notes: list[str] = []
 
 
 class Health(Answer):

@@ -72,6 +72,7 @@ class BoundaryKeys(Answer):
     compute_vni: int | None
     vni: int
     subnet: int
+    network: str = ""
     filesystem: int | None
 
 
@@ -85,6 +86,7 @@ class ClusterStatus(Answer):
     price_micro_usd_per_hour: int
     spread: Spread
     keys: BoundaryKeys
+    storage_pool_id: str | None = None
     members: list[str] | None = None
     spares: list[str] | None = None
 
@@ -118,6 +120,14 @@ class ReplaceNodes(Request):
     node_ids: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
 
 
+class ChangePlan(Request):
+    """A change of a cluster to be planned; GPUs for grow and shrink, nodes for replace."""
+
+    kind: Literal["grow", "shrink", "replace", "release"]
+    gpu_count: Annotated[int, Field(ge=1, le=32_000)] | None = None
+    node_ids: Annotated[list[Id], Field(max_length=1_000)] = []
+
+
 class Alternative(Answer):
     """Another way to serve a request."""
 
@@ -135,12 +145,21 @@ class PlanStage(Answer):
     step_count: int
 
 
+class PlaneAction(Answer):
+    """What is done to how many entries of a kind, in one word: set, remove, hold, boot, ..."""
+
+    verb: str
+    entry_kind: str
+    count: int
+
+
 class PlaneChange(Answer):
     """What a plan does on one plane: devices it touches, entries it sets or removes, by kind."""
 
     device_count: int
     ensured: dict[str, int]
     removed: dict[str, int]
+    actions: list[PlaneAction] = []
 
 
 class Plan(Answer):
@@ -164,6 +183,11 @@ class Plan(Answer):
     reasons: list[str]
     alternatives: list[Alternative]
     stages: list[PlanStage]
+    keys: BoundaryKeys | None = None
+    storage_bytes: int = 0
+    storage_pool_id: str | None = None
+    joining_node_count: int = 0
+    leaving_node_count: int = 0
     created_at: datetime
     expires_at: datetime
 

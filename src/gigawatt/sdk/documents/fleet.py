@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from gigawatt.sdk.documents.base import Answer, Id, Reason, Request
+from gigawatt.sdk.documents.base import Answer, CursorText, Id, Reason, Request
 
 NodeStateName = Literal["available", "drained", "quarantined"]
 
@@ -27,6 +27,27 @@ class SiteSummary(Answer):
     gpu_count: int
 
 
+class NodeTypeSummary(Answer):
+    """Nodes of one type."""
+
+    name: str
+    node_count: int
+    gpu_type: str
+    gpu_count_per_node: int
+    nic_count_per_node: int
+    price_micro_usd_per_gpu_hour: int
+
+
+class FabricSummary(Answer):
+    """A compute fabric."""
+
+    fabric_id: str
+    kind: str
+    pod_count: int
+    leaf_group_count: int
+    switch_count: int
+
+
 class Fleet(Answer):
     """What there is, in numbers."""
 
@@ -37,6 +58,11 @@ class Fleet(Answer):
     blocked_node_count: int
     gpu_types: list[GpuTypeSummary]
     sites: list[SiteSummary]
+    hall_count: int = 0
+    rack_count: int = 0
+    node_types: list[NodeTypeSummary] = []
+    fabrics: list[FabricSummary] = []
+    node_states: dict[str, int] = {}
 
 
 class NodeConfig(Answer):
@@ -50,6 +76,11 @@ class NodeConfig(Answer):
     fabric_id: str
     pod_id: str
     leaf_group_id: str
+    hall_id: str = ""
+    nvlink_domain_id: str = ""
+    nic_count: int = 0
+    leaf_switch_ids: list[str] = []
+    bmc_address: str = ""
 
 
 class Holder(Answer):
@@ -57,6 +88,9 @@ class Holder(Answer):
 
     cluster_id: str
     gpu_mask: int
+    cluster_name: str = ""
+    project_id: str = ""
+    role: str | None = None
 
 
 class NodeStatus(Answer):
@@ -85,9 +119,7 @@ class NodeFilter(Request):
     rack_id: Id | None = None
     cluster_id: Id | None = None
     only_free: bool = False
-    cursor: (
-        Annotated[str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$")] | None
-    ) = None
+    cursor: CursorText | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
@@ -105,6 +137,27 @@ class MapNode(Answer):
     state: NodeStateName
     cluster_ids: list[str]
     free_gpu_count: int
+
+
+class FleetNote(Answer):
+    """A contradiction in the fleet: which rule, where, what."""
+
+    rule: str
+    place: str
+    sentence: str
+
+
+class DrawnCell(Answer):
+    """Text of one style: free, spare, drained, quarantined, held-0 to held-11, title, label."""
+
+    text: str
+    style: str
+
+
+class FleetDrawing(Answer):
+    """The floor as rows of text."""
+
+    rows: list[list[DrawnCell]]
 
 
 class FleetMap(Answer):

@@ -1,9 +1,11 @@
 """Documents of operations and events."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from gigawatt.sdk.documents.base import Answer
+from pydantic import Field
+
+from gigawatt.sdk.documents.base import Answer, CursorText, Id, Request
 
 
 class PlaneProgress(Answer):
@@ -22,15 +24,34 @@ class StageProgress(Answer):
     planes: dict[str, PlaneProgress]
 
 
+class FailedStep(Answer):
+    """A step that failed for good."""
+
+    step: str
+    node_id: str | None
+    cause: str
+
+
+class Failure(Answer):
+    """What broke an operation, and what became of it; the first few of each."""
+
+    steps: list[FailedStep]
+    step_count: int
+    undone_step_count: int
+    left_entry_count: int
+    quarantined: dict[str, str]
+
+
 class Operation(Answer):
     """A plan being applied to a cluster, or to the file system with the id ``cluster_id``.
 
-    ``stages`` is left out in lists.
+    What has a default is left out in lists.
     """
 
     id: str
     project_id: str
     cluster_id: str
+    cluster_name: str = ""
     kind: str
     state: str
     state_reason: str
@@ -38,7 +59,24 @@ class Operation(Answer):
     version: int
     started_at: datetime
     finished_at: datetime | None
+    expected_s: float | None = None
     stages: list[StageProgress] | None = None
+    failure: Failure | None = None
+
+
+class EventFilter(Request):
+    """Which events a list shows; what is left out lets all pass.
+
+    ``node_id``: events that name the node. ``newest_first``: the list goes from new to old.
+    """
+
+    cluster_id: Id | None = None
+    operation_id: Id | None = None
+    node_id: Id | None = None
+    kind: Id | None = None
+    newest_first: bool = False
+    cursor: CursorText | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 class Event(Answer):
