@@ -181,8 +181,8 @@ class GuardedRoute(APIRoute):
             try:
                 caller = await authenticated(request, self.key_of, takes_cookies=self.takes_cookies)
                 note_caller(caller.account.account_id)
-                self.admit(request, caller)
                 request.state.access = self.access_of(request, caller, operation)
+                self.admit(request, caller)
                 _check_media_type(request)
                 _refuse_nul(request)
                 response = await carry_out(request, inner)
