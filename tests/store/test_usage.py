@@ -57,7 +57,7 @@ INSERT INTO allocation VALUES ('node-1', 2, 'clu_1', 'tombstone')
 
 
 def test_clusters_from_before_count_from_their_last_change(engine, place):
-    before = REVISIONS[REVISIONS.index("0006") - 1]
+    before = REVISIONS[REVISIONS.index("0008") - 1]
     database = database_at(place)
     with database.write() as connection:
         upgrade_tables(connection, before)

@@ -1,4 +1,4 @@
-"""Revision 0009: heartbeats and duties of replicas, and which try carries a request out.
+"""Revision 0007: heartbeats and duties of replicas, and which try carries a request out.
 
 Written out once and never changed: what ``replica_schema`` says moves on, this stays.
 """
@@ -6,8 +6,8 @@ Written out once and never changed: what ``replica_schema`` says moves on, this 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0007"
+revision = "0007"
+down_revision = "0006"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

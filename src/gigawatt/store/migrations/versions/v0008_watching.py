@@ -1,4 +1,4 @@
-"""Revision 0006: the audit as a hash chain, and GPU time held.
+"""Revision 0008: the audit as a hash chain, and GPU time held.
 
 Written out once and never changed. Rows of the audit that are there keep what they say and get no
 hash: the chain begins behind them. GPU time of clusters that are there counts from the last change
@@ -10,8 +10,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0009"
+revision = "0008"
+down_revision = "0007"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _GENESIS = "0" * 64

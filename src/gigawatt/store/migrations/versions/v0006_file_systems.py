@@ -1,4 +1,4 @@
-"""Revision 0007: file systems among the clusters, firewall rulesets, storage quotas.
+"""Revision 0006: file systems among the clusters, firewall rulesets, storage quotas.
 
 Written out once and never changed: what the schemas say moves on, this stays.
 """
@@ -6,7 +6,7 @@ Written out once and never changed: what the schemas say moves on, this stays.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
+revision = "0006"
 down_revision = "0005"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

@@ -1,4 +1,4 @@
-"""Revision 0008: instances, the memory of the Lambda-compatible door.
+"""Revision 0009: instances, the memory of the Lambda-compatible door.
 
 Written out once and never changed: what ``instances_schema`` says moves on, this stays.
 """
@@ -6,8 +6,8 @@ Written out once and never changed: what ``instances_schema`` says moves on, thi
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
