@@ -51,7 +51,7 @@ def test_demo_tells_the_whole_story(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "elsewhere" / ".local").exists(), "the person's own state is not touched"
-    assert not (tmp_path / "elsewhere" / ".config").exists()
+    assert not (tmp_path / "elsewhere" / ".config" / "gigawatt").exists()
     told = done.stdout
     planted = told.index("Planted")
     assert told.index("Proven.") < planted < told.index("NOT PROVEN") < told.rindex("Proven.")

@@ -59,6 +59,16 @@ def serving(
             service.worker.stop(GRACE_S)
 
 
+def wait_for_ctrl_c() -> None:
+    """Nothing, until Ctrl-C raises ``KeyboardInterrupt``.
+
+    A signal that comes just before a thread blocks is noticed when it wakes, so it wakes.
+    """
+    pause = threading.Event()
+    while True:
+        pause.wait(0.5)
+
+
 def _run(server: Any) -> None:  # noqa: ANN401 - uvicorn stays in its own module
     try:
         server.run()

@@ -1,7 +1,6 @@
 """``gw demo``: the main job from beginning to end on a server, told to who sees it first."""
 
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.text import Text
 from gigawatt.app.control import Control
 from gigawatt.app.home import DEMO_GPU_COUNT, Home
 from gigawatt.app.server import load_application, make_first_key
-from gigawatt.app.serving import Serving, serving
+from gigawatt.app.serving import Serving, serving, wait_for_ctrl_c
 from gigawatt.app.wiring import open_world
 from gigawatt.boundary.entries import PartitionMember
 from gigawatt.boundary.target import ClusterTarget
@@ -235,7 +234,7 @@ def run(path: Path, out: Path, *, keep: bool | None) -> None:
             _try_next(home, is_kept=is_kept)
             if is_kept:
                 console.print(f"\nThe server stays at {served.url}. Press Ctrl-C to stop it.")
-                threading.Event().wait()
+                wait_for_ctrl_c()
         except KeyboardInterrupt:
             remarks.print("\nStopped. What was made is still there:")
             remarks.print(f"  GIGAWATT_HOME={home.path.resolve()} gw cluster list", soft_wrap=True)

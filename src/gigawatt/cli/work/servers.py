@@ -1,7 +1,6 @@
 """The server: for others, or for this computer alone."""
 
 import signal
-import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from gigawatt.app.server import (
     serve,
     site_organisation,
 )
-from gigawatt.app.serving import serving
+from gigawatt.app.serving import serving, wait_for_ctrl_c
 from gigawatt.cli.output import console
 from gigawatt.cli.settings import config_path
 from gigawatt.cli.work.connect import APPLICATION
@@ -85,7 +84,7 @@ def up(listen: str) -> None:
         console.print("  next: gw cluster list\nPress Ctrl-C to stop it.")
         try:
             with suppress(KeyboardInterrupt):
-                threading.Event().wait()
+                wait_for_ctrl_c()
         finally:
             now = read_profiles()
             rest = {name: p for name, p in now.by_name.items() if name != UP_PROFILE}
