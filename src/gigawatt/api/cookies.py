@@ -5,15 +5,18 @@ and "Cross-Site Request Forgery Prevention Cheat Sheet" (Fetch Metadata and Orig
 bound to the session in a header of its own; SameSite alone is no defence).
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastapi import Request, Response
 
 from gigawatt.app.login.attempt import ATTEMPT_S_MAX
-from gigawatt.app.login.login import Login
 from gigawatt.app.server import Service
 from gigawatt.identity.sessions import check_origin, parse_cookie
 from gigawatt.units import HOUR_S
+
+if TYPE_CHECKING:
+    # Cryptography takes a while to import, and most requests need none of it.
+    from gigawatt.app.login.login import Login
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing. Source: RFC 9110, 9.2.1."""
@@ -21,12 +24,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CookieUse = Literal["gw_session", "gw_login"]
 
 
-def _login_of(request: Request) -> Login | None:
+def _login_of(request: Request) -> "Login | None":
     service: Service = request.app.state.service
     return service.login
 
 
-def cookie_name(login: Login, use: CookieUse) -> str:
+def cookie_name(login: "Login", use: CookieUse) -> str:
     """The name of a cookie; under TLS one that no other host or page without TLS can set."""
     return f"__Host-{use}" if login.settings.has_tls else use
 
@@ -61,7 +64,7 @@ def refuse_other_sites(request: Request, cookie: str) -> None:
     )
 
 
-def set_cookie(response: Response, login: Login, use: CookieUse, value: str) -> None:
+def set_cookie(response: Response, login: "Login", use: CookieUse, value: str) -> None:
     """Give a browser a cookie that scripts cannot read and other sites' requests do not carry."""
     # A session's cookie lives longer than the session; the server decides when that is over.
     age_s = ATTEMPT_S_MAX if use == "gw_login" else login.settings.session_hours * HOUR_S
@@ -76,7 +79,7 @@ def set_cookie(response: Response, login: Login, use: CookieUse, value: str) -> 
     )
 
 
-def drop_cookie(response: Response, login: Login, use: CookieUse) -> None:
+def drop_cookie(response: Response, login: "Login", use: CookieUse) -> None:
     """Make a browser forget a cookie."""
     response.delete_cookie(
         cookie_name(login, use),

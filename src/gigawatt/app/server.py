@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from typing_extensions import override
@@ -21,9 +21,6 @@ from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
-from gigawatt.app.login.admission import Doorkeeper
-from gigawatt.app.login.login import Login
-from gigawatt.app.login.provider import OpenidProvider
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
@@ -89,6 +86,10 @@ from gigawatt.store.turned_away import open_turned_away_book
 from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
 
+if TYPE_CHECKING:
+    # Cryptography takes a while to import, and a command that serves itself needs no login.
+    from gigawatt.app.login.login import Login
+
 ANSWER_S = 30
 """How long requests under way may take when the server is told to stop; then they are broken off.
 
@@ -126,7 +127,7 @@ class Service:
     sessions: Sessions
     members: Members
     tenancy: Tenancy
-    login: Login | None = None
+    login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
     tries: set[str] = field(default_factory=set)
@@ -284,8 +285,12 @@ def open_service(
             yield service
 
 
-def make_login(service: Service, settings: LoginSettings, secret: str) -> Login:
+def make_login(service: Service, settings: LoginSettings, secret: str) -> "Login":
     """Login into a service; the provider is not asked yet."""
+    from gigawatt.app.login.admission import Doorkeeper  # noqa: PLC0415 - as above
+    from gigawatt.app.login.login import Login  # noqa: PLC0415
+    from gigawatt.app.login.provider import OpenidProvider  # noqa: PLC0415
+
     now_s = service.now_s
     doorkeeper = Doorkeeper(settings, service.members, service.control.new_id, now_s)
     provider = OpenidProvider(settings, secret, settings.public_url + CALLBACK_PATH, now_s)
