@@ -299,6 +299,8 @@ CLIENT_LINES = {
     "firewall": ("firewall create ssh --site site-a --allow tcp:22:198.51.100.0/24",
                  "firewall set ssh --allow udp:53-54:198.51.100.0/24", "firewall list",
                  "firewall delete ssh"),
+    "queue": ("queue add later --gpus 8 --quiet", "queue add last --gpus 8 --max-price 99",
+              "queue list", "queue list --all --quiet", "queue supply", "queue turned-away"),
     "audit": ("audit --limit 3",),
     "whoami": ("whoami", "whoami -o yaml"),
 }  # fmt: skip
@@ -367,7 +369,7 @@ def test_the_parts_of_the_application_are_the_whole(tmp_path: Path):
             for path, methods in whole.openapi()["paths"].items()
             for operation in methods.values()
         }
-        assert set(described) == set(PERMISSIONS)
+        assert set(described) == {name for name in PERMISSIONS if "_lambda_" not in name}
         for operation, path in described.items():
             part = parted.part_of(path).openapi()["paths"][path]
             assert operation in {found["operationId"] for found in part.values()}

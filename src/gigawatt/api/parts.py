@@ -29,8 +29,12 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "file-systems": ("file_systems",),
     "firewall-rulesets": ("firewall",),
     "images": ("firewall",),
-    "projects": ("accounts", "file_systems"),
-    **dict.fromkeys(("me", "organisations", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),
+    "projects": ("accounts", "file_systems", "tenancy"),
+    "organisations": ("accounts", "members", "tenancy"),
+    "waiting": ("waiting",),
+    "admission": ("admission",),
+    "turned-away": ("admission",),
+    **dict.fromkeys(("me", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),
 }
 """Modules of routes by the first word of their paths; all of them for any other word."""
 

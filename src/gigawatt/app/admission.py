@@ -40,8 +40,8 @@ from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 
 HOW_TO_WAIT = (
-    "Take one of the alternatives, relax a constraint, or wait: POST /gw/v1/waiting keeps a place"
-    " in the queue."
+    "Take one of the alternatives, relax a constraint, or keep a place in the queue: "
+    "gw queue add, or POST /gw/v1/waiting."
 )
 
 _log = logging.getLogger("gigawatt.admission")
