@@ -638,7 +638,7 @@ def test_lists_show_only_what_is_ones_own(populated: Any):
         events = world.ok(who, "GET", "/events")["items"]
         own = {
             item["id"]
-            for path in ("/clusters", "/file-systems")
+            for path in ("/clusters?with_ended=true", "/file-systems?with_ended=true")
             for item in world.ok(who, "GET", path)["items"]
         }
         assert {event["cluster_id"] for event in events} <= {*own, None}

@@ -354,6 +354,7 @@ def stall_and_wake(site: Site) -> None:
     assert judge_end(site) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_server_that_stalls_and_wakes_writes_to_no_device_and_no_row(tmp_path):
     with slow_site(tmp_path / "home") as site:

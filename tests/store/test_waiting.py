@@ -146,6 +146,9 @@ def test_a_request_reads_back_and_outlives_the_process(place):
 
 def test_processes_that_serve_at_the_same_time_start_everything_once(place):
     with admission_at(place) as admission:
+        directory = admission.directory
+        directory.add_organisation(Organisation(OrganisationId("org_a"), "a", NOW_S))
+        directory.add_project(Project(TENANT, OrganisationId("org_a"), "p", 64, NOW_S))
         made = [wait(admission, f"c{number}") for number in range(6)]
         source = str(Path(gigawatt.__file__).parents[1])
         processes = [

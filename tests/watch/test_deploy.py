@@ -45,7 +45,7 @@ def exposition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = Home(tmp_path_factory.mktemp("home"), database_url=None)
     home.make()
     home.fleet_path.write_text(dump_fleet(hgx_fleet(128)), encoding="utf-8")
-    with open_service(home, WatchSettings(replica="r")) as service:
+    with open_service(home, settings=WatchSettings(replica="r")) as service:
         control = service.control
         request = ClusterRequest(TenantId("ten_1"), "train", 16)
         operation = control.commit(control.plan_create(request, with_alternatives=False))

@@ -143,7 +143,10 @@ def test_a_url_is_relayed_on_the_listener_and_its_end_is_no_error(tmp_path: Any)
         telemetry=f"http://127.0.0.1:{source.server_port}/metrics",
         proof_pause_s=None,
     )
-    with open_service(home, settings) as service, showing(service.watching, service.control) as at:
+    with (
+        open_service(home, settings=settings) as service,
+        showing(service.watching, service.control) as at,
+    ):
         assert at is not None
         url = f"http://{at[0]}:{at[1]}/telemetry"
         assert "DCGM_FI_DEV_GPU_TEMP{" in httpx.get(url).text
@@ -180,7 +183,7 @@ def test_metrics_are_not_shown_to_a_network_without_a_key(
         key_file.write_text(key)
     settings = WatchSettings(metrics_listen=listen, metrics_key_file=key_file, proof_pause_s=None)
     with (
-        open_service(home, settings) as service,
+        open_service(home, settings=settings) as service,
         pytest.raises(InputError, match=message),
         showing(service.watching, service.control),
     ):

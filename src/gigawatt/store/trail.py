@@ -22,8 +22,11 @@ def open_trail(store: SqlStore) -> "SqlTrail":
 
 def _filtered(query: Select[Any], reach: Reach, wanted: EventFilter) -> Select[Any]:
     if reach.project_ids is not None:
-        query = query.join(clusters, clusters.c.cluster_id == events.c.cluster_id)
-        query = query.where(clusters.c.tenant_id.in_(sorted(reach.project_ids)))
+        # Those of neither a cluster nor a project are only for those who reach all.
+        projects = sorted(reach.project_ids)
+        query = query.outerjoin(clusters, clusters.c.cluster_id == events.c.cluster_id)
+        is_own = clusters.c.tenant_id.in_(projects) | events.c.project_id.in_(projects)
+        query = query.where(is_own)
     if wanted.cluster_id is not None:
         query = query.where(events.c.cluster_id == wanted.cluster_id)
     if wanted.operation_id is not None:
