@@ -102,6 +102,7 @@ def test_metrics_tell_what_happened(world: Any):
     assert total(text, "gigawatt_events_total", kind="done") == 1
     assert total(text, "gigawatt_audit_rows_total") == 2
     assert total(text, "gigawatt_worker_tasks") == 0
+    assert total(text, "gigawatt_waiting_requests") == 0
 
 
 def last_node(world: Any) -> str:

@@ -258,6 +258,11 @@ def open_service(
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
             _count(watched, control, store, worker)
+            watched.metrics.read_gauge(
+                "waiting_requests",
+                "Requests that wait in the queue for room.",
+                lambda: len(admission.room.waiting()),
+            )
             service = Service(
                 control=control,
                 directory=directory,
