@@ -1,6 +1,6 @@
 """Compares rules of the queue on generated jobs: who waits how long, how fair, how full.
 
-    python bench/queue.py [SEEDS] [GPUS] [LOAD]
+    python bench/fair_queue.py [SEEDS] [GPUS] [LOAD]
 
 One place of 2,048 GPUs unless said, counted and not placed, so that only the rule differs. Jobs
 are those of the twin's generator (Kalos and Philly, half the load each) over four days, at an
