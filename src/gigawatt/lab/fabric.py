@@ -96,10 +96,15 @@ class LabSubnet:
         env = client_environment(self.subnet.environment["IBSIM_SOCKNAME"], self.leaf_guids[number])
         command = [*DIE_WITH_PARENT, "opensm", "-F", "opensm.conf", "-P", str(conf_path)]
         command += ["-f", str(self.folder / f"opensm{number}.log"), "--dump_files_dir", "."]
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - a fixed tool
             command,
             cwd=folder,
-            env={**env, "PATH": TOOL_PATH, "OSM_TMP_DIR": str(folder), "OSM_CACHE_DIR": str(folder)},
+            env={
+                **env,
+                "PATH": TOOL_PATH,
+                "OSM_TMP_DIR": str(folder),
+                "OSM_CACHE_DIR": str(folder),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -180,7 +185,7 @@ def _start_ibsim(
     name = f"gigawatt-{os.getpid()}-{abs(hash(str(folder))):x}"
     switch_ports = int(fleet.switches.switch_port_count[list(switch_rows)].sum()) + len(switch_rows)
     sizes = _sizes(len(nic_rows), len(switch_rows), switch_ports)
-    ibsim = subprocess.Popen(
+    ibsim = subprocess.Popen(  # noqa: S603 - a fixed tool
         [*DIE_WITH_PARENT, "ibsim", "-s", *sizes, "net"],
         cwd=folder,
         env={"PATH": TOOL_PATH, "IBSIM_SOCKNAME": name},

@@ -12,7 +12,7 @@ manager, and of PathRecord to the subnet manager, whose LID is resolved anew for
 | {"do": "paths", "pairs": [[a, b], ...]} | {"paths": [true or false, ...]} |
 
 A table is the sorted list of its 16-bit P_Keys other than 0. {"error": sentence} answers what went
-wrong. Source of offsets and attributes: InfiniBand Architecture vol. 1, release 1.4, section 14.2.5.
+wrong. Source of offsets and attributes: InfiniBand Architecture vol. 1, section 14.2.5.
 """
 
 import ctypes
@@ -38,18 +38,18 @@ class FabricError(Exception):
 
 
 class _DirectedRoute(ctypes.Structure):
-    _fields_ = (
+    _fields_ = [  # type: ignore[mutable-override]
         ("cnt", ctypes.c_int),
         ("p", ctypes.c_uint8 * 64),
         ("drslid", ctypes.c_uint16),
         ("drdlid", ctypes.c_uint16),
-    )
+    ]
 
 
 class _PortId(ctypes.Structure):
     """``ib_portid_t`` of ``infiniband/mad.h``."""
 
-    _fields_ = (
+    _fields_ = [  # type: ignore[mutable-override]
         ("lid", ctypes.c_int),
         ("drpath", _DirectedRoute),
         ("grh_present", ctypes.c_int),
@@ -58,7 +58,7 @@ class _PortId(ctypes.Structure):
         ("qkey", ctypes.c_uint32),
         ("sl", ctypes.c_uint8),
         ("pkey_idx", ctypes.c_uint),
-    )
+    ]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class MadReader:
         if own is None:
             raise FabricError("the own port does not answer: no fabric")
         # An adapter has one way out; a switch that hosts the manager has all its ports.
-        start = () if own[2] == SWITCH_NODE else (own[36],)
+        start: Path = () if own[2] == SWITCH_NODE else (own[36],)
         self._places, seen, fresh = {}, set[int](), [start]
         while fresh:
             route = fresh.pop()

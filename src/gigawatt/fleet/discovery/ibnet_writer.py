@@ -42,9 +42,7 @@ def _cables(fleet: Fleet, fabric_index: int) -> dict[int, list[tuple[int, str]]]
     return lines
 
 
-def ibnet_text(
-    fleet: Fleet, fabric_index: int, switch_rows: Collection[int] | None = None
-) -> str:
+def ibnet_text(fleet: Fleet, fabric_index: int, switch_rows: Collection[int] | None = None) -> str:
     """Switches, HCAs and cables of one fabric, as ibnetdiscover prints them and ibsim reads them.
 
     Args:

@@ -1,0 +1,125 @@
+"""What is refused before a byte is written, and what a call makes of the partitions."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from gigawatt.boundary.entries import DEFAULT_P_KEY, Entry, Membership, PartitionMember
+from gigawatt.boundary.keys import P_KEYS_PER_SWITCH_PORT_MAX
+from gigawatt.drivers.opensm.partitions_conf import NAME, Partition, Partitions
+from gigawatt.errors import StaleGenerationError
+from gigawatt.ids import ClusterId, DeviceId
+from gigawatt.interfaces.driver import OPERATOR, Fence
+
+Members = tuple[PartitionMember, ...]
+
+
+def refuse_stale(device: DeviceId, before: Partitions, fence: Fence) -> None:
+    """Turn an old generation away.
+
+    Raises:
+        StaleGenerationError: the fence is older than one seen before.
+    """
+    newest = before.generations.get(fence.cluster_id)
+    if newest is not None and fence.generation < newest:
+        raise StaleGenerationError(
+            f"{device} has seen generation {newest} of {fence.cluster_id},"
+            f" the call has {fence.generation}",
+            device=device,
+        )
+
+
+def refuses_entries(device: DeviceId, entries: Sequence[Entry]) -> str | None:
+    """Why entries are none of a device's partition members, each named once; None if they are."""
+    wanted: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.device != device:
+            return f"{entry.key}: belongs on {entry.device}"
+        if not isinstance(entry, PartitionMember):
+            return (
+                f"{entry.key}: {entry.fabric_id} is no RoCE fabric"
+                if (entry.kind == "compute_port")
+                else f"{entry.key}: is no partition member"
+            )
+        if wanted.setdefault(entry.key, entry) != entry:
+            return f"{entry.key}: one call names it twice with different content"
+    return None
+
+
+def refuses_ensure(
+    before: Partitions, wanted: Members, cluster_id: ClusterId, guids: Collection[int]
+) -> str | None:
+    """Why the fabric, whose NICs are ``guids``, cannot come to hold ``wanted`` for the cluster."""
+    if not NAME.match(cluster_id):
+        return f"{cluster_id!r} cannot name a partition"
+    for entry in wanted:
+        if not 1 <= entry.p_key < DEFAULT_P_KEY:
+            return f"{entry.key}: P_Key is {entry.p_key:#06x}, wanted 0x0001 to 0x7ffe"
+        if entry.guid not in guids:
+            return f"{entry.key}: {entry.fabric_id} has no NIC {entry.guid:#018x}"
+        held = before.by_p_key.get(entry.p_key)
+        if held is not None and held.owner != cluster_id:
+            return f"{entry.key}: partition {entry.p_key:#06x} is held by {held.owner}"
+    p_keys = Counter(e.guid for e in wanted if before.entry(e.p_key, e.guid) is None)
+    listed = Counter(guid for held in before.by_p_key.values() for guid in held.members)
+    for guid, count in p_keys.items():
+        # The default partition takes one place of every table.
+        if listed[guid] + count + 1 > P_KEYS_PER_SWITCH_PORT_MAX:
+            return f"P_Key table of {guid:#018x} is full ({P_KEYS_PER_SWITCH_PORT_MAX})"
+    return None
+
+
+def seen(before: Partitions, fence: Fence) -> Partitions:
+    """The same partitions, and the fence noted."""
+    generations = {**before.generations, fence.cluster_id: fence.generation}
+    return Partitions(before.fabric_id, before.by_p_key, generations)
+
+
+def ensured(before: Partitions, wanted: Members, fence: Fence) -> Partitions:
+    """What shall be after ``ensure``."""
+    members = _members(before)
+    for entry in wanted:
+        members.setdefault(entry.p_key, {})[entry.guid] = entry.membership
+    owners = {entry.p_key: fence.cluster_id for entry in wanted}
+    return seen(_with(before, members, owners), fence)
+
+
+def removed(device: DeviceId, before: Partitions, entries: Members, fence: Fence) -> Partitions:
+    """What shall be after ``remove``; keys of other clusters stay unless the operator asks.
+
+    Raises:
+        StaleGenerationError: the operator's fence is older than the holder's.
+    """
+    members = _members(before)
+    for entry in entries:
+        held = before.by_p_key.get(entry.p_key)
+        if held is None or entry.guid not in held.members:
+            continue
+        if fence.cluster_id == OPERATOR:
+            newest = before.generations.get(held.owner, 0)
+            if newest > fence.generation:
+                raise StaleGenerationError(
+                    f"{device} holds {entry.key} of {held.owner} since generation {newest},"
+                    f" the operator's call has {fence.generation}",
+                    device=device,
+                )
+        elif held.owner != fence.cluster_id:
+            continue
+        members[entry.p_key].pop(entry.guid, None)
+    return seen(_with(before, members, {}), fence)
+
+
+def _members(before: Partitions) -> dict[int, dict[int, Membership]]:
+    return {p_key: dict(held.members) for p_key, held in before.by_p_key.items()}
+
+
+def _with(
+    before: Partitions,
+    members: Mapping[int, Mapping[int, Membership]],
+    owners: Mapping[int, ClusterId],
+) -> Partitions:
+    by_p_key = {
+        p_key: Partition(owners[p_key] if p_key in owners else before.by_p_key[p_key].owner, ports)
+        for p_key, ports in members.items()
+        if ports
+    }
+    return Partitions(before.fabric_id, by_p_key, before.generations)
