@@ -9,14 +9,12 @@ planes only). ``SAMPLES`` has, for each class of device, entries that go togethe
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from gigawatt.app.clock import ManualClock, SystemClock
+from gigawatt.app.clock import ManualClock
 from gigawatt.boundary.entries import (
     BmcAccount,
     BmcRoute,
@@ -31,17 +29,15 @@ from gigawatt.boundary.entries import (
 )
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake import DeviceWorld, Faults, FileStates, fake_drivers
-from gigawatt.drivers.opensm.conf_file import ConfFile
-from gigawatt.drivers.opensm.driver import OpensmDriver
-from gigawatt.drivers.opensm.partitions_conf import Partitions
 from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.model import FabricKind
-from gigawatt.ids import ClusterId, DeviceId, FabricId, NodeId
-from gigawatt.interfaces.driver import OPERATOR, Driver, Endpoint, Fence
-from gigawatt.lab.fabric import fabric_lab, missing_tools
+from gigawatt.ids import ClusterId, DeviceId, NodeId
+from gigawatt.interfaces.driver import Driver, Endpoint, Fence
+from gigawatt.lab.fabric import missing_tools
 from gigawatt.units import TIB
+from running_fabric import RunningFabric
 
 BLOCK = BlockSpec(
     site_id="site-a",
@@ -90,40 +86,11 @@ def on_file(folder: Path) -> Drivers:
     return fake_drivers(world, Faults(), ManualClock())
 
 
-class RunningFabric:
-    """A real OpenSM over FLEET's fabric, started when first asked for and emptied for each test."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._driver: OpensmDriver | None = None
-
-    def drivers(self, _: Path) -> Drivers:
-        if self._driver is None:
-            folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="gigawatt-lab-")))
-            ConfFile(folder / "partitions.conf", FABRIC).lay_down()
-            lab = self._stack.enter_context(fabric_lab(FLEET, 0, folder))
-            self._conf = ConfFile(lab.fabric.conf_path, FABRIC)
-            self._driver = OpensmDriver(FLEET, [lab.fabric], SystemClock())
-            self._stack.callback(self._driver.close)
-        held = asyncio.run(self._driver.observe([DeviceId("fabric/ib0")]))
-        entries = list(held.entries[DeviceId("fabric/ib0")])
-        newest = max(self._conf.read().generations.values(), default=0)
-        asyncio.run(
-            self._driver.remove(DeviceId("fabric/ib0"), entries, Fence(OPERATOR, newest + 1))
-        )
-        self._conf.write(Partitions(FABRIC))
-        return {Plane.FABRIC: self._driver}
-
-    def close(self) -> None:
-        self._stack.close()
+RUNNING = RunningFabric(FLEET)
 
 
-FABRIC = FabricId("ib0")
-RUNNING = RunningFabric()
-
-
-def on_opensm(folder: Path) -> Drivers:
-    return RUNNING.drivers(folder)
+def on_opensm(_: Path) -> Drivers:
+    return {Plane.FABRIC: RUNNING.emptied()}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -69,7 +69,7 @@ class OpensmDriver:
         fabric, wanted = self._checked(device, entries)
         async with self._turn(fabric):
             before = fabric.read()
-            rules.refuse_stale(device, before, fence)
+            rules.refuse_fence(device, before, fence)
             reason = rules.refuses_ensure(before, wanted, fence.cluster_id, fabric.guids)
             if reason is not None:
                 fabric.note(before, rules.seen(before, fence))
@@ -87,7 +87,7 @@ class OpensmDriver:
         fabric, leaving = self._checked(device, entries)
         async with self._turn(fabric):
             before = fabric.read()
-            rules.refuse_stale(device, before, fence)
+            rules.refuse_fence(device, before, fence)
             after = rules.removed(device, before, leaving, fence)
             await self._put(fabric, before, after, leaving)
 

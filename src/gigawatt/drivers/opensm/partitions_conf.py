@@ -34,6 +34,8 @@ LINE_BYTES_MAX = 400
 _DEFAULT = f"Default={DEFAULT_P_KEY:#06x} : ALL=limited, SELF=full ;"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
 """What a cluster's id must look like to be OpenSM's name of a partition."""
+GENERATION_MAX = 10**19
+"""Generations have at most 19 digits."""
 _MEMBER = re.compile(r"(0x[0-9a-f]{16})=(full|limited)\Z")
 _FENCE = re.compile(r"# fence (\S+) (0|[1-9][0-9]{0,18})\Z")
 _OPENING = re.compile(r"(\S+)=(0x[0-9a-f]{4}) :\Z")

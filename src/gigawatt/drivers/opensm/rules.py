@@ -5,20 +5,27 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gigawatt.boundary.entries import DEFAULT_P_KEY, Entry, Membership, PartitionMember
 from gigawatt.boundary.keys import P_KEYS_PER_SWITCH_PORT_MAX
-from gigawatt.drivers.opensm.partitions_conf import NAME, Partition, Partitions
-from gigawatt.errors import StaleGenerationError
+from gigawatt.drivers.opensm.partitions_conf import GENERATION_MAX, NAME, Partition, Partitions
+from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import OPERATOR, Fence
 
 Members = tuple[PartitionMember, ...]
 
 
-def refuse_stale(device: DeviceId, before: Partitions, fence: Fence) -> None:
-    """Turn an old generation away.
+def refuse_fence(device: DeviceId, before: Partitions, fence: Fence) -> None:
+    """Turn an old generation away, and a cluster that cannot be written into the file.
 
     Raises:
+        DriverPermanentError: the cluster's id cannot name a partition, or the number is none.
         StaleGenerationError: the fence is older than one seen before.
     """
+    if not NAME.match(fence.cluster_id) or not 0 <= fence.generation < GENERATION_MAX:
+        raise DriverPermanentError(
+            f"{device} refuses: {fence.cluster_id!r} with generation {fence.generation} cannot"
+            " name a partition",
+            device=device,
+        )
     newest = before.generations.get(fence.cluster_id)
     if newest is not None and fence.generation < newest:
         raise StaleGenerationError(
@@ -49,8 +56,6 @@ def refuses_ensure(
     before: Partitions, wanted: Members, cluster_id: ClusterId, guids: Collection[int]
 ) -> str | None:
     """Why the fabric, whose NICs are ``guids``, cannot come to hold ``wanted`` for the cluster."""
-    if not NAME.match(cluster_id):
-        return f"{cluster_id!r} cannot name a partition"
     for entry in wanted:
         if not 1 <= entry.p_key < DEFAULT_P_KEY:
             return f"{entry.key}: P_Key is {entry.p_key:#06x}, wanted 0x0001 to 0x7ffe"
