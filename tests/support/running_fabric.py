@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from select import select
 from tempfile import TemporaryDirectory
 
 from gigawatt.app.clock import SystemClock
@@ -18,7 +19,7 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId
 from gigawatt.lab.fabric import FabricLab, fabric_lab
 
-LOOKS_MAX = 500
+LOOKS_MAX, LOOK_S = 1_500, 0.02
 PATIENCE = Patience(change_s=20.0, turn_s=20.0)
 
 
@@ -60,11 +61,12 @@ class RunningFabric:
             hang_up(subnet.subnet)
 
     def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait for the managers, not for the clock: at most some hundred looks."""
+        """Look until it is so, half a minute at most."""
         for look in count():
             if is_so():
                 return
             assert look < LOOKS_MAX, "the subnet managers did not get there"
+            select([], [], [], LOOK_S)
 
     def ports(self) -> list[PortTables]:
         return [port for reader in self.readers for port in reader.scan()]

@@ -9,7 +9,6 @@ so a crash leaves nothing running. Needs Debian's ``opensm``, ``ibsim-utils``, `
 """
 
 import os
-import re
 import shutil
 import subprocess
 from collections import defaultdict
@@ -56,7 +55,8 @@ def subnets_of(fleet: Fleet, fabric_index: int) -> tuple[tuple[int, ...], ...]:
 
     def top(row: int) -> int:
         while above[row] != row:
-            row = above[row] = above[above[row]]
+            above[row] = above[above[row]]
+            row = above[row]
         return row
 
     for a, b in zip(fleet.links.lower.tolist(), fleet.links.upper.tolist(), strict=True):
@@ -79,14 +79,15 @@ class LabSubnet:
     leaf_guids: tuple[int, ...]
 
     def console(self, line: str) -> None:
-        """Give ibsim a line of its console, e.g. ``Unlink "h-su000-n00 hca0"``."""
+        """Give ibsim a line of its console, e.g. ``Unlink "H-0002c903000fffff"``."""
         assert self.ibsim.stdin is not None, "opened with a pipe"
         self.ibsim.stdin.write(line.encode() + b"\n")
         self.ibsim.stdin.flush()
 
     def log(self, number: int = 0) -> str:
-        """What one of its subnet managers has logged."""
-        return (self.folder / f"opensm{number}.log").read_text(errors="replace")
+        """What one of its subnet managers has logged so far."""
+        path = self.folder / f"opensm{number}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def start_manager(self, conf_path: Path, number: int = 0) -> None:
         """Start subnet manager ``number`` on leaf ``number``; it is not waited for."""
@@ -234,11 +235,12 @@ def _await_line(process: subprocess.Popen[bytes], words: bytes) -> None:
 
 def _await_up(subnet: LabSubnet) -> None:
     """Wait until a manager says that its subnet is up; its log is followed, not polled blindly."""
-    log = subnet.folder / "opensm0.log"
     for _ in range(int(START_S_MAX / 0.02)):
-        if log.exists() and re.search(r"SUBNET UP", log.read_text(errors="replace")):
+        if "SUBNET UP" in subnet.log():
             return
         if subnet.managers[0].poll() is not None:
             break
         select([], [], [], 0.02)
-    raise InputError(f"OpenSM of {subnet.subnet.name} did not come up; see {log}")
+    raise InputError(
+        f"OpenSM of {subnet.subnet.name} did not come up; it logged {subnet.log()[-200:]!r}"
+    )

@@ -21,11 +21,13 @@ import json
 import sys
 from dataclasses import dataclass
 
-NODE_INFO, SWITCH_INFO, PORT_INFO, P_KEY_TABLE = 0x11, 0x12, 0x15, 0x16
+NODE_INFO, SWITCH_INFO, PORT_INFO, P_KEY_TABLE, SM_INFO = 0x11, 0x12, 0x15, 0x16, 0x20
 SWITCH_NODE = 2
 INITIALIZED = 2
 """Port state from which on a port answers."""
 P_KEYS_PER_BLOCK = 32
+FULL_DEFAULT = 0xFFFF
+"""What a full member of the default partition holds, in the first block: OpenSM puts it there."""
 TIMEOUT_MS, TRY_COUNT = 500, 3
 
 Row = list[object]
@@ -156,8 +158,13 @@ class MadReader:
     def paths(self, pairs: list[list[int]]) -> list[bool]:
         """For each pair of port GUIDs whether the subnet manager gives a path.
 
+        A no is worth something only from a manager that would have said yes. One that has not swept
+        yet knows no path, so it is asked for one that there always is, from its own port to itself;
+        and a manager hides the paths of ports that share no partition with who asks, so the own
+        port must be a full member of the default partition, as that of the master is (SELF=full).
+
         Raises:
-            FabricError: the subnet manager does not answer.
+            FabricError: the subnet manager does not answer, or has not swept yet.
         """
         manager = _PortId()
         if self._mad.ib_resolve_smlid_via(ctypes.byref(manager), TIMEOUT_MS, self._opened) < 0:
@@ -165,8 +172,15 @@ class MadReader:
         own = self._get((), PORT_INFO)
         if own is None:
             raise FabricError("the own port does not answer")
+        if FULL_DEFAULT not in (self._p_keys((), 0, 1) or ()):
+            raise FabricError("it hides paths: the own port is limited in the default partition")
         prefix = own[8:16] if any(own[8:16]) else bytes.fromhex("fe80000000000000")
-        return [self._is_path(manager, prefix, a, b) for a, b in pairs]
+        answers = [self._is_path(manager, prefix, a, b) for a, b in pairs]
+        about = self._query(manager, SM_INFO)
+        own_guid = int.from_bytes(about[:8], "big") if about else 0
+        if not all(answers) and not self._is_path(manager, prefix, own_guid, own_guid):
+            raise FabricError("the subnet manager does not know its subnet yet")
+        return answers
 
     def _is_path(self, manager: _PortId, prefix: bytes, a: int, b: int) -> bool:
         gids = [(ctypes.c_uint8 * 16)(*prefix, *guid.to_bytes(8, "big")) for guid in (a, b)]
@@ -192,6 +206,9 @@ class MadReader:
         target.drpath.cnt = len(route)
         for i, switch_port in enumerate(route, start=1):
             target.drpath.p[i] = switch_port
+        return self._query(target, attribute, modifier)
+
+    def _query(self, target: _PortId, attribute: int, modifier: int = 0) -> bytes | None:
         data = (ctypes.c_uint8 * 64)()
         is_answered = self._mad.smp_query_via(
             data, ctypes.byref(target), attribute, modifier, 0, self._opened

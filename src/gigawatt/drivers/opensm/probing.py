@@ -24,27 +24,34 @@ async def reaches(
     place of the other: a rail that is down is a fault. Two of different clusters, or of none, do as
     soon as any two NICs have one: that is a leak.
     """
-    (left, a_owner), (right, b_owner) = (_nics(fleet, partitions, endpoint) for endpoint in pair)
+    (left, a_count, a_owner), (right, b_count, b_owner) = (
+        _nics(fleet, partitions, endpoint) for endpoint in pair
+    )
     if a_owner is not None and a_owner == b_owner:
-        wanted = set(zip(left, right, strict=False))
+        count = max(a_count, b_count)
+        wanted = set(zip(left[:count], right[:count], strict=False))
         return bool(wanted) and set(await ask(wanted)) == wanted
-    return bool(await ask({(a, b) for a in left for b in right}))
+    return bool(await ask({(a, b) for a in left[:a_count] for b in right[:b_count]}))
 
 
 def _nics(
     fleet: Fleet, partitions: Partitions, endpoint: Endpoint
-) -> tuple[tuple[int, ...], ClusterId | None]:
-    """GUIDs of a slice's NICs in rail order, and who holds them.
+) -> tuple[tuple[int, ...], int, ClusterId | None]:
+    """GUIDs of a node's NICs from a slot on, how many of them are the slice's, who holds them.
 
-    A fabric does not know where a slice ends: it ends where its first NIC's holder holds no more.
+    A fabric does not know where a slice ends. Slices are 1, 2, 4 ... GPUs, so it is taken to be the
+    smallest that has all that the first holder holds; a rail that is missing does not shorten it.
     """
     row = fleet.nodes.index_of[endpoint.node_id]
     mask = int(fleet.full_gpu_mask_of_node[row]) >> endpoint.slot << endpoint.slot
     first = int(fleet.first_nic_of_node[row])
-    guids = [int(fleet.nics.guid[first + n]) for n in nics_of_mask(fleet.node_type(row), mask)]
+    guids = tuple(int(fleet.nics.guid[first + n]) for n in nics_of_mask(fleet.node_type(row), mask))
     owners = [_owner(partitions, guid) for guid in guids]
-    owner = owners[0] if owners else None
-    return tuple(g for g, own in zip(guids, owners, strict=True) if own == owner), owner
+    owner = next((own for own in owners if own is not None), None)
+    if owner is None:
+        return guids, len(guids), None
+    held_count = max(n for n, own in enumerate(owners, start=1) if own == owner)
+    return guids, min(len(guids), 1 << (held_count - 1).bit_length()), owner
 
 
 def _owner(partitions: Partitions, guid: int) -> ClusterId | None:
