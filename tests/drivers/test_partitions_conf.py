@@ -17,8 +17,8 @@ from gigawatt.drivers.opensm import rules
 from gigawatt.drivers.opensm.conf_file import ConfFile
 from gigawatt.drivers.opensm.partitions_conf import (
     LINE_BYTES_MAX,
-    Partition,
-    Partitions,
+    IbPartition,
+    IbPartitions,
     parse_partitions,
     render_partitions,
 )
@@ -32,24 +32,24 @@ members = st.dictionaries(
     st.integers(0, 2**64 - 1), st.sampled_from(["full", "limited"]), min_size=1, max_size=20
 )
 partitions = st.builds(
-    Partitions,
+    IbPartitions,
     st.just(FABRIC),
     st.dictionaries(
-        st.integers(1, DEFAULT_P_KEY - 1), st.builds(Partition, names, members), max_size=5
+        st.integers(1, DEFAULT_P_KEY - 1), st.builds(IbPartition, names, members), max_size=5
     ),
     st.dictionaries(names, st.integers(0, 2**63 - 1), max_size=5),
 )
 
 
 @given(partitions)
-def test_what_is_written_is_read(value: Partitions) -> None:
+def test_what_is_written_is_read(value: IbPartitions) -> None:
     text = render_partitions(value)
     assert parse_partitions(text, FABRIC) == value
     assert max(map(len, text.splitlines())) <= LINE_BYTES_MAX
 
 
 @given(partitions, st.data())
-def test_any_changed_or_missing_byte_is_found(value: Partitions, data: st.DataObject) -> None:
+def test_any_changed_or_missing_byte_is_found(value: IbPartitions, data: st.DataObject) -> None:
     text = render_partitions(value)
     at = data.draw(st.integers(0, len(text) - 1))
     byte = data.draw(st.characters(max_codepoint=127).filter(lambda c: c != text[at]))
@@ -69,7 +69,7 @@ def test_any_changed_or_missing_byte_is_found(value: Partitions, data: st.DataOb
 def test_ten_thousand_ports_keep_every_line_short() -> None:
     ports = {0xFFFF_0000_0000_0000 + i: "limited" for i in range(10_000)}
     owner = ClusterId("c" * 100)
-    value = Partitions(FABRIC, {DEFAULT_P_KEY - 1: Partition(owner, ports)}, {owner: 2**63 - 1})
+    value = IbPartitions(FABRIC, {DEFAULT_P_KEY - 1: IbPartition(owner, ports)}, {owner: 2**63 - 1})
     text = render_partitions(value)
     assert max(len(line) for line in text.splitlines()) <= LINE_BYTES_MAX < 4_095
     assert parse_partitions(text, FABRIC) == value
@@ -118,7 +118,7 @@ def test_an_empty_file_is_named() -> None:
 
 @given(partitions)
 @settings(max_examples=30)
-def test_tables_hold_the_default_partition_limited_and_nothing_unasked(value: Partitions) -> None:
+def test_tables_hold_the_default_partition_limited_and_nothing_unasked(value: IbPartitions) -> None:
     expected: dict[int, set[int]] = {}
     for p_key, partition in value.by_p_key.items():
         for guid, how in partition.members.items():
@@ -130,7 +130,9 @@ def entry(p_key: int, guid: int = 1) -> PartitionMember:
     return PartitionMember(FABRIC, p_key, guid, "full")
 
 
-FULL = Partitions(FABRIC, {k: Partition(ClusterId("clu_a"), {1: "full"}) for k in range(1, 64)}, {})
+FULL = IbPartitions(
+    FABRIC, {k: IbPartition(ClusterId("clu_a"), {1: "full"}) for k in range(1, 64)}, {}
+)
 
 
 @pytest.mark.parametrize(

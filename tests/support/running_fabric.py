@@ -13,7 +13,7 @@ from gigawatt.boundary.entries import Entry
 from gigawatt.drivers.opensm.conf_file import ConfFile
 from gigawatt.drivers.opensm.driver import OpensmDriver, Patience
 from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
-from gigawatt.drivers.opensm.partitions_conf import Partitions
+from gigawatt.drivers.opensm.partitions_conf import IbPartitions
 from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId
@@ -49,7 +49,7 @@ class RunningFabric:
         """The driver of a fabric that holds nothing and has seen no fence."""
         if not self._is_started:
             self.start()
-        self.file.write(Partitions(self.fabric_id))
+        self.file.write(IbPartitions(self.fabric_id))
         if self.tables() != {frozenset({0x7FFF})}:
             self.reread()
             self.until(lambda: self.tables() == {frozenset({0x7FFF})})

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gigawatt.drivers.opensm.partitions_conf import (
-    Partitions,
+    IbPartitions,
     parse_partitions,
     render_partitions,
 )
@@ -41,7 +41,7 @@ class ConfFile:
             return False
         if self.kept_path.exists():
             raise DataError(f"{self.path} is gone, but there was one", next_step=self.next_step)
-        self.write(Partitions(self._fabric_id))
+        self.write(IbPartitions(self._fabric_id))
         return True
 
     @property
@@ -52,7 +52,7 @@ class ConfFile:
             " over the second and send SIGHUP to opensm; then run 'gw reconcile'."
         )
 
-    def read(self) -> Partitions:
+    def read(self) -> IbPartitions:
         """What the file says.
 
         Raises:
@@ -60,14 +60,14 @@ class ConfFile:
         """
         return self._parsed(self.path)
 
-    def read_kept(self) -> Partitions | None:
+    def read_kept(self) -> IbPartitions | None:
         """What the copy says; None if it is of no use."""
         try:
             return self._parsed(self.kept_path)
         except DataError:
             return None
 
-    def _parsed(self, path: Path) -> Partitions:
+    def _parsed(self, path: Path) -> IbPartitions:
         try:
             return parse_partitions(path.read_bytes().decode("ascii"), self._fabric_id)
         except (OSError, UnicodeDecodeError, DataError) as error:
@@ -75,13 +75,13 @@ class ConfFile:
                 f"{path} is not as it was written: {error}", next_step=self.next_step
             ) from error
 
-    def write(self, partitions: Partitions) -> None:
+    def write(self, ib_partitions: IbPartitions) -> None:
         """Change the file as a whole: all of it, on the disk, or nothing.
 
         Raises:
             DriverRetryableError: the disk does not take it; the file is as it was.
         """
-        text = render_partitions(partitions)
+        text = render_partitions(ib_partitions)
         again = parse_partitions(text, self._fabric_id)
         assert render_partitions(again) == text, "what we render is what we read"
         try:

@@ -9,7 +9,7 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.opensm import rules
 from gigawatt.drivers.opensm.fabric_reader import PortTables
 from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
-from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, Partitions
+from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
 from gigawatt.drivers.opensm.subnet import ManagedFabric, hang_up
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
@@ -169,7 +169,11 @@ class OpensmDriver:
             await self._clock.sleep(POLL_S)
 
     async def _put(
-        self, fabric: OpenedFabric, before: Partitions, after: Partitions, entries: rules.Members
+        self,
+        fabric: OpenedFabric,
+        before: IbPartitions,
+        after: IbPartitions,
+        entries: rules.Members,
     ) -> None:
         """Bring ``after`` about for the ports of ``entries``, or leave the fabric at ``before``."""
         guids = {entry.guid for entry in entries}
@@ -177,7 +181,7 @@ class OpensmDriver:
         held = {guid for p in after.by_p_key.values() for guid in p.members}
         absent = guids & held - {port.guid for port in ports}
         if absent:
-            fabric.note(before, Partitions(before.fabric_id, before.by_p_key, after.generations))
+            fabric.note(before, IbPartitions(before.fabric_id, before.by_p_key, after.generations))
             raise DriverRetryableError(
                 f"{fabric.device} does not see port {min(absent):#018x}"
                 + (f" and {len(absent) - 1} more" if len(absent) > 1 else ""),
@@ -197,13 +201,13 @@ class OpensmDriver:
     async def _go_back(
         self,
         fabric: OpenedFabric,
-        before: Partitions,
-        after: Partitions,
+        before: IbPartitions,
+        after: IbPartitions,
         guids: set[int],
         error: DriverError,
     ) -> None:
         """Put the former partitions back, under the new fence, and say how that went."""
-        former = Partitions(before.fabric_id, before.by_p_key, after.generations)
+        former = IbPartitions(before.fabric_id, before.by_p_key, after.generations)
         fabric.file.write(former)
         kind = type(error)
         try:
@@ -220,7 +224,7 @@ class OpensmDriver:
             next_step=error.next_step,
         ) from error
 
-    async def _sweep(self, fabric: OpenedFabric, wanted: Partitions, guids: set[int]) -> None:
+    async def _sweep(self, fabric: OpenedFabric, wanted: IbPartitions, guids: set[int]) -> None:
         """Tell the managers, and wait until the tables of ``guids`` are what they shall be.
 
         Raises:
@@ -252,10 +256,10 @@ class OpensmDriver:
         raise _disagrees(fabric.device, wrong, wanted, self._patience.change_s)
 
 
-def wrong_port(ports: Sequence[PortTables], wanted: Partitions) -> PortTables | None:
+def wrong_port(port_tables: Sequence[PortTables], wanted: IbPartitions) -> PortTables | None:
     """The first port of which a table is not what the partitions say; None if all agree."""
     tables = wanted.tables()
-    for port in ports:
+    for port in port_tables:
         table = tables.get(port.guid, DEFAULT_TABLE)
         if port.host != table or port.leaf != table:
             return port
@@ -263,7 +267,7 @@ def wrong_port(ports: Sequence[PortTables], wanted: Partitions) -> PortTables | 
 
 
 def _disagrees(
-    device: DeviceId, port: PortTables, wanted: Partitions, waited_s: float
+    device: DeviceId, port: PortTables, wanted: IbPartitions, waited_s: float
 ) -> DriverError:
     if port.is_open:
         return DriverPermanentError(

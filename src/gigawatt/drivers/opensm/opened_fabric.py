@@ -13,7 +13,7 @@ from gigawatt.boundary.entries import (
 )
 from gigawatt.drivers.opensm.conf_file import ConfFile
 from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
-from gigawatt.drivers.opensm.partitions_conf import Partitions
+from gigawatt.drivers.opensm.partitions_conf import IbPartitions
 from gigawatt.drivers.opensm.probing import Paths
 from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet
 from gigawatt.errors import DataError, DriverPermanentError
@@ -41,7 +41,7 @@ class OpenedFabric:
         self.guids = self._subnet_of_guid.keys()
         self._switch_ids = dict(zip(fleet.switches.guid.tolist(), fleet.switches.ids, strict=True))
 
-    def read(self) -> Partitions:
+    def read(self) -> IbPartitions:
         """What the file says.
 
         Raises:
@@ -54,14 +54,14 @@ class OpenedFabric:
                 f"{self.device}: {error}", device=self.device, next_step=error.next_step
             ) from error
 
-    def best_known(self) -> Partitions:
+    def best_known(self) -> IbPartitions:
         """The file, else its copy, else nothing: for reading only."""
         try:
             return self.file.read()
         except DataError:
-            return self.file.read_kept() or Partitions(self._managed.fabric_id)
+            return self.file.read_kept() or IbPartitions(self._managed.fabric_id)
 
-    def note(self, before: Partitions, after: Partitions) -> None:
+    def note(self, before: IbPartitions, after: IbPartitions) -> None:
         """Write the file if anything differs.
 
         Raises:
@@ -125,10 +125,10 @@ class OpenedFabric:
         given = [is_path for answer in answers for is_path in answer]
         return {pair for pair, is_path in zip(asked, given, strict=True) if is_path}
 
-    def entries(self, ports: Sequence[PortTables]) -> frozenset[Entry]:
+    def entries(self, port_tables: Sequence[PortTables]) -> frozenset[Entry]:
         """What hosts or leaves hold, full where either says full; limited default apart."""
         found: set[Entry] = set()
-        for port in ports:
+        for port in port_tables:
             if port.guid in self._managed.manager_guids:
                 continue
             both = port.host | port.leaf
@@ -144,13 +144,13 @@ class OpenedFabric:
         try:
             self.file.read()
         except DataError:
-            kept = self.file.read_kept() or Partitions(self._managed.fabric_id)
+            kept = self.file.read_kept() or IbPartitions(self._managed.fabric_id)
             return held != {
                 kept.entry(p_key, guid) for p_key, p in kept.by_p_key.items() for guid in p.members
             }
         return True
 
-    def locations(self, ports: Sequence[PortTables]) -> list[PortLocation]:
+    def locations(self, port_tables: Sequence[PortTables]) -> list[PortLocation]:
         """Where ports are; switches that the fleet does not know by their GUID."""
         return [
             PortLocation(
@@ -159,6 +159,6 @@ class OpenedFabric:
                 SwitchId(self._switch_ids.get(port.switch_guid, f"S-{port.switch_guid:016x}")),
                 port.switch_port,
             )
-            for port in ports
+            for port in port_tables
             if port.guid not in self._managed.manager_guids
         ]

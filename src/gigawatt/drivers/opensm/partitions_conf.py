@@ -42,7 +42,7 @@ _OPENING = re.compile(r"(\S+)=(0x[0-9a-f]{4}) :\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class IbPartition:
     """Who holds one P_Key, and which ports are in it: membership by port GUID, never empty."""
 
     owner: ClusterId
@@ -50,7 +50,7 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
-class Partitions:
+class IbPartitions:
     """Every partition of a fabric but the default one, and every fence that was seen.
 
     Fields:
@@ -59,7 +59,7 @@ class Partitions:
     """
 
     fabric_id: FabricId
-    by_p_key: Mapping[int, Partition] = field(default_factory=lambda: MappingProxyType({}))
+    by_p_key: Mapping[int, IbPartition] = field(default_factory=lambda: MappingProxyType({}))
     generations: Mapping[ClusterId, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def entry(self, p_key: int, guid: int) -> PartitionMember | None:
@@ -85,12 +85,14 @@ DEFAULT_TABLE = frozenset({DEFAULT_P_KEY})
 """What a port in no tenant's partition holds: limited membership of the default partition."""
 
 
-def render_partitions(partitions: Partitions) -> str:
+def render_partitions(ib_partitions: IbPartitions) -> str:
     """The text of ``partitions.conf``; each line has at most ``LINE_BYTES_MAX`` bytes."""
-    lines = [_title(partitions.fabric_id)]
-    lines += [f"# fence {name} {number}" for name, number in sorted(partitions.generations.items())]
+    lines = [_title(ib_partitions.fabric_id)]
+    lines += [
+        f"# fence {name} {number}" for name, number in sorted(ib_partitions.generations.items())
+    ]
     lines.append(_DEFAULT)
-    for p_key, partition in sorted(partitions.by_p_key.items()):
+    for p_key, partition in sorted(ib_partitions.by_p_key.items()):
         lines.append(f"{partition.owner}={p_key:#06x} :")
         members = [f"{guid:#018x}={how}" for guid, how in sorted(partition.members.items())]
         rows = [members[i : i + GUIDS_PER_LINE] for i in range(0, len(members), GUIDS_PER_LINE)]
@@ -101,7 +103,7 @@ def render_partitions(partitions: Partitions) -> str:
     return f"{body}{_seal(body)}"
 
 
-def parse_partitions(text: str, fabric_id: FabricId) -> Partitions:
+def parse_partitions(text: str, fabric_id: FabricId) -> IbPartitions:
     """Read back what ``render_partitions`` wrote for a fabric, and nothing else.
 
     Raises:
@@ -139,18 +141,18 @@ class _Reader:
         self._fabric_id = fabric_id
         self._row = 1
 
-    def read(self) -> Partitions:
+    def read(self) -> IbPartitions:
         generations = self._fences()
         if self._line() != _DEFAULT:
             raise self._wrong(f"wanted {_DEFAULT!r}")
         self._row += 1
-        by_p_key: dict[int, Partition] = {}
+        by_p_key: dict[int, IbPartition] = {}
         while self._row < len(self._lines):
             p_key, partition = self._partition()
             if by_p_key and p_key <= max(by_p_key):
                 raise self._wrong(f"P_Key {p_key:#06x} does not rise")
             by_p_key[p_key] = partition
-        return Partitions(self._fabric_id, by_p_key, generations)
+        return IbPartitions(self._fabric_id, by_p_key, generations)
 
     def _line(self) -> str:
         return self._lines[self._row] if self._row < len(self._lines) else ""
@@ -168,7 +170,7 @@ class _Reader:
             raise self._wrong("fences are doubled or out of order")
         return found
 
-    def _partition(self) -> tuple[int, Partition]:
+    def _partition(self) -> tuple[int, IbPartition]:
         match = _OPENING.match(self._line())
         if match is None or not NAME.match(match[1]):
             raise self._wrong("wanted 'CLUSTER=0xPKEY :'")
@@ -183,7 +185,7 @@ class _Reader:
             members += more
         if any(a >= b for (a, _), (b, _) in pairwise(members)):
             raise self._wrong("GUIDs are doubled or out of order")
-        return p_key, Partition(ClusterId(match[1]), dict(members))
+        return p_key, IbPartition(ClusterId(match[1]), dict(members))
 
     def _members(self) -> tuple[list[tuple[int, Membership]], bool]:
         """Members of one line, and whether more lines follow."""

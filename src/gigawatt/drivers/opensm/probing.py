@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection
 
-from gigawatt.drivers.opensm.partitions_conf import Partitions
+from gigawatt.drivers.opensm.partitions_conf import IbPartitions
 from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.slices import nics_of_mask
 from gigawatt.ids import ClusterId
@@ -16,7 +16,7 @@ AskPaths = Callable[[Paths], Awaitable[Paths]]
 
 
 async def reaches(
-    fleet: Fleet, partitions: Partitions, pair: tuple[Endpoint, Endpoint], ask: AskPaths
+    fleet: Fleet, ib_partitions: IbPartitions, pair: tuple[Endpoint, Endpoint], ask: AskPaths
 ) -> bool:
     """Whether the first endpoint reaches the second.
 
@@ -25,7 +25,7 @@ async def reaches(
     soon as any two NICs have one: that is a leak.
     """
     (left, a_count, a_owner), (right, b_count, b_owner) = (
-        _nics(fleet, partitions, endpoint) for endpoint in pair
+        _nics(fleet, ib_partitions, endpoint) for endpoint in pair
     )
     if a_owner is not None and a_owner == b_owner:
         count = max(a_count, b_count)
@@ -35,7 +35,7 @@ async def reaches(
 
 
 def _nics(
-    fleet: Fleet, partitions: Partitions, endpoint: Endpoint
+    fleet: Fleet, ib_partitions: IbPartitions, endpoint: Endpoint
 ) -> tuple[tuple[int, ...], int, ClusterId | None]:
     """GUIDs of a node's NICs from a slot on, how many of them are the slice's, who holds them.
 
@@ -46,7 +46,7 @@ def _nics(
     mask = int(fleet.full_gpu_mask_of_node[row]) >> endpoint.slot << endpoint.slot
     first = int(fleet.first_nic_of_node[row])
     guids = tuple(int(fleet.nics.guid[first + n]) for n in nics_of_mask(fleet.node_type(row), mask))
-    owners = [_owner(partitions, guid) for guid in guids]
+    owners = [_owner(ib_partitions, guid) for guid in guids]
     owner = next((own for own in owners if own is not None), None)
     if owner is None:
         return guids, len(guids), None
@@ -54,8 +54,8 @@ def _nics(
     return guids, min(len(guids), 1 << (held_count - 1).bit_length()), owner
 
 
-def _owner(partitions: Partitions, guid: int) -> ClusterId | None:
-    for partition in partitions.by_p_key.values():
+def _owner(ib_partitions: IbPartitions, guid: int) -> ClusterId | None:
+    for partition in ib_partitions.by_p_key.values():
         if guid in partition.members:
             return partition.owner
     return None

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gigawatt.boundary.entries import DEFAULT_P_KEY, Entry, Membership, PartitionMember
 from gigawatt.boundary.keys import P_KEYS_PER_SWITCH_PORT_MAX
-from gigawatt.drivers.opensm.partitions_conf import GENERATION_MAX, NAME, Partition, Partitions
+from gigawatt.drivers.opensm.partitions_conf import GENERATION_MAX, NAME, IbPartition, IbPartitions
 from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import OPERATOR, Fence
@@ -13,7 +13,7 @@ from gigawatt.interfaces.driver import OPERATOR, Fence
 Members = tuple[PartitionMember, ...]
 
 
-def refuse_fence(device: DeviceId, before: Partitions, fence: Fence) -> None:
+def refuse_fence(device: DeviceId, before: IbPartitions, fence: Fence) -> None:
     """Turn an old generation away, and a cluster that cannot be written into the file.
 
     Raises:
@@ -53,7 +53,7 @@ def refuses_entries(device: DeviceId, entries: Sequence[Entry]) -> str | None:
 
 
 def refuses_ensure(
-    before: Partitions, wanted: Members, cluster_id: ClusterId, guids: Collection[int]
+    before: IbPartitions, wanted: Members, cluster_id: ClusterId, guids: Collection[int]
 ) -> str | None:
     """Why the fabric, whose NICs are ``guids``, cannot come to hold ``wanted`` for the cluster."""
     for entry in wanted:
@@ -73,13 +73,13 @@ def refuses_ensure(
     return None
 
 
-def seen(before: Partitions, fence: Fence) -> Partitions:
+def seen(before: IbPartitions, fence: Fence) -> IbPartitions:
     """The same partitions, and the fence noted."""
     generations = {**before.generations, fence.cluster_id: fence.generation}
-    return Partitions(before.fabric_id, before.by_p_key, generations)
+    return IbPartitions(before.fabric_id, before.by_p_key, generations)
 
 
-def ensured(before: Partitions, wanted: Members, fence: Fence) -> Partitions:
+def ensured(before: IbPartitions, wanted: Members, fence: Fence) -> IbPartitions:
     """What shall be after ``ensure``."""
     members = _members(before)
     for entry in wanted:
@@ -88,7 +88,7 @@ def ensured(before: Partitions, wanted: Members, fence: Fence) -> Partitions:
     return seen(_with(before, members, owners), fence)
 
 
-def removed(device: DeviceId, before: Partitions, entries: Members, fence: Fence) -> Partitions:
+def removed(device: DeviceId, before: IbPartitions, entries: Members, fence: Fence) -> IbPartitions:
     """What shall be after ``remove``; keys of other clusters stay unless the operator asks.
 
     Raises:
@@ -113,18 +113,20 @@ def removed(device: DeviceId, before: Partitions, entries: Members, fence: Fence
     return seen(_with(before, members, {}), fence)
 
 
-def _members(before: Partitions) -> dict[int, dict[int, Membership]]:
+def _members(before: IbPartitions) -> dict[int, dict[int, Membership]]:
     return {p_key: dict(held.members) for p_key, held in before.by_p_key.items()}
 
 
 def _with(
-    before: Partitions,
+    before: IbPartitions,
     members: Mapping[int, Mapping[int, Membership]],
     owners: Mapping[int, ClusterId],
-) -> Partitions:
+) -> IbPartitions:
     by_p_key = {
-        p_key: Partition(owners[p_key] if p_key in owners else before.by_p_key[p_key].owner, ports)
+        p_key: IbPartition(
+            owners[p_key] if p_key in owners else before.by_p_key[p_key].owner, ports
+        )
         for p_key, ports in members.items()
         if ports
     }
-    return Partitions(before.fabric_id, by_p_key, before.generations)
+    return IbPartitions(before.fabric_id, by_p_key, before.generations)
