@@ -382,6 +382,15 @@ def test_a_no_counts_only_from_who_would_be_told_yes(fabric):
         reader.close()
 
 
+def test_a_port_takes_63_partitions_beside_the_default_one_and_no_more(fabric):
+    many = [PartitionMember("ib0", p_key, guid(0, 0), "full") for p_key in range(1, 64)]
+    ensure(fabric, many, Fence(A, 1))
+    assert fabric.entries() == set(many)
+    with pytest.raises(DriverPermanentError, match=r"table of .* is full \(64\)"):
+        ensure(fabric, [PartitionMember("ib0", 64, guid(0, 0), "full")], Fence(A, 2))
+    assert fabric.entries() == set(many)
+
+
 def ends(a: int, b: int) -> tuple[Endpoint, Endpoint]:
     return Endpoint(FLEET.node_id(a), 0), Endpoint(FLEET.node_id(b), 0)
 

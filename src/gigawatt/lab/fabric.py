@@ -4,7 +4,8 @@ One ibsim and one OpenSM per subnet, all reading one ``partitions.conf``. Real a
 manager, its tables and its answers to PathRecord; not real are packets, M_Keys and links.
 
 Every process is told by the kernel to die with the one that started it (``setpriv --pdeathsig``),
-so a crash leaves nothing running. Needs Debian's ``opensm``, ``ibsim-utils``, ``libumad2sim0``,
+so a crash leaves nothing running; the kernel means the thread, so start a lab in one that stays.
+Needs Debian's ``opensm``, ``ibsim-utils``, ``libumad2sim0``,
 ``infiniband-diags`` and ``util-linux``.
 """
 

@@ -208,13 +208,13 @@ class OpensmDriver:
     ) -> None:
         """Put the former partitions back, under the new fence, and say how that went."""
         former = IbPartitions(before.fabric_id, before.by_p_key, after.generations)
-        fabric.file.write(former)
         kind = type(error)
         try:
+            fabric.file.write(former)
             await self._sweep(fabric, former, guids)
         except DriverError as second:
             raise kind(
-                f"{error}; the former partitions.conf is back, but: {second}",
+                f"{error}; nor are the former partitions back: {second}",
                 device=fabric.device,
                 next_step=error.next_step,
             ) from error
