@@ -26,7 +26,7 @@ from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.ids import ClusterId, FabricId
 from gigawatt.interfaces.driver import Fence
-from gigawatt.lab.fabric import FabricLab, fabric_lab
+from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
 
 FABRIC = FabricId("ib0")
 CLUSTER = ClusterId("clu_bench")
@@ -65,7 +65,7 @@ def measure(endport_count: int) -> None:
     with tempfile.TemporaryDirectory(prefix="gigawatt-bench-") as name:
         folder = Path(name)
         file = ConfFile(folder / "partitions.conf", FABRIC)
-        file.lay_down()
+        file.lay_down(reader_guids(fleet, 0))
         began_s = time.perf_counter()
         with fabric_lab(fleet, 0, folder) as lab:
             up_s = time.perf_counter() - began_s

@@ -367,6 +367,28 @@ def test_a_dead_manager_is_named_and_its_fabric_unreachable(fabric):
     assert_apart(fabric)
 
 
+@pytest.mark.slow
+def test_a_standby_takes_over():
+    fabric = RunningFabric(FLEET)
+    try:
+        fabric.emptied()
+        two_tenants(fabric)
+        subnet = fabric.lab.subnets[0]
+        subnet.start_manager(fabric.file.path, 1)
+        fabric.until(lambda: "Entering STANDBY" in subnet.log(0) + subnet.log(1))
+        fabric.until(lambda: fabric.entries() == set(HELD))
+        master = 0 if "Entering STANDBY" in subnet.log(1) else 1
+        subnet.managers[master].kill()
+        subnet.managers[master].wait()
+        with pytest.raises(DriverRetryableError, match="manager does not"):
+            asyncio.run(fabric.driver.probe([ends(0, 2)]))
+        fabric.until(lambda: fabric.entries() == set(HELD))
+        ensure(fabric, whole(0x10, range(4, 5)), Fence(A, 3))
+        assert_apart(fabric)
+    finally:
+        fabric.close()
+
+
 def test_a_no_counts_only_from_who_would_be_told_yes(fabric):
     two_tenants(fabric)
     subnet = fabric.lab.subnets[0]
@@ -382,13 +404,15 @@ def test_a_no_counts_only_from_who_would_be_told_yes(fabric):
         reader.close()
 
 
-def test_a_port_takes_63_partitions_beside_the_default_one_and_no_more(fabric):
-    many = [PartitionMember("ib0", p_key, guid(0, 0), "full") for p_key in range(1, 64)]
+def test_a_port_takes_31_partitions_beside_the_default_one_and_all_leave(fabric):
+    many = [PartitionMember("ib0", p_key, guid(0, 0), "full") for p_key in range(1, 32)]
     ensure(fabric, many, Fence(A, 1))
     assert fabric.entries() == set(many)
-    with pytest.raises(DriverPermanentError, match=r"table of .* is full \(64\)"):
+    with pytest.raises(DriverPermanentError, match=r"table of .* is full \(32\)"):
         ensure(fabric, [PartitionMember("ib0", 64, guid(0, 0), "full")], Fence(A, 2))
     assert fabric.entries() == set(many)
+    remove(fabric, many, Fence(A, 3))
+    assert fabric.tables() == {frozenset({0x7FFF})}
 
 
 def ends(a: int, b: int) -> tuple[Endpoint, Endpoint]:

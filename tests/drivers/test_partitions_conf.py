@@ -38,6 +38,7 @@ partitions = st.builds(
         st.integers(1, DEFAULT_P_KEY - 1), st.builds(IbPartition, names, members), max_size=5
     ),
     st.dictionaries(names, st.integers(0, 2**63 - 1), max_size=5),
+    st.frozensets(st.integers(0, 2**64 - 1), max_size=8),
 )
 
 
@@ -131,7 +132,7 @@ def entry(p_key: int, guid: int = 1) -> PartitionMember:
 
 
 FULL = IbPartitions(
-    FABRIC, {k: IbPartition(ClusterId("clu_a"), {1: "full"}) for k in range(1, 64)}, {}
+    FABRIC, {k: IbPartition(ClusterId("clu_a"), {1: "full"}) for k in range(1, 32)}, {}
 )
 
 
@@ -143,7 +144,7 @@ FULL = IbPartitions(
         (FULL, entry(0x8001), "clu_a", "wanted 0x0001 to 0x7ffe"),
         (FULL, entry(1, 99), "clu_a", "has no NIC 0x0000000000000063"),
         (FULL, entry(1, 2), "clu_b", "partition 0x0001 is held by clu_a"),
-        (FULL, entry(64), "clu_a", r"table of 0x0000000000000001 is full \(64\)"),
+        (FULL, entry(64), "clu_a", r"table of 0x0000000000000001 is full \(32\)"),
     ],
 )
 def test_what_is_refused(before, wanted, cluster, words) -> None:
@@ -169,7 +170,7 @@ def test_no_cluster_writes_a_line_of_its_own(fence) -> None:
 
 
 def test_what_fits_is_not_refused() -> None:
-    assert rules.refuses_ensure(FULL, (entry(63), entry(64, 2)), ClusterId("clu_a"), {1, 2}) is None
+    assert rules.refuses_ensure(FULL, (entry(31), entry(64, 2)), ClusterId("clu_a"), {1, 2}) is None
     device = entry(1).device
     assert rules.refuses_entries(device, [entry(1), entry(1)]) is None
     twice = PartitionMember(FABRIC, 1, 1, "limited")

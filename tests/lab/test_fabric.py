@@ -25,10 +25,10 @@ from pathlib import Path
 from gigawatt.drivers.opensm.conf_file import ConfFile
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.ids import FabricId
-from gigawatt.lab.fabric import fabric_lab
+from gigawatt.lab.fabric import fabric_lab, reader_guids
 
 folder = Path(sys.argv[1])
-ConfFile(folder / "partitions.conf", FabricId("ib0")).lay_down()
+ConfFile(folder / "partitions.conf", FabricId("ib0")).lay_down(reader_guids(hgx_fleet(8), 0))
 with fabric_lab(hgx_fleet(8), 0, folder) as lab:
     for subnet in lab.subnets:
         print(subnet.ibsim.pid, subnet.managers[0].pid)

@@ -17,7 +17,7 @@ from gigawatt.drivers.opensm.partitions_conf import IbPartitions
 from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId
-from gigawatt.lab.fabric import FabricLab, fabric_lab
+from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
 
 LOOKS_MAX, LOOK_S = 1_500, 0.02
 PATIENCE = Patience(change_s=20.0, turn_s=20.0)
@@ -34,7 +34,9 @@ class RunningFabric:
 
     def start(self) -> None:
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="gigawatt-lab-")))
-        ConfFile(folder / "partitions.conf", self.fabric_id).lay_down()
+        readers = reader_guids(self.fleet, 0)
+        self.empty = IbPartitions(self.fabric_id, managers=frozenset(readers))
+        ConfFile(folder / "partitions.conf", self.fabric_id).lay_down(readers)
         self.lab: FabricLab = self._stack.enter_context(fabric_lab(self.fleet, 0, folder))
         self.file = ConfFile(self.lab.fabric.conf_path, self.fabric_id)
         self.device = self.lab.fabric.device
@@ -49,7 +51,7 @@ class RunningFabric:
         """The driver of a fabric that holds nothing and has seen no fence."""
         if not self._is_started:
             self.start()
-        self.file.write(IbPartitions(self.fabric_id))
+        self.file.write(self.empty)
         if self.tables() != {frozenset({0x7FFF})}:
             self.reread()
             self.until(lambda: self.tables() == {frozenset({0x7FFF})})

@@ -126,6 +126,13 @@ class LabSubnet:
             self.ibsim.stdout.close()
 
 
+def reader_guids(fleet: Fleet, fabric_index: int) -> tuple[int, ...]:
+    """Port GUIDs from which the lab's subnets are read; to be laid down as managers."""
+    leaves = set(fleet.nics.leaf.tolist())
+    groups = subnets_of(fleet, fabric_index)
+    return tuple(int(fleet.switches.guid[max(leaves & set(rows))]) for rows in groups)
+
+
 def client_environment(socket_name: str, switch_guid: int) -> dict[str, str]:
     """What makes a program see one simulated subnet from one of its switches."""
     return {
@@ -202,7 +209,8 @@ def _start_ibsim(
         adapter=ADAPTER,
         adapter_port=0,
         guids=frozenset(int(guid) for guid in fleet.nics.guid[nic_rows]),
-        environment=client_environment(name, leaf_guids[0]),
+        # The last leaf: ibsim gives answers meant for us to a killed manager of the same switch.
+        environment=client_environment(name, leaf_guids[-1]),
     )
     lab = LabSubnet(subnet, folder, ibsim, [], leaf_guids)
     try:

@@ -7,7 +7,7 @@ is never older than the file: to put it back can bring no port back that was tak
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,8 +30,11 @@ class ConfFile:
         self._lock_path = path.with_name(path.name + ".lock")
         self._fabric_id = fabric_id
 
-    def lay_down(self) -> bool:
+    def lay_down(self, managers: Collection[int] = ()) -> bool:
         """Write the first file, with no partitions but the default one; False if there was one.
+
+        Args:
+            managers: port GUIDs that are full members of the default partition, at most eight.
 
         Raises:
             DataError: there is no file, but a copy of one: it was lost, and is not made up anew.
@@ -41,7 +44,7 @@ class ConfFile:
             return False
         if self.kept_path.exists():
             raise DataError(f"{self.path} is gone, but there was one", next_step=self.next_step)
-        self.write(IbPartitions(self._fabric_id))
+        self.write(IbPartitions(self._fabric_id, managers=frozenset(managers)))
         return True
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gigawatt.boundary.entries import Entry, PartitionMember, PortLocation
 from gigawatt.boundary.plane import Plane
@@ -181,7 +181,7 @@ class OpensmDriver:
         held = {guid for p in after.by_p_key.values() for guid in p.members}
         absent = guids & held - {port.guid for port in ports}
         if absent:
-            fabric.note(before, IbPartitions(before.fabric_id, before.by_p_key, after.generations))
+            fabric.note(before, replace(before, generations=after.generations))
             raise DriverRetryableError(
                 f"{fabric.device} does not see port {min(absent):#018x}"
                 + (f" and {len(absent) - 1} more" if len(absent) > 1 else ""),
@@ -207,7 +207,7 @@ class OpensmDriver:
         error: DriverError,
     ) -> None:
         """Put the former partitions back, under the new fence, and say how that went."""
-        former = IbPartitions(before.fabric_id, before.by_p_key, after.generations)
+        former = replace(before, generations=after.generations)
         kind = type(error)
         try:
             fabric.file.write(former)

@@ -31,7 +31,9 @@ GUIDS_PER_LINE = 8
 LINE_BYTES_MAX = 400
 """OpenSM reads lines into 4,096 bytes; a line of eight GUIDs takes 211, names come on top."""
 
-_DEFAULT = f"Default={DEFAULT_P_KEY:#06x} : ALL=limited, SELF=full ;"
+_DEFAULT = f"Default={DEFAULT_P_KEY:#06x} : ALL=limited, SELF=full"
+MANAGERS_MAX = 8
+_DEFAULT_LINE = re.compile(re.escape(_DEFAULT) + r"((?:, 0x[0-9a-f]{16}=full){0,8}) ;\Z")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
 """What a cluster's id must look like to be OpenSM's name of a partition."""
 GENERATION_MAX = 10**19
@@ -56,11 +58,14 @@ class IbPartitions:
     Fields:
         by_p_key: partitions by P_Key, 0x0001 to 0x7ffe.
         generations: newest generation seen, by cluster.
+        managers: port GUIDs, at most eight, that are full members of the default partition: those
+            of the machines on which managers and this driver run.
     """
 
     fabric_id: FabricId
     by_p_key: Mapping[int, IbPartition] = field(default_factory=lambda: MappingProxyType({}))
     generations: Mapping[ClusterId, int] = field(default_factory=lambda: MappingProxyType({}))
+    managers: frozenset[int] = frozenset()
 
     def entry(self, p_key: int, guid: int) -> PartitionMember | None:
         """The entry of one port in one partition, or None."""
@@ -91,7 +96,9 @@ def render_partitions(ib_partitions: IbPartitions) -> str:
     lines += [
         f"# fence {name} {number}" for name, number in sorted(ib_partitions.generations.items())
     ]
-    lines.append(_DEFAULT)
+    assert len(ib_partitions.managers) <= MANAGERS_MAX, "a line has room for so many"
+    full = "".join(f", {guid:#018x}=full" for guid in sorted(ib_partitions.managers))
+    lines.append(f"{_DEFAULT}{full} ;")
     for p_key, partition in sorted(ib_partitions.by_p_key.items()):
         lines.append(f"{partition.owner}={p_key:#06x} :")
         members = [f"{guid:#018x}={how}" for guid, how in sorted(partition.members.items())]
@@ -143,8 +150,10 @@ class _Reader:
 
     def read(self) -> IbPartitions:
         generations = self._fences()
-        if self._line() != _DEFAULT:
-            raise self._wrong(f"wanted {_DEFAULT!r}")
+        default = _DEFAULT_LINE.match(self._line())
+        if default is None:
+            raise self._wrong(f"wanted '{_DEFAULT} ;'")
+        managers = frozenset(int(g, 16) for g in re.findall("0x[0-9a-f]{16}", default[1]))
         self._row += 1
         by_p_key: dict[int, IbPartition] = {}
         while self._row < len(self._lines):
@@ -152,7 +161,7 @@ class _Reader:
             if by_p_key and p_key <= max(by_p_key):
                 raise self._wrong(f"P_Key {p_key:#06x} does not rise")
             by_p_key[p_key] = partition
-        return IbPartitions(self._fabric_id, by_p_key, generations)
+        return IbPartitions(self._fabric_id, by_p_key, generations, managers)
 
     def _line(self) -> str:
         return self._lines[self._row] if self._row < len(self._lines) else ""

@@ -2,13 +2,20 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from gigawatt.boundary.entries import DEFAULT_P_KEY, Entry, Membership, PartitionMember
-from gigawatt.boundary.keys import P_KEYS_PER_SWITCH_PORT_MAX
 from gigawatt.drivers.opensm.partitions_conf import GENERATION_MAX, NAME, IbPartition, IbPartitions
 from gigawatt.errors import DriverPermanentError, StaleGenerationError
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import OPERATOR, Fence
+
+P_KEYS_PER_PORT_MAX = 32
+"""One block of a P_Key table, the default partition included.
+
+Tables have 64 places, but OpenSM 3.3.23 does not clear the second block of a leaf's table when its
+last P_Key goes: the port would stay in a partition that it was taken out of. Measured on ibsim.
+"""
 
 Members = tuple[PartitionMember, ...]
 
@@ -68,15 +75,15 @@ def refuses_ensure(
     listed = Counter(guid for held in before.by_p_key.values() for guid in held.members)
     for guid, count in p_keys.items():
         # The default partition takes one place of every table.
-        if listed[guid] + count + 1 > P_KEYS_PER_SWITCH_PORT_MAX:
-            return f"P_Key table of {guid:#018x} is full ({P_KEYS_PER_SWITCH_PORT_MAX})"
+        if listed[guid] + count + 1 > P_KEYS_PER_PORT_MAX:
+            return f"P_Key table of {guid:#018x} is full ({P_KEYS_PER_PORT_MAX})"
     return None
 
 
 def seen(before: IbPartitions, fence: Fence) -> IbPartitions:
     """The same partitions, and the fence noted."""
     generations = {**before.generations, fence.cluster_id: fence.generation}
-    return IbPartitions(before.fabric_id, before.by_p_key, generations)
+    return replace(before, generations=generations)
 
 
 def ensured(before: IbPartitions, wanted: Members, fence: Fence) -> IbPartitions:
@@ -129,4 +136,4 @@ def _with(
         for p_key, ports in members.items()
         if ports
     }
-    return IbPartitions(before.fabric_id, by_p_key, before.generations)
+    return replace(before, by_p_key=by_p_key)
