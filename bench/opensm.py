@@ -30,6 +30,7 @@ from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
 
 FABRIC = FabricId("ib0")
 CLUSTER = ClusterId("clu_bench")
+FENCE = Fence(CLUSTER, 1)
 ROUND_COUNT = 5
 
 
@@ -49,10 +50,10 @@ def sweep(lab: FabricLab) -> None:
             time.sleep(0.005)
 
 
-def floor_s(lab: FabricLab, file: ConfFile, entries: list[PartitionMember], number: int) -> float:
+def floor_s(lab: FabricLab, file: ConfFile, entries: list[PartitionMember]) -> float:
     """SIGHUP to the last sweep done for the entries' coming; they are gone again afterwards."""
     before = file.read()
-    file.write(rules.ensured(before, tuple(entries), Fence(CLUSTER, number)))
+    file.write(rules.ensured(before, tuple(entries), FENCE))
     took_s = timed(lambda: sweep(lab))
     file.write(before)
     sweep(lab)
@@ -71,7 +72,7 @@ def measure(endport_count: int) -> None:
             up_s = time.perf_counter() - began_s
             driver = OpensmDriver(fleet, [lab.fabric], SystemClock())
             device = lab.fabric.device
-            asyncio.run(driver.observe([device]))
+            assert device in asyncio.run(driver.observe([device])).entries
             observe_s = timed(lambda: asyncio.run(driver.observe([device])))
             print(
                 f"{endport_count} endports, {len(lab.subnets)} subnets: up in {up_s:.1f} s,"
@@ -80,12 +81,11 @@ def measure(endport_count: int) -> None:
             for count in (16, endport_count // 2):
                 entries = [PartitionMember(FABRIC, 0x10, guid, "full") for guid in guids[:count]]
                 floors, comes, goes = [], [], []
-                for number in range(ROUND_COUNT):
-                    fence = Fence(CLUSTER, number + 1)
-                    floors.append(floor_s(lab, file, entries, number))
-                    call = driver.ensure(device, entries, fence)
+                for _ in range(ROUND_COUNT):
+                    floors.append(floor_s(lab, file, entries))
+                    call = driver.ensure(device, entries, FENCE)
                     comes.append(timed(lambda call=call: asyncio.run(call)))
-                    call = driver.remove(device, entries, fence)
+                    call = driver.remove(device, entries, FENCE)
                     goes.append(timed(lambda call=call: asyncio.run(call)))
                 floor, come, go = map(statistics.median, (floors, comes, goes))
                 print(
