@@ -8,7 +8,7 @@ planes only). ``SAMPLES`` has, for each class of device, entries that go togethe
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,9 @@ from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence
+from gigawatt.lab.fabric import missing_tools
 from gigawatt.units import TIB
+from running_fabric import RunningFabric
 
 BLOCK = BlockSpec(
     site_id="site-a",
@@ -47,6 +49,8 @@ BLOCK = BlockSpec(
     fabric_id="ib0",
     storage_bytes=100 * TIB,
     racks_per_row=4,
+    nodes_per_leaf_group=4,
+    leaf_groups_per_pod=1,
 )
 FLEET = build_fleet(
     "contract",
@@ -82,7 +86,30 @@ def on_file(folder: Path) -> Drivers:
     return fake_drivers(world, Faults(), ManualClock())
 
 
-DRIVER_SETS: list[Callable[[Path], Drivers]] = [in_memory, on_file]
+RUNNING = RunningFabric(FLEET)
+
+
+def on_opensm(_: Path) -> Drivers:
+    return {Plane.FABRIC: RUNNING.emptied()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running_fabric() -> Iterator[None]:
+    yield
+    RUNNING.close()
+
+
+DRIVER_SETS = [
+    in_memory,
+    on_file,
+    pytest.param(
+        on_opensm,
+        marks=[
+            pytest.mark.ibsim,
+            pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "installed"),
+        ],
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -106,7 +133,7 @@ SLICE = HostSlice(NODES[0], 0x0F, True, "h0", "debian-12-gpu", (), "off")
 SAMPLES = [
     Sample(
         PartitionMember("ib0", 0x10, guid(0, 0), "limited"),
-        PartitionMember("ib0", 0x10, guid(0, 1), "full"),
+        PartitionMember("ib0", 0x11, guid(0, 1), "full"),
         PartitionMember("ib0", 0x10, guid(0, 0), "full"),
     ),
     Sample(
@@ -147,14 +174,20 @@ each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
 
 @pytest.fixture(params=DRIVER_SETS, ids=lambda make: make.__name__)
 def drivers(request, tmp_path) -> Drivers:
+    sample = request.node.callspec.params.get("sample")
+    if request.param is on_opensm and sample and not isinstance(sample.first, PartitionMember):
+        pytest.skip("this set serves InfiniBand only")
     return request.param(tmp_path)
 
 
-def serving(drivers: Drivers, sample: Sample) -> Driver:
-    plane = sample.first.plane
+def driver_of(drivers: Drivers, plane: Plane) -> Driver:
     if plane not in drivers:
         pytest.skip(f"this set does not serve {plane}")
     return drivers[plane]
+
+
+def serving(drivers: Drivers, sample: Sample) -> Driver:
+    return driver_of(drivers, sample.first.plane)
 
 
 async def held(driver: Driver, device: DeviceId) -> frozenset[Entry]:
@@ -333,9 +366,7 @@ def test_a_device_that_does_not_exist_is_refused_and_does_not_answer(drivers, sa
 
 @pytest.mark.parametrize("plane", list(Plane))
 def test_a_driver_serves_its_own_plane_only(drivers, plane):
-    if plane not in drivers:
-        pytest.skip(f"this set does not serve {plane}")
-    driver = drivers[plane]
+    driver = driver_of(drivers, plane)
     assert driver.plane is plane
     foreign = next(sample for sample in SAMPLES if sample.first.plane is not plane)
 
@@ -351,7 +382,7 @@ def test_an_entry_of_another_device_is_refused(drivers):
     own, other = BmcAccount(NODES[0], "x", "s"), BmcAccount(NODES[1], "y", "s")
 
     async def run():
-        driver = drivers[Plane.OUT_OF_BAND]
+        driver = driver_of(drivers, Plane.OUT_OF_BAND)
         with pytest.raises(DriverPermanentError, match=f"bmc/{NODES[1]}"):
             await driver.ensure(own.device, [own, other], Fence(A, 1))
         assert await held(driver, own.device) == frozenset()
@@ -363,7 +394,7 @@ def test_calls_on_one_device_at_the_same_time_do_not_lose_each_other(drivers):
     accounts = [BmcAccount(NODES[0], f"u{i}", "s") for i in range(50)]
 
     async def run():
-        driver = drivers[Plane.OUT_OF_BAND]
+        driver = driver_of(drivers, Plane.OUT_OF_BAND)
         calls = (driver.ensure(one.device, [one], Fence(A, 1)) for one in accounts)
         await asyncio.gather(*calls)
         assert await held(driver, accounts[0].device) == frozenset(accounts)
@@ -385,7 +416,7 @@ def test_the_fabric_says_where_each_nic_is(drivers):
             )
         }
         assert {(at.guid, at.switch_id, at.switch_port) for at in seen.port_locations} == ours
-        elsewhere = await drivers[Plane.IN_BAND].observe([DeviceId("gateway/site-a")])
+        elsewhere = await driver_of(drivers, Plane.IN_BAND).observe([DeviceId("gateway/site-a")])
         assert elsewhere.port_locations == ()
 
     asyncio.run(run())

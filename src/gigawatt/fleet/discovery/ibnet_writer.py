@@ -8,6 +8,7 @@ Source: infiniband-diags 44 ``ibnetdiscover.c``; ibsim 0.10 ``sim_net.c``.
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 
 import numpy as np
 
@@ -41,12 +42,13 @@ def _cables(fleet: Fleet, fabric_index: int) -> dict[int, list[tuple[int, str]]]
     return lines
 
 
-def ibnet_text(fleet: Fleet, fabric_index: int) -> str:
+def ibnet_text(fleet: Fleet, fabric_index: int, switch_rows: Collection[int] | None = None) -> str:
     """Switches, HCAs and cables of one fabric, as ibnetdiscover prints them and ibsim reads them.
 
     Args:
         fleet: the fleet.
         fabric_index: row of the fabric.
+        switch_rows: the switches of one of its subnets, with which their HCAs come; None for all.
 
     Raises:
         InputError: there is no such fabric, or it is not InfiniBand.
@@ -59,6 +61,8 @@ def ibnet_text(fleet: Fleet, fabric_index: int) -> str:
     switches, nics = fleet.switches, fleet.nics
     out = [f"# Topology file: fabric {fleet.fabrics.ids[fabric_index]} of fleet {fleet.name}", ""]
     is_own = switches.fabric == fabric_index
+    if switch_rows is not None:
+        is_own &= np.isin(np.arange(len(switches)), list(switch_rows))
     for row in np.flatnonzero(is_own).tolist():
         guid = int(switches.guid[row])
         out += [*_VENDOR, f"sysimgguid={guid:#x}", f"switchguid={guid:#x}({guid:x})"]

@@ -1,0 +1,108 @@
+"""How long a change of partitions takes on a real OpenSM, beside OpenSM's own time for it.
+
+Run with ``PYTHONPATH=src python -P bench/opensm.py [--endports 128 512 2000]``; without -P the
+interpreter takes bench/queue.py for its own. ibsim stands in for the fabric; the fleet's rails are
+separate subnets, each under an OpenSM of its own, so all managers and simulators share this
+machine's processors. Floor is SIGHUP until every manager has logged that its sweep is done; the
+driver's time has the lock, the check, fsync and the reading of every table that changed on top,
+and tells only the managers that it has to. Medians of some rounds; see the load beside them.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gigawatt.app.clock import SystemClock
+from gigawatt.boundary.entries import PartitionMember
+from gigawatt.drivers.opensm import rules
+from gigawatt.drivers.opensm.conf_file import ConfFile
+from gigawatt.drivers.opensm.driver import OpensmDriver
+from gigawatt.drivers.opensm.subnet import hang_up
+from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.ids import ClusterId, FabricId
+from gigawatt.interfaces.driver import Fence
+from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
+
+FABRIC = FabricId("ib0")
+CLUSTER = ClusterId("clu_bench")
+FENCE = Fence(CLUSTER, 1)
+ROUND_COUNT = 5
+
+
+def timed(work: Callable[[], object]) -> float:
+    began_s = time.perf_counter()
+    work()
+    return time.perf_counter() - began_s
+
+
+def sweep(lab: FabricLab) -> None:
+    """Every manager reads the file and sweeps to the end."""
+    before = [subnet.log().count("SUBNET UP") for subnet in lab.subnets]
+    for subnet in lab.subnets:
+        hang_up(subnet.subnet)
+    for subnet, count in zip(lab.subnets, before, strict=True):
+        while subnet.log().count("SUBNET UP") <= count:
+            time.sleep(0.005)
+
+
+def floor_s(lab: FabricLab, file: ConfFile, entries: list[PartitionMember]) -> float:
+    """SIGHUP to the last sweep done for the entries' coming; they are gone again afterwards."""
+    before = file.read()
+    file.write(rules.ensured(before, tuple(entries), FENCE))
+    took_s = timed(lambda: sweep(lab))
+    file.write(before)
+    sweep(lab)
+    return took_s
+
+
+def measure(endport_count: int) -> None:
+    fleet = hgx_fleet(endport_count)
+    guids = fleet.nics.guid.tolist()
+    with tempfile.TemporaryDirectory(prefix="gigawatt-bench-") as name:
+        folder = Path(name)
+        file = ConfFile(folder / "partitions.conf", FABRIC)
+        file.lay_down(reader_guids(fleet, 0))
+        began_s = time.perf_counter()
+        with fabric_lab(fleet, 0, folder) as lab:
+            up_s = time.perf_counter() - began_s
+            driver = OpensmDriver(fleet, [lab.fabric], SystemClock())
+            device = lab.fabric.device
+            assert device in asyncio.run(driver.observe([device])).entries
+            observe_s = timed(lambda: asyncio.run(driver.observe([device])))
+            print(
+                f"{endport_count} endports, {len(lab.subnets)} subnets: up in {up_s:.1f} s,"
+                f" observed in {observe_s:.2f} s"
+            )
+            for count in (16, endport_count // 2):
+                entries = [PartitionMember(FABRIC, 0x10, guid, "full") for guid in guids[:count]]
+                floors, comes, goes = [], [], []
+                for _ in range(ROUND_COUNT):
+                    floors.append(floor_s(lab, file, entries))
+                    call = driver.ensure(device, entries, FENCE)
+                    comes.append(timed(lambda call=call: asyncio.run(call)))
+                    call = driver.remove(device, entries, FENCE)
+                    goes.append(timed(lambda call=call: asyncio.run(call)))
+                floor, come, go = map(statistics.median, (floors, comes, goes))
+                print(
+                    f"| {endport_count} | {count} | {floor:.3f} | {come:.3f} | {go:.3f} |"
+                    f" {come / floor:.1f} |"
+                )
+            driver.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--endports", type=int, nargs="+", default=[128, 512, 2000])
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print("| endports | ports changed | floor s | ensure s | remove s | ensure / floor |")
+    for count in parser.parse_args().endports:
+        measure(count)
+
+
+if __name__ == "__main__":
+    main()

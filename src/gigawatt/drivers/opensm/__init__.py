@@ -1,0 +1,1 @@
+"""The compute fabric's driver on a real subnet manager: OpenSM and its ``partitions.conf``."""

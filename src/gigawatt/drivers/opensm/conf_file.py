@@ -1,0 +1,131 @@
+"""The file ``partitions.conf`` on its disk: read strictly, changed whole, never left half.
+
+Beside it lies a copy, ``partitions.conf.kept``, of what is written next. It is written first, so it
+is never older than the file: to put it back can bring no port back that was taken out.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gigawatt.drivers.opensm.partitions_conf import (
+    IbPartitions,
+    parse_partitions,
+    render_partitions,
+)
+from gigawatt.errors import DataError, DriverRetryableError
+from gigawatt.ids import FabricId
+
+
+class ConfFile:
+    """``partitions.conf`` of one fabric."""
+
+    def __init__(self, path: Path, fabric_id: FabricId) -> None:
+        """Keep the file at ``path``, its copy and its lock beside it."""
+        self.path = path
+        self.kept_path = path.with_name(path.name + ".kept")
+        self._lock_path = path.with_name(path.name + ".lock")
+        self._fabric_id = fabric_id
+
+    def lay_down(self, managers: Collection[int] = ()) -> bool:
+        """Write the first file, with no partitions but the default one; False if there was one.
+
+        Args:
+            managers: port GUIDs that are full members of the default partition, at most eight.
+
+        Raises:
+            DataError: there is no file, but a copy of one: it was lost, and is not made up anew.
+            DriverRetryableError: the disk does not take it.
+        """
+        if self.path.exists():
+            return False
+        if self.kept_path.exists():
+            raise DataError(f"{self.path} is gone, but there was one", next_step=self.next_step)
+        self.write(IbPartitions(self._fabric_id, managers=frozenset(managers)))
+        return True
+
+    @property
+    def next_step(self) -> str:
+        """What to do about a file that is not ours."""
+        return (
+            f"See what changed with 'diff {self.kept_path} {self.path}'; to undo it, copy the first"
+            " over the second and send SIGHUP to opensm; then run 'gw reconcile'."
+        )
+
+    def read(self) -> IbPartitions:
+        """What the file says.
+
+        Raises:
+            DataError: it is not there, or not as we wrote it; says why and what to do.
+        """
+        return self._parsed(self.path)
+
+    def read_kept(self) -> IbPartitions | None:
+        """What the copy says; None if it is of no use."""
+        try:
+            return self._parsed(self.kept_path)
+        except DataError:
+            return None
+
+    def _parsed(self, path: Path) -> IbPartitions:
+        try:
+            return parse_partitions(path.read_bytes().decode("ascii"), self._fabric_id)
+        except (OSError, UnicodeDecodeError, DataError) as error:
+            raise DataError(
+                f"{path} is not as it was written: {error}", next_step=self.next_step
+            ) from error
+
+    def write(self, ib_partitions: IbPartitions) -> None:
+        """Change the file as a whole: all of it, on the disk, or nothing.
+
+        Raises:
+            DriverRetryableError: the disk does not take it; the file is as it was.
+        """
+        text = render_partitions(ib_partitions)
+        again = parse_partitions(text, self._fabric_id)
+        assert render_partitions(again) == text, "what we render is what we read"
+        try:
+            _replace((self.kept_path, self.path), text)
+        except OSError as error:
+            cause = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            raise DriverRetryableError(
+                f"{self.path} was not changed: {cause}",
+                next_step=f"Make room or mend the disk of {self.path.parent}, then try again.",
+            ) from error
+
+    @contextmanager
+    def try_lock(self) -> Iterator[bool]:
+        """Hold the file for oneself among all processes if nobody else does; says whether."""
+        with self._lock_path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def _replace(paths: Sequence[Path], text: str) -> None:
+    """Write ``text`` beside each of ``paths``, and only when all of it is there put it in place."""
+    fresh = [path.with_name(path.name + ".new") for path in paths]
+    try:
+        for path in fresh:
+            with path.open("w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError:
+        for path in fresh:
+            with suppress(OSError):
+                path.unlink()
+        raise
+    for old, new in zip(paths, fresh, strict=True):
+        new.replace(old)
+    folder = os.open(paths[0].parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

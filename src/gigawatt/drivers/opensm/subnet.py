@@ -1,0 +1,90 @@
+"""Where the driver finds the subnet managers of a fabric, and how it tells them to read again.
+
+A fabric whose rails meet nowhere is several subnets, each with a manager of its own; all of them
+read one ``partitions.conf``.
+"""
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gigawatt.errors import DriverRetryableError
+from gigawatt.ids import DeviceId, FabricId
+
+PROCESS_NAME = "opensm"
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One subnet and its managers.
+
+    Fields:
+        name: what to call it in a message.
+        pid_paths: files that hold the process number of each manager; the master and any standby.
+        adapter: adapter of this machine that is cabled to the subnet, e.g. ``mlx5_0``.
+        adapter_port: its port, from 1; 0 where the machine is itself a switch.
+        environment: of the process that reads the subnet, beyond this process's own.
+        guids: port GUIDs of the fleet's NICs that hang on it.
+    """
+
+    name: str
+    pid_paths: tuple[Path, ...]
+    adapter: str
+    adapter_port: int
+    guids: frozenset[int]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedFabric:
+    """One InfiniBand fabric as its driver finds it.
+
+    Fields:
+        conf_path: the ``partitions.conf`` that all its managers read (``opensm -P``); its folder
+            must be writable, and on the same disk.
+        subnets: all of them.
+        manager_guids: port GUIDs of the managers' own machines; full members of the default
+            partition by right, and no tenant's.
+    """
+
+    fabric_id: FabricId
+    conf_path: Path
+    subnets: tuple[Subnet, ...]
+    manager_guids: frozenset[int] = frozenset()
+
+    @property
+    def device(self) -> DeviceId:
+        """The fabric as entries name it."""
+        return DeviceId(f"fabric/{self.fabric_id}")
+
+
+def hang_up(subnet: Subnet) -> None:
+    """Tell every living manager of a subnet to read its partitions and sweep (SIGHUP).
+
+    Raises:
+        DriverRetryableError: none lives.
+    """
+    told = 0
+    for path in subnet.pid_paths:
+        pid = _living(path)
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
+            told += 1
+    if not told:
+        raise DriverRetryableError(
+            f"subnet {subnet.name}: no OpenSM is running",
+            next_step=f"Start opensm for subnet {subnet.name}; ports keep the P_Keys they have.",
+        )
+
+
+def _living(path: Path) -> int | None:
+    """The process that a file names, if it lives and is a subnet manager."""
+    try:
+        pid = int(path.read_text())
+        # A number may have been given to another process since; that one is not to be told.
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError):
+        return None
+    return pid if name == PROCESS_NAME and state != "Z" else None
