@@ -258,11 +258,7 @@ def open_service(
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
             _count(watched, control, store, worker)
-            watched.metrics.read_gauge(
-                "waiting_requests",
-                "Requests that wait in the queue for room.",
-                lambda: len(admission.room.waiting()),
-            )
+            _count_waiting(watched, admission)
             service = Service(
                 control=control,
                 directory=directory,
@@ -300,6 +296,14 @@ def make_login(service: Service, settings: LoginSettings, secret: str) -> "Login
     doorkeeper = Doorkeeper(settings, service.members, service.control.new_id, now_s)
     provider = OpenidProvider(settings, secret, settings.public_url + CALLBACK_PATH, now_s)
     return Login(settings, provider, doorkeeper, service.sessions, now_s)
+
+
+def _count_waiting(watched: Watching, admission: Admission) -> None:
+    watched.metrics.read_gauge(
+        "waiting_requests",
+        "Requests that wait in the queue for room.",
+        lambda: len(admission.room.waiting()),
+    )
 
 
 def _count(watched: Watching, control: Control, store: SqlStore, worker: WorkerLoop) -> None:
