@@ -25,7 +25,7 @@ def judge(report: dict, record_property) -> None:
     assert sum(report["blows"].values()) > 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_few_kills_of_servers_on_one_file(tmp_path: Path, record_property):
     judge(run(QUICK, tmp_path / "home", 1, None), record_property)
 

@@ -363,7 +363,7 @@ def test_a_server_that_stalls_and_wakes_writes_to_no_device_and_no_row(tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_server_that_stalls_and_wakes_writes_nowhere_on_postgres(tmp_path):
     with private_server(SETTINGS) as server, slow_site(tmp_path / "home", server) as site:
         stall_and_wake(site)

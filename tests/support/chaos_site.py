@@ -30,7 +30,7 @@ from gigawatt.store.reading import read_rows
 from postgres_server import Server
 
 REPLICA_COUNT = 3
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 DEVICE_LOG = """
 CREATE TABLE device_log (
     sequence INTEGER PRIMARY KEY, at_s REAL NOT NULL, device TEXT NOT NULL, key TEXT,
