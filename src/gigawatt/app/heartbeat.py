@@ -18,8 +18,11 @@ BEAT_S = 0.5
 """Pause between two beats. Ours: a beat is one small write; three servers write 6 a second."""
 
 LOST_S = 2.0
-"""After this long without a beat a worker is lost (ADR-0030). Ours: four beats, and with it a killed
-server's work went on after 2.1 to 2.5 s; on a machine with ten times too much to do beats come later."""
+"""After this long without a beat a worker is lost (ADR-0030). Ours: four beats.
+
+A killed server's work then went on after 2.1 to 2.5 s; much later on a machine
+with ten times too much to do.
+"""
 
 READY_S = 3.0
 """A server whose last beat is older is not ready: the store does not answer it."""
