@@ -57,7 +57,9 @@ def launch(control: Control, name: str, gpu_count: int) -> float:
 
 
 def scrape(folder: Path) -> None:
-    with open_service(Home(folder, database_url=None), WatchSettings(replica="r")) as service:
+    with open_service(
+        Home(folder, database_url=None), settings=WatchSettings(replica="r")
+    ) as service:
         for number in range(100):
             launch(service.control, f"c{number}", 96)
 
