@@ -219,6 +219,25 @@ class Service:
         return key, key_text(key.key_id, secret)
 
 
+def _open_admission(
+    control: Control,
+    store: SqlStore,
+    directory: Directory,
+    storage_quotas: StorageQuotas,
+    follower: FirewallFollower,
+) -> Admission:
+    """What judges and keeps wishes, on the books of a store."""
+    return Admission(
+        control=control,
+        directory=directory,
+        room=open_waiting_room(store),
+        book=open_turned_away_book(store),
+        limits=open_limit_book(store),
+        storage_quotas=storage_quotas,
+        follower=follower,
+    )
+
+
 @contextmanager
 def open_service(
     home: Home,
@@ -240,15 +259,7 @@ def open_service(
         rulesets = SqlFirewallRulesets(store.database)
         follower = FirewallFollower(control, rulesets)
         storage_quotas = SqlStorageQuotas(store.database)
-        admission = Admission(
-            control=control,
-            directory=directory,
-            room=open_waiting_room(store),
-            book=open_turned_away_book(store),
-            limits=open_limit_book(store),
-            storage_quotas=storage_quotas,
-            follower=follower,
-        )
+        admission = _open_admission(control, store, directory, storage_quotas, follower)
         pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
         chores: list[Callable[[], object]] = [
             follower.follow_due,
