@@ -26,6 +26,7 @@ from gigawatt.errors import InputError
 from gigawatt.fleet.discovery.ibnet_writer import ibnet_text
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId
+from gigawatt.lab.running import DIE_WITH_PARENT
 
 UMAD2SIM = Path("/usr/lib/x86_64-linux-gnu/umad2sim/libumad2sim.so")
 TOOL_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,7 +35,6 @@ ADAPTER = "ibsim0"
 START_S_MAX = 60.0
 OPENSM_CONF = "force_log_flush TRUE\nsweep_interval 2\nsminfo_polling_timeout 1000\n"
 """Without force_log_flush the log, which says when the subnet is up, comes minutes late."""
-DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
 
 def missing_tools() -> str:

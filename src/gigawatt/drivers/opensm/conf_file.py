@@ -5,12 +5,11 @@ is never older than the file: to put it back can bring no port back that was tak
 """
 
 import errno
-import fcntl
-import os
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from gigawatt.drivers.files import replace_files, try_lock
 from gigawatt.drivers.opensm.partitions_conf import (
     IbPartitions,
     parse_partitions,
@@ -88,7 +87,7 @@ class ConfFile:
         again = parse_partitions(text, self._fabric_id)
         assert render_partitions(again) == text, "what we render is what we read"
         try:
-            _replace((self.kept_path, self.path), text)
+            replace_files((self.kept_path, self.path), text)
         except OSError as error:
             cause = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise DriverRetryableError(
@@ -96,36 +95,6 @@ class ConfFile:
                 next_step=f"Make room or mend the disk of {self.path.parent}, then try again.",
             ) from error
 
-    @contextmanager
-    def try_lock(self) -> Iterator[bool]:
+    def try_lock(self) -> AbstractContextManager[bool]:
         """Hold the file for oneself among all processes if nobody else does; says whether."""
-        with self._lock_path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-
-
-def _replace(paths: Sequence[Path], text: str) -> None:
-    """Write ``text`` beside each of ``paths``, and only when all of it is there put it in place."""
-    fresh = [path.with_name(path.name + ".new") for path in paths]
-    try:
-        for path in fresh:
-            with path.open("w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-    except OSError:
-        for path in fresh:
-            with suppress(OSError):
-                path.unlink()
-        raise
-    for old, new in zip(paths, fresh, strict=True):
-        new.replace(old)
-    folder = os.open(paths[0].parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        return try_lock(self._lock_path)

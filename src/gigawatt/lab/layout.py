@@ -1,0 +1,121 @@
+"""Names and addresses of a lab: pure, so that its parts agree without asking each other.
+
+The room itself (no network namespace by name) is the management node: control plane, subnet
+managers, libvirt, storage servers. It reaches the BMCs by the interface ``oob0``.
+
+| network namespace | what |
+|---|---|
+| spine0.. leaf0.. | switches of the in-band network |
+| gateway | the site's way out; each cluster's gateway is a namespace ``gw-VNI`` beside it |
+| outside | the world: what a tenant may or may not reach, and who may reach a tenant |
+| oob | the out-of-band switch |
+| bmc0.. | one BMC for each node, by the node's row in the fleet |
+| node0.. | the in-band side of a bare-metal node, its interface is ``eth0`` |
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gigawatt.errors import InputError
+from gigawatt.fleet.model import Fleet
+
+LAB_NODES_MAX = 64
+"""Nodes of a whole lab; a compute fabric alone may have more. Ours: the sizes that were seen."""
+
+OOB_INTERFACE = "oob0"
+"""The management node's interface on the out-of-band network."""
+OOB_PREFIX_LENGTH = 10
+"""100.64.0.0/10, of which the fleet gives each BMC its address (``nodes.bmc_ipv4``)."""
+MANAGEMENT_BMC_SIDE = "100.64.0.2"
+"""Address of the management node among the BMCs."""
+UPLINK_NETWORK = "198.51.100.0/24"
+"""Between gateway (.1) and outside (.2); RFC 5737, documentation."""
+GATEWAY_UPLINK, OUTSIDE = "198.51.100.1", "198.51.100.2"
+
+
+@dataclass(frozen=True, slots=True)
+class LabSpec:
+    """What a lab shall have.
+
+    Fields:
+        name: tells it from other labs of this machine.
+        node_count: nodes, 2 to 64.
+        spine_count, leaf_count: switches of the in-band network, >= 1.
+        hypervisor_count: the first nodes of the fleet run guests (libvirt, QEMU); the others are
+            bare metal, stood in for by namespaces.
+        storage: engine of the storage plane.
+    """
+
+    name: str = "lab"
+    node_count: int = 16
+    spine_count: int = 2
+    leaf_count: int = 4
+    hypervisor_count: int = 2
+    storage: Literal["btrfs", "cephfs"] = "btrfs"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything of a lab is, by row of the node in the fleet."""
+
+    spec: LabSpec
+    fleet: Fleet
+
+    def __post_init__(self) -> None:
+        """Refuse what no lab can be.
+
+        Raises:
+            InputError: too many nodes, or no switches.
+        """
+        if not 2 <= len(self.fleet.nodes) <= LAB_NODES_MAX:
+            raise InputError(
+                f"a lab has 2 to {LAB_NODES_MAX} nodes, wanted {len(self.fleet.nodes)}",
+                next_step="For larger compute fabrics, run the fabric alone.",
+            )
+        if self.spec.spine_count < 1 or self.spec.leaf_count < 1:
+            raise InputError("a lab's in-band network has at least one spine and one leaf")
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Leaf switches of the in-band network."""
+        return tuple(f"leaf{number}" for number in range(self.spec.leaf_count))
+
+    @property
+    def spines(self) -> tuple[str, ...]:
+        """Spine switches of the in-band network."""
+        return tuple(f"spine{number}" for number in range(self.spec.spine_count))
+
+    def is_hypervisor(self, node: int) -> bool:
+        """Whether a node runs guests."""
+        return node < self.spec.hypervisor_count
+
+    def leaf_of(self, node: int) -> str:
+        """The leaf that a node hangs on: as many neighbours on each."""
+        per_leaf = -(-len(self.fleet.nodes) // self.spec.leaf_count)
+        return self.leaves[node // per_leaf]
+
+    def slots_of(self, node: int) -> tuple[int, ...]:
+        """Slots that have an in-band port: one for each GPU of a hypervisor, else the whole."""
+        return tuple(range(self.fleet.node_type(node).gpu_count if self.is_hypervisor(node) else 1))
+
+    def leaf_port(self, node: int, slot: int) -> str:
+        """Interface of the leaf that a slot hangs on, at most 15 characters (Linux)."""
+        return f"p{node}s{slot}"
+
+    def host_bridge(self, node: int, slot: int) -> str:
+        """Bridge of the room to which a guest in this slot of a hypervisor is plugged."""
+        return f"h{node}s{slot}"
+
+    def mac_of(self, node: int, slot: int) -> str:
+        """MAC of the host side of an in-band port; locally administered."""
+        return f"02:67:77:{node >> 8:02x}:{node & 255:02x}:{slot:02x}"
+
+    def loopback_of(self, switch: str) -> str:
+        """Address of a switch or of the gateway in the underlay; RFC 5737, documentation."""
+        order = [*self.spines, *self.leaves, "gateway"]
+        return f"192.0.2.{1 + order.index(switch)}"
+
+    def bmc_address(self, node: int) -> str:
+        """Address of a node's BMC."""
+        number = int(self.fleet.nodes.bmc_ipv4[node])
+        return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
