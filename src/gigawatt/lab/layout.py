@@ -31,6 +31,11 @@ OOB_PREFIX_LENGTH = 10
 """100.64.0.0/10, of which the fleet gives each BMC its address (``nodes.bmc_ipv4``)."""
 MANAGEMENT_BMC_SIDE = "100.64.0.2"
 """Address of the management node among the BMCs."""
+PROXY_NETWORK = "100.127.0.0/20"
+"""Of it each cluster's proxy on the management node gets an address; the last of the /10, so that
+no fleet of a lab has a BMC there."""
+MEDIA_PORT = 8070
+"""TCP port of the management node where BMCs fetch virtual media; the only one they reach."""
 UPLINK_NETWORK = "198.51.100.0/24"
 """Between gateway (.1) and outside (.2); RFC 5737, documentation."""
 GATEWAY_UPLINK, OUTSIDE = "198.51.100.1", "198.51.100.2"
