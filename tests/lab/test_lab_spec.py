@@ -7,6 +7,7 @@ is started.
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -233,3 +234,10 @@ def test_a_running_lab_is_not_taken_for_another():
     launch.refuse_other(replace(STATUS, spec=LabSpec(node_count=8)), SPEC)
     with pytest.raises(ConflictError, match="other settings"):
         launch.refuse_other(STATUS, LabSpec(node_count=8))
+
+
+def test_continuous_integration_installs_all_that_a_lab_needs():
+    text = (Path(__file__).parents[2] / ".ci" / "run").read_text()
+    installed = set(text[: text.index("step()")].replace("(", " ").replace(")", " ").split())
+    needed = {package for part in parts_of(SPEC) for package in part.package_of_tool.values()}
+    assert needed - {"mount", "coreutils"} <= installed
