@@ -4,7 +4,7 @@
 
 | words | does | prints |
 |---|---|---|
-| ``state NODE`` | reads the kernel's process table | ``on`` or ``off``, and a boot progress of Redfish |
+| ``state NODE`` | asks the kernel's process table | ``on`` or ``off``, and a boot progress |
 | ``on NODE [--media FILE]`` | powers on; a ``cidata`` medium (NoCloud) is read first | nothing |
 | ``off NODE [--graceful]`` | kills all that runs in it, or asks its init to end | nothing |
 | ``sanitise NODE`` | erases the disk; the machine must be off | what was there |

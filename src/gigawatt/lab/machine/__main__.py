@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from gigawatt.errors import GigawattError, UnknownIdError
 from gigawatt.lab.machine.config import MachineConfig, MachinesConfig, read_config
@@ -29,10 +30,10 @@ def main() -> None:
         config = read_config(words.config.read_text(encoding="utf-8"))
         sys.exit(_do(config, config.machine(words.node), words))
     except UnknownIdError as error:
-        print(error, file=sys.stderr)
+        _say(error, sys.stderr)
         sys.exit(2)
     except (GigawattError, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        _say(" ".join(str(error).split()), sys.stderr)
         sys.exit(1)
 
 
@@ -40,21 +41,25 @@ def _do(config: MachinesConfig, machine: MachineConfig, words: argparse.Namespac
     netns = Path(machine.netns)
     if words.verb == "state":
         first = first_process(netns)
-        print("off" if first is None else "on", progress(first))
+        _say(f"{'off' if first is None else 'on'} {progress(first)}")
     elif words.verb == "on":
         power_on(config, machine, words.media)
     elif words.verb == "off":
         wait_s_max = GRACEFUL_S_MAX if words.graceful else KILL_S_MAX
         if not end(netns, is_graceful=words.graceful, wait_s_max=wait_s_max):
-            print(f"{machine.node_id} is still on after {wait_s_max:g} s", file=sys.stderr)
+            _say(f"{machine.node_id} is still on after {wait_s_max:g} s", sys.stderr)
             return 1
     elif words.verb == "sanitise":
-        print(sanitise(machine))
+        _say(sanitise(machine))
     else:
         is_empty, found = sample(machine)
-        print(found)
+        _say(found)
         return 0 if is_empty else 1
     return 0
+
+
+def _say(sentence: object, where: TextIO = sys.stdout) -> None:
+    where.write(f"{sentence}\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ INITTAB = """\
 ::respawn:/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config
 """
 START = """\
-test -s /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+key=/etc/ssh/ssh_host_ed25519_key
+test -s $key || ssh-keygen -q -t ed25519 -N '' -f $key
 mkdir -p -m 0755 /run/sshd /run/lock
 """
 LEASE = """\
