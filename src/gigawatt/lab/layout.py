@@ -18,9 +18,12 @@ from typing import Literal
 
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import Fleet
+from gigawatt.units import GIB
 
 LAB_NODES_MAX = 64
-"""Nodes of a whole lab; a compute fabric alone may have more. Ours: the sizes that were seen."""
+"""Nodes of a whole lab. Ours: the sizes that were seen."""
+FABRIC_NODES_MAX = 1_250
+"""Nodes of a compute fabric alone, 10,000 ports; what one ibsim and OpenSM were measured with."""
 
 OOB_INTERFACE = "oob0"
 """The management node's interface on the out-of-band network."""
@@ -28,6 +31,11 @@ OOB_PREFIX_LENGTH = 10
 """100.64.0.0/10, of which the fleet gives each BMC its address (``nodes.bmc_ipv4``)."""
 MANAGEMENT_BMC_SIDE = "100.64.0.2"
 """Address of the management node among the BMCs."""
+PROXY_NETWORK = "100.127.0.0/20"
+"""Of it each cluster's proxy on the management node gets an address; the last of the /10, so that
+no fleet of a lab has a BMC there."""
+MEDIA_PORT = 8070
+"""TCP port of the management node where BMCs fetch virtual media; the only one they reach."""
 UPLINK_NETWORK = "198.51.100.0/24"
 """Between gateway (.1) and outside (.2); RFC 5737, documentation."""
 GATEWAY_UPLINK, OUTSIDE = "198.51.100.1", "198.51.100.2"
@@ -39,11 +47,14 @@ class LabSpec:
 
     Fields:
         name: tells it from other labs of this machine.
-        node_count: nodes, 2 to 64.
+        node_count: nodes, 2 to 64; a fabric alone has up to 1,250.
         spine_count, leaf_count: switches of the in-band network, >= 1.
         hypervisor_count: the first nodes of the fleet run guests (libvirt, QEMU); the others are
             bare metal, stood in for by namespaces.
         storage: engine of the storage plane.
+        storage_bytes: what the storage pool holds; the machine must have the room.
+        is_fabric_only: the compute fabric and a control plane, nothing else.
+        has_standby: a second subnet manager on each subnet.
     """
 
     name: str = "lab"
@@ -52,6 +63,14 @@ class LabSpec:
     leaf_count: int = 4
     hypervisor_count: int = 2
     storage: Literal["btrfs", "cephfs"] = "btrfs"
+    storage_bytes: int = 4 * GIB
+    is_fabric_only: bool = False
+    has_standby: bool = False
+
+    @property
+    def nodes_max(self) -> int:
+        """The most nodes that such a lab may have."""
+        return FABRIC_NODES_MAX if self.is_fabric_only else LAB_NODES_MAX
 
 
 @dataclass(frozen=True)
@@ -67,10 +86,10 @@ class Layout:
         Raises:
             InputError: too many nodes, or no switches.
         """
-        if not 2 <= len(self.fleet.nodes) <= LAB_NODES_MAX:
+        if not 2 <= len(self.fleet.nodes) <= self.spec.nodes_max:
             raise InputError(
-                f"a lab has 2 to {LAB_NODES_MAX} nodes, wanted {len(self.fleet.nodes)}",
-                next_step="For larger compute fabrics, run the fabric alone.",
+                f"a lab has 2 to {self.spec.nodes_max} nodes, wanted {len(self.fleet.nodes)}",
+                next_step=f"For up to {FABRIC_NODES_MAX:,}, run the fabric alone: --fabric-only.",
             )
         if self.spec.spine_count < 1 or self.spec.leaf_count < 1:
             raise InputError("a lab's in-band network has at least one spine and one leaf")
