@@ -11,9 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from gigawatt.app.clock import SystemClock
+from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.opening import Opening
-from gigawatt.drivers.opensm.opening import open_opensm, settings_of
-from gigawatt.drivers.opensm.settings import OpensmSettings
+from gigawatt.drivers.opensm.opening import managed_fabric, open_opensm, settings_of
+from gigawatt.drivers.opensm.settings import FabricSettings, OpensmSettings
 from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet, mixed_fleet
@@ -28,15 +29,8 @@ def fabric(**changes):
     return {"fabric": "ib0", "partitions_conf": "/etc/p.conf", "subnets": [ADAPTER]} | changes
 
 
-def opened(*fabrics, fleet=FLEET):
-    settings = OpensmSettings.model_validate({"driver": "opensm", "fabrics": list(fabrics)})
-    # Nothing of it is asked for before the driver works.
-    opening = Opening(fleet, SystemClock(), None, None, Path("/nowhere"))
-    return open_opensm(settings, opening)
-
-
-def managed(driver, name="ib0"):
-    return driver._fabrics[f"fabric/{name}"]._managed
+def opened(settings, fleet=FLEET):
+    return managed_fabric(fleet, FabricSettings.model_validate(settings))
 
 
 def test_a_fabric_is_opened_as_it_was_written():
@@ -55,20 +49,24 @@ def test_a_fabric_is_opened_as_it_was_written():
         FabricId("ib0"), Path("/etc/p.conf"), tuple(subnets), frozenset({0x0002C90300FFFE01})
     )
     text = yaml.safe_dump(settings_of(FLEET, wanted).model_dump(mode="json"))
-    driver = opened(yaml.safe_load(text))
-    assert managed(driver) == wanted
+    assert opened(yaml.safe_load(text)) == wanted
+
+
+def test_a_driver_serves_the_fabrics_of_its_settings():
+    # Nothing of secrets and receipts is asked for.
+    opening = Opening(FLEET, SystemClock(), None, None, Path("/nowhere"))
+    driver = open_opensm(OpensmSettings.model_validate({"fabrics": [fabric()]}), opening)
+    assert driver.plane is Plane.FABRIC
     driver.close()
 
 
 def test_one_subnet_without_leaves_is_the_whole_fabric_and_no_other():
     fleet = mixed_fleet()
-    driver = opened(fabric(fabric="ib1"), fleet=fleet)
-    (subnet,) = managed(driver, "ib1").subnets
+    (subnet,) = opened(fabric(fabric="ib1"), fleet).subnets
     row = fleet.fabrics.ids.index("ib1")
     on_it = fleet.switches.fabric[fleet.nics.leaf] == row
     assert subnet.guids == set(fleet.nics.guid[on_it].tolist())
     assert (subnet.adapter_port, subnet.environment) == (1, {})
-    driver.close()
 
 
 LEAF = FLEET.switches.ids[0]
@@ -98,7 +96,7 @@ def test_settings_that_contradict_the_fleet_are_refused(settings, wanted):
 
 def test_a_roce_fabric_has_no_subnet_manager():
     with pytest.raises(InputError, match="no InfiniBand fabric 'eth0'"):
-        opened(fabric(fabric="eth0"), fleet=mixed_fleet())
+        opened(fabric(fabric="eth0"), mixed_fleet())
 
 
 @pytest.mark.parametrize(

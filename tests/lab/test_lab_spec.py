@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigawatt.cli.main import main
@@ -55,6 +55,7 @@ def said(capsys, *words):
 # --- fleet ------------------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(2, 64))
 def test_a_lab_of_any_size_is_a_sound_fleet_with_a_place_for_every_node(node_count):
     spec = LabSpec(node_count=node_count)
