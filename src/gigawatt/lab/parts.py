@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.network.part import NetworkPart
 from gigawatt.lab.running import Part, missing_packages
 
 
@@ -17,7 +18,7 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
     fabric_part = FabricPart()
     if spec.is_fabric_only:
         return (fabric_part,)
-    return (fabric_part,)
+    return (fabric_part, NetworkPart())
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:
