@@ -32,8 +32,9 @@ def start(folder: LabFolder, spec: LabSpec) -> bool:
         InputError: not root, packages are missing, or the disk has too little room.
         ConflictError: another command is starting or stopping it.
     """
+    parts = parts_of(spec)
     refuse_roomless()
-    lost = packages_missing(parts_of(spec))
+    lost = packages_missing(parts)
     if lost:
         raise InputError(f"not installed: {', '.join(lost)}", next_step=install_line(lost))
     with folder.turn():

@@ -4,23 +4,39 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from gigawatt.errors import InputError
 from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.network.part import NetworkPart
 from gigawatt.lab.running import Part, missing_packages
 from gigawatt.lab.storage.btrfs import BtrfsPart
 
+STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart}
+"""The part for each engine of the storage plane."""
+
 
 def parts_of(spec: LabSpec) -> tuple[Part, ...]:
-    """The parts of a lab of this kind; its control plane, which comes last, is not among them."""
-    found: list[Part] = [FabricPart()]
+    """The parts of a lab of this kind; its control plane, which comes last, is not among them.
+
+    Raises:
+        InputError: no part holds file systems in this way.
+    """
+    fabric_part = FabricPart()
     if spec.is_fabric_only:
-        return tuple(found)
-    if spec.storage == "btrfs":
-        found.append(BtrfsPart())
-    return tuple(found)
+        return (fabric_part,)
+    if spec.storage not in STORAGE_PARTS:
+        raise InputError(
+            f"no part of a lab holds file systems on {spec.storage}",
+            next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
+        )
+    return (
+        fabric_part,
+        NetworkPart(),
+        STORAGE_PARTS[spec.storage](),
+    )
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:
