@@ -12,10 +12,11 @@ INSTALL := $(PIP) install --quiet --quiet --no-compile --only-binary :all: --req
 LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
            --no-emit-index-url --no-emit-trusted-host --no-emit-find-links pyproject.toml
 CLIENTS := skypilot dstack lai
+IN_ROOM  = $(BIN)/python -m gigawatt.lab.room
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench chaos oidc docs lock clients lock-clients clean
+.PHONY: help run test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -30,6 +31,15 @@ test: check ## Gates and all quick tests
 test-long: check ## Gates and all tests, the slow ones too
 	@echo "Tests (all, $(WORKERS) workers)"
 	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
+
+lab-test: lab-packages ## All tests against real components, in a room of their own (root)
+	@$(IN_ROOM) $(BIN)/pytest -n 0 -m lab tests/lab tests/drivers
+
+lab-quick: lab-packages ## The quick ones of them
+	@$(IN_ROOM) $(BIN)/pytest -n 0 -m "lab and not slow" tests/lab tests/drivers
+
+lab-packages: $(VENV)/dev.stamp
+	@$(BIN)/python -m gigawatt.lab.parts
 
 check: $(VENV)/dev.stamp ## The gates alone: format, lint, types, imports
 	@echo "Format";  $(BIN)/ruff format --quiet --check . || { echo "  'make format' mends this"; exit 1; }

@@ -10,7 +10,6 @@ Needs Debian's ``opensm``, ``ibsim-utils``, ``libumad2sim0``,
 """
 
 import os
-import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ from gigawatt.errors import InputError
 from gigawatt.fleet.discovery.ibnet_writer import ibnet_text
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId
-from gigawatt.lab.running import DIE_WITH_PARENT
+from gigawatt.lab.running import DIE_WITH_PARENT, missing_packages
 
 UMAD2SIM = Path("/usr/lib/x86_64-linux-gnu/umad2sim/libumad2sim.so")
 TOOL_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,15 +36,15 @@ OPENSM_CONF = "force_log_flush TRUE\nsweep_interval 2\nsminfo_polling_timeout 10
 """Without force_log_flush the log, which says when the subnet is up, comes minutes late."""
 
 
+def missing_fabric_packages() -> tuple[str, ...]:
+    """Debian packages that a simulated fabric needs and this machine does not have."""
+    lost = missing_packages(PACKAGE_OF_TOOL)
+    return lost if UMAD2SIM.exists() else (*lost, "libumad2sim0")
+
+
 def missing_tools() -> str:
     """What is not installed, in one sentence; empty when the lab can run."""
-    lost = [
-        package
-        for tool, package in PACKAGE_OF_TOOL.items()
-        if shutil.which(tool, path=TOOL_PATH) is None
-    ]
-    if not UMAD2SIM.exists():
-        lost.append("libumad2sim0")
+    lost = missing_fabric_packages()
     return f"not installed: {', '.join(lost)}" if lost else ""
 
 

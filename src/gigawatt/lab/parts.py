@@ -1,0 +1,44 @@
+"""The parts of a lab, in the order in which they start, and the Debian packages that they need.
+
+``python -m gigawatt.lab.parts`` names packages that are missing, and fails if any are.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from gigawatt.lab import fabric, room
+from gigawatt.lab.fabric_part import FabricPart
+from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.running import Part, missing_packages
+
+
+def parts_of(spec: LabSpec) -> tuple[Part, ...]:
+    """The parts of a lab of this kind; its control plane, which comes last, is not among them."""
+    fabric_part = FabricPart()
+    if spec.is_fabric_only:
+        return (fabric_part,)
+    return (fabric_part,)
+
+
+def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Debian packages that these parts need and this machine does not have."""
+    package_of_tool = dict(room.PACKAGE_OF_TOOL)
+    for part in parts:
+        package_of_tool |= part.package_of_tool
+    return tuple(sorted({*missing_packages(package_of_tool), *fabric.missing_fabric_packages()}))
+
+
+def install_line(packages: Sequence[str]) -> str:
+    """The command that installs them."""
+    return f"apt-get install -y --no-install-recommends {' '.join(packages)}"
+
+
+def main() -> None:
+    """Say what is missing for a lab with every part, and fail if anything is."""
+    lost = packages_missing(parts_of(LabSpec()))
+    if lost:
+        sys.exit(f"error: not installed: {', '.join(lost)}\n  next: {install_line(lost)}")
+
+
+if __name__ == "__main__":
+    main()
