@@ -35,6 +35,7 @@ class SimulatedBmcs:
                 BmcConfig(
                     node_id=node,
                     tcp_port=0,
+                    power_command=power,
                     certificate_path=folder / f"{node}.pem",
                     accounts=GOLDEN,
                     passwords={OPERATOR: PASSWORD, FACTORY: FACTORY_PASSWORD},
@@ -46,7 +47,6 @@ class SimulatedBmcs:
                 bmcs=tuple(configs),
                 folder=folder / "media",
                 control_path=folder / "control",
-                power_command=power,
                 seconds_to_reboot=0.2,
             )
         )
