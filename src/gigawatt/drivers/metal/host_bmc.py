@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import sushy
+from typing_extensions import override
 
 from gigawatt.drivers.redfish.bmc import Bmc, BootSource, PowerState
 from gigawatt.ids import NodeId
@@ -58,6 +59,18 @@ BmcOf = Callable[[NodeId], HostBmc]
 
 class RedfishHostBmc(Bmc):
     """``HostBmc`` over Redfish."""
+
+    @override
+    async def firmware_versions(self) -> dict[str, str]:
+        """Version of each firmware by its Redfish id; from BMCs that cannot update it, too."""
+
+        def read(root: sushy.Sushy) -> dict[str, str]:
+            service = _get(root, root.json["UpdateService"]["@odata.id"])
+            members = _get(root, service["FirmwareInventory"]["@odata.id"])["Members"]
+            found = [_get(root, member["@odata.id"]) for member in members]
+            return {str(item["Id"]): str(item.get("Version")) for item in found}
+
+        return await self._call("read the firmware", read)
 
     async def account_roles(self) -> dict[str, str]:
         """Role by name of every account that is there; an empty slot is none."""
