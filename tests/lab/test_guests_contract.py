@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from contract import DriverContract, Subject, empty
-from running_guests import RunningGuests, running_guests
 
 from gigawatt.boundary.plane import Plane
+from running_guests import RunningGuests, running_guests
 
 pytestmark = pytest.mark.lab
 

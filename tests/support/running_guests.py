@@ -1,6 +1,7 @@
 """libvirt with the lab's small guests, for the tests of one module in a room."""
 
 import asyncio
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,16 +51,17 @@ class KeptReceipts:
 
 @dataclass
 class RunningGuests:
-    """A lab that has nothing but guests."""
+    """A lab that has nothing but guests; its drivers note in the folder ``name``."""
 
     lab: Running
     settings: GuestsSettings
     receipts: KeptReceipts = field(default_factory=KeptReceipts)
+    name: str = "driver"
 
-    def open(self, name: str = "driver", **changed: object) -> FencedDriver:
+    def open(self, name: str = "", **changed: object) -> FencedDriver:
         """A driver; with ``changed`` settings if any."""
         settings = GuestsSettings.model_validate(self.settings.model_dump() | changed)
-        folder = self.lab.folder / name
+        folder = self.lab.folder / (name or self.name)
         clock = SystemClock()
         return open_guests(
             settings, Opening(self.lab.fleet, clock, NoSecrets(), self.receipts, folder)
@@ -115,7 +117,9 @@ def guest_processes() -> list[int]:
 
 def taps() -> list[str]:
     """Interfaces that guests are plugged in with."""
-    return sorted(path.name for path in Path("/sys/class/net").glob("vnet*"))
+    words = ["ip", "-json", "link"]
+    links = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    return sorted(link["ifname"] for link in links if link["ifname"].startswith("vnet"))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ libvirtd runs as root in the room, without systemd, cgroups or a security driver
 writes in folders that are the room's own.
 """
 
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -191,10 +192,11 @@ def _hypervisor(lab: Running, node: int) -> HypervisorSettings:
 def _add_bridges(lab: Running) -> None:
     """Make the bridges of slots that no other part made."""
     layout = lab.layout
+    there = {link["ifname"] for link in json.loads(lab.run(["ip", "-json", "link"]))}
     for node in filter(layout.is_hypervisor, range(len(lab.fleet.nodes))):
         for slot in layout.slots_of(node):
             bridge = layout.host_bridge(node, slot)
-            if not Path(f"/sys/class/net/{bridge}").exists():
+            if bridge not in there:
                 lab.run(["ip", "link", "add", bridge, "type", "bridge"])
             lab.run(["ip", "link", "set", bridge, "up"])
 
