@@ -174,6 +174,7 @@ def test_a_slice_that_never_ran_needs_no_cleaning(running):
     assert running.receipts.kept == []
 
 
+@pytest.mark.slow
 def test_a_guest_that_dies_is_seen_off_and_started_again(running):
     driver = running.open()
     entry = running.slice(LOW)
@@ -187,6 +188,7 @@ def test_a_guest_that_dies_is_seen_off_and_started_again(running):
     assert guest_processes() != [pid]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", ["off", "on"])
 def test_a_guest_that_was_paused_is_drift_whatever_is_wanted(running, power):
     driver = running.open()
@@ -199,6 +201,7 @@ def test_a_guest_that_was_paused_is_drift_whatever_is_wanted(running, power):
     assert seen(driver, entry) == {wanted}
 
 
+@pytest.mark.slow
 def test_a_guest_with_another_network_is_drift(running):
     driver = running.open()
     entry = running.slice(LOW)
@@ -213,6 +216,7 @@ def test_a_guest_with_another_network_is_drift(running):
     assert len(taps()) == 1
 
 
+@pytest.mark.slow
 def test_guests_live_on_without_libvirt_and_are_found_again(running):
     driver = running.open()
     entry = running.slice(LOW)
@@ -231,6 +235,7 @@ def test_guests_live_on_without_libvirt_and_are_found_again(running):
     assert guest_processes() == before
 
 
+@pytest.mark.slow
 def test_a_libvirt_that_hangs_is_not_waited_for(running):
     driver = running.open(command_s_max=1.0)
     entry = running.slice(LOW, power="off")
@@ -288,6 +293,7 @@ def killed_at(running: RunningGuests, step: str, what: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [" define ", "qemu-img", " start ", "until grep"])
 def test_a_driver_that_is_killed_on_the_way_on_leaves_what_can_be_carried_on(running, step):
     killed_at(running, step, "put")
@@ -303,6 +309,7 @@ def test_a_driver_that_is_killed_on_the_way_on_leaves_what_can_be_carried_on(run
     assert len(guest_processes()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [" destroy ", "rm -rf", " undefine "])
 def test_a_driver_that_is_killed_on_the_way_off_still_holds_what_is_not_clean(running, step):
     driver = running.open()
@@ -333,6 +340,7 @@ def test_an_image_that_is_not_whole_starts_nothing(running, tmp_path, fault):
         put(driver, replace(entry, image="plan-9"), Fence(A, 1))
 
 
+@pytest.mark.slow
 def test_a_guest_that_never_comes_up_is_given_up_after_its_tries(running):
     images = running.settings.model_dump()["images"]
     images["debian-12-gpu"]["ready_line"] = "a line that no guest says"
@@ -346,6 +354,7 @@ def test_a_guest_that_never_comes_up_is_given_up_after_its_tries(running):
     assert guest_processes() == running.files() == []
 
 
+@pytest.mark.slow
 def test_a_slice_that_was_not_cleaned_is_given_to_nobody(running):
     entry = running.slice(LOW)
     driver = running.open(cleaning={"reset GPUs": {"command": ["sh", "-c", "echo Xid 79; exit 3"]}})
