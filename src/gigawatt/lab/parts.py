@@ -10,6 +10,7 @@ from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.layout import LabSpec
 from gigawatt.lab.network.part import NetworkPart
+from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
 from gigawatt.lab.storage.btrfs import BtrfsPart
 
@@ -19,7 +20,7 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
     found: list[Part] = [FabricPart()]
     if spec.is_fabric_only:
         return tuple(found)
-    found.append(NetworkPart())
+    found += [NetworkPart(), OobPart()]
     if spec.storage == "btrfs":
         found.append(BtrfsPart())
     return tuple(found)
