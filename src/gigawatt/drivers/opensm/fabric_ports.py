@@ -52,17 +52,17 @@ class FabricPorts:
         names = {self._subnet_of_guid[g].name for g in guids if g in self._subnet_of_guid}
         return [subnet for subnet in self._subnets if subnet.name in names]
 
-    def last_of(self, guids: Collection[int]) -> set[int]:
-        """Of each subnet the one of ``guids`` to which its manager comes last.
+    def in_sweep_order(self, guids: Collection[int]) -> dict[str, list[int]]:
+        """By subnet those of ``guids`` that hang on it, as its manager comes to them.
 
-        OpenSM goes through ports by their GUID, whose bytes it compares from the last one on as a
-        little-endian machine reads what came from the network.
+        OpenSM goes through ports by their GUID, as a little-endian machine reads what came from
+        the network: the last byte counts most.
         """
-        last: dict[str, int] = {}
+        found: dict[str, list[int]] = {}
         for guid in sorted(guids, key=lambda guid: guid.to_bytes(8, "big")[::-1]):
             if guid in self._subnet_of_guid:
-                last[self._subnet_of_guid[guid].name] = guid
-        return set(last.values())
+                found.setdefault(self._subnet_of_guid[guid].name, []).append(guid)
+        return found
 
     async def scan(self) -> list[PortTables]:
         """Every host port, once each manager has answered.
@@ -88,14 +88,23 @@ class FabricPorts:
         Raises:
             DriverRetryableError: a subnet cannot be read.
         """
-        by_subnet: defaultdict[str, list[int]] = defaultdict(list)
-        for guid in guids:
-            if guid in self._subnet_of_guid:
-                by_subnet[self._subnet_of_guid[guid].name].append(guid)
+        by_subnet = self.in_sweep_order(guids)
         found = await asyncio.gather(
             *(asyncio.to_thread(self.readers[n].tables, some) for n, some in by_subnet.items())
         )
         return [port for ports in found for port in ports]
+
+    async def present(self, guids: Collection[int]) -> set[int]:
+        """Those of ``guids`` that are on the fabric.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+        """
+        by_subnet = self.in_sweep_order(guids)
+        found = await asyncio.gather(
+            *(asyncio.to_thread(self.readers[n].present, some) for n, some in by_subnet.items())
+        )
+        return set[int]().union(*found)
 
     async def paths(self, pairs: Collection[tuple[int, int]]) -> Paths:
         """Which pairs of GUIDs have a path; never two of different subnets.

@@ -72,6 +72,17 @@ class FabricReader:
             rows = [row for row in self.scan() if row.guid in guids]
         return rows
 
+    def present(self, guids: Collection[int]) -> set[int]:
+        """Those of ``guids`` that are on the subnet; looks for them when one is not where it was.
+
+        Raises:
+            DriverRetryableError: the subnet cannot be read.
+        """
+        found = set(self._ask({"do": "present", "guids": sorted(guids)})["guids"])
+        if len(found) < len(guids):
+            found = {row.guid for row in self.scan()}.intersection(guids)
+        return found
+
     def paths(self, pairs: Sequence[tuple[int, int]]) -> list[bool]:
         """For each pair of port GUIDs whether the subnet manager gives a path.
 
