@@ -14,6 +14,7 @@ from gigawatt.drivers.opensm.probing import reaches
 from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet, hang_up
 from gigawatt.drivers.opensm.sweeping import Sweep, wrong_ports
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
+from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.clock import Clock
@@ -111,6 +112,15 @@ class OpensmDriver:
                     entries[device] = held
                     locations += fabric.locations(ports)
         return Observation(entries, frozenset(devices) - entries.keys(), tuple(locations))
+
+    async def health(self, device: DeviceId) -> list[PortReading]:
+        """Link and counters of every port of one fabric, for ``fleet.discovery.port_health``.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+            DriverPermanentError: there is no such fabric.
+        """
+        return await self._checked(device, ())[0].health()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``; PathRecords of the subnet managers say who reaches whom.
@@ -243,6 +253,7 @@ class OpensmDriver:
             if now_s >= again_s:
                 again_s = now_s + HANG_UP_AGAIN_S + HANG_UP_AGAIN_S_PER_PORT * len(fabric.guids)
                 gone = _hang_up_all(subnets)
+                await self._clock.sleep(sweep.pause_s)
             wrong = await sweep.look()
             if wrong is None:
                 return

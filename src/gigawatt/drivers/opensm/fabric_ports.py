@@ -14,6 +14,7 @@ from gigawatt.boundary.entries import (
 from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
 from gigawatt.drivers.opensm.probing import Paths
 from gigawatt.drivers.opensm.subnet import Subnet
+from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId, SwitchId
 
@@ -51,6 +52,17 @@ class FabricPorts:
         """Subnets on which some of ``guids`` hang."""
         names = {self._subnet_of_guid[g].name for g in guids if g in self._subnet_of_guid}
         return [subnet for subnet in self._subnets if subnet.name in names]
+
+    async def health(self) -> list[PortReading]:
+        """Link and counters of every port of the fabric.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+        """
+        found = await asyncio.gather(
+            *(asyncio.to_thread(reader.health) for reader in self.readers.values())
+        )
+        return [port for ports in found for port in ports]
 
     def in_sweep_order(self, guids: Collection[int]) -> dict[str, list[int]]:
         """By subnet those of ``guids`` that hang on it, as its manager comes to them.
