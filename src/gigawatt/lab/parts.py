@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from gigawatt.errors import InputError
 from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
+from gigawatt.lab.guests.part import GuestsPart
 from gigawatt.lab.layout import LabSpec
 from gigawatt.lab.network.part import NetworkPart
+from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
 from gigawatt.lab.storage.btrfs import BtrfsPart
 
@@ -24,19 +26,17 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
     Raises:
         InputError: no part holds file systems in this way.
     """
-    fabric_part = FabricPart()
     if spec.is_fabric_only:
-        return (fabric_part,)
+        return (FabricPart(),)
     if spec.storage not in STORAGE_PARTS:
         raise InputError(
             f"no part of a lab holds file systems on {spec.storage}",
             next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
         )
-    return (
-        fabric_part,
-        NetworkPart(),
-        STORAGE_PARTS[spec.storage](),
-    )
+    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(), STORAGE_PARTS[spec.storage]()]
+    if spec.hypervisor_count:
+        found.append(GuestsPart())
+    return tuple(found)
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:
