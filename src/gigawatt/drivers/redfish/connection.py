@@ -143,7 +143,7 @@ def said(device: DeviceId, what: str, hidden: Collection[str] = ()) -> Iterator[
     """
 
     def words_of(error: Exception) -> str:
-        told = str(error)
+        told = str(error) if isinstance(error, said_by_sushy.SushyError) else repr(error)
         for secret in hidden:
             told = told.replace(secret, "***")
         return f"{device}: could not {what}: {told[:SAID_MAX]}"
