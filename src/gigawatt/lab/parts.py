@@ -10,6 +10,7 @@ from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.layout import LabSpec
 from gigawatt.lab.running import Part, missing_packages
+from gigawatt.lab.storage import storage_part
 
 
 def parts_of(spec: LabSpec) -> tuple[Part, ...]:
@@ -17,7 +18,7 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
     fabric_part = FabricPart()
     if spec.is_fabric_only:
         return (fabric_part,)
-    return (fabric_part,)
+    return (fabric_part, storage_part(spec))
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:
