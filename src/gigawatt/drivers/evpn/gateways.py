@@ -24,7 +24,7 @@ from gigawatt.drivers.evpn.policy import (
     uplink_table,
 )
 from gigawatt.drivers.evpn.reach import batch, nft
-from gigawatt.drivers.evpn.segments import bridge_name, leg_name, vni_of
+from gigawatt.drivers.evpn.segments import bridge_name, leg_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import GatewaySettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
 from gigawatt.errors import DriverError
@@ -195,20 +195,23 @@ class GatewaysOfSite:
             _pair(leg_name(vni), NEAR, vni),
             _pair(up_name(vni), FAR, vni),
             *wire,
-            f"link set {leg_name(vni)} master {bridge_name(vni)} up",
-            f"link set {up_name(vni)} up",
+            *opened(leg_name(vni), bridge_name(vni)),
+            *opened(up_name(vni)),
             f"route replace {gateway.subnet} via {INNER} dev {up_name(vni)} onlink",
             f"address replace {OUTER}/32 dev lo",
         ]
         inner = [
-            "link set lo up",
+            "link set dev lo up",
             f"address add {address} dev {NEAR}",
             f"address add {INNER}/32 dev {FAR}",
-            f"link set {NEAR} addrgenmode none up",
-            f"link set {FAR} addrgenmode none up",
+            *opened(NEAR),
+            *opened(FAR),
             f"route add default via {OUTER} dev {FAR} onlink",
         ]
         forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+        # Else frames of every network would have to pass the rules of the uplink, and none do.
+        bridging = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+        apart = f"if [ -e {bridging} ]; then echo 0 > {bridging}; fi"
         table = state.tables.get(POLICY_TABLE)
         uplink = uplink_table(self._uplink)
         is_closed = table is not None and table.skeleton() == uplink.skeleton()
@@ -218,7 +221,7 @@ class GatewaysOfSite:
             f"ip netns add {space_name(vni)}",
             _in_space(vni, _rules(gateway)),
             _in_space(vni, f"sh -c '{forward}'"),
-            "" if is_closed else f"{nft(loading(uplink))}\n{forward}",
+            "" if is_closed else f"{nft(loading(uplink))}\n{forward}\n{apart}",
             batch("ip", outer),
             batch("bridge", rows),
             _in_space(vni, batch("ip", inner)),
@@ -247,7 +250,7 @@ def _in_space(vni: int, script: str) -> str:
 
 
 def _pair(outer: str, inner: str, vni: int) -> str:
-    return f"link add {outer} addrgenmode none type veth peer name {inner} netns {space_name(vni)}"
+    return f"link add {outer} type veth peer name {inner} netns {space_name(vni)}"
 
 
 def _rules(gateway: Gateway) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.evpn.reach import batch
-from gigawatt.drivers.evpn.segments import bridge_name
+from gigawatt.drivers.evpn.segments import bridge_name, opened
 from gigawatt.drivers.evpn.switch import Switch
 from gigawatt.errors import DriverError
 from gigawatt.ids import DeviceId
@@ -112,10 +112,10 @@ def _far(spot: Spot) -> str:
 def _standing(spot: Spot, address: str) -> str:
     """Shell words that put a namespace beside the ports of a network."""
     outer = [
-        f"link add {_far(spot)} addrgenmode none type veth peer name near netns {_space(spot)}",
-        f"link set {_far(spot)} master {bridge_name(spot.vni)} up",
+        f"link add {_far(spot)} type veth peer name near netns {_space(spot)}",
+        *opened(_far(spot), bridge_name(spot.vni)),
     ]
-    inner = [f"address add {address}/16 dev near", "link set near addrgenmode none up"]
+    inner = [f"address add {address}/16 dev near", *opened("near")]
     enter = f"nsenter --net=/run/netns/{_space(spot)} "
     made = f"ip netns add {_space(spot)}"
     return "\n".join([_gone(spot), made, batch("ip", outer), enter + batch("ip", inner)])

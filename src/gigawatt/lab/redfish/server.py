@@ -76,6 +76,12 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
 
     @override
+    def finish(self) -> None:
+        """Close what ``setup`` made; the server knows only the connection as it was accepted."""
+        super().finish()
+        self.request.close()
+
+    @override
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: requests hold passwords."""
 
