@@ -1,8 +1,10 @@
 """A session with one BMC: its certificate pinned, its time limited, its errors in our words."""
 
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import requests
 import sushy
@@ -23,6 +25,15 @@ AGAIN = {408, 409, 423, 425, 429}
 """Refusals that pass by themselves: RFC 9110 and RFC 6585; 409 and 423 by DSP0266, 7.6."""
 
 
+@cache
+def _unsigned() -> ssl.SSLContext:
+    """TLS without authorities: reading those of the system takes longer than a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class PinnedAdapter(HTTPAdapter):
     """Speaks only to who shows the one certificate, and begins nothing after the deadline."""
 
@@ -37,7 +48,11 @@ class PinnedAdapter(HTTPAdapter):
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
     ) -> None:
         """See ``requests.adapters.HTTPAdapter``."""
-        pool_kwargs |= {"assert_fingerprint": self._fingerprint, "assert_hostname": False}
+        pool_kwargs |= {
+            "assert_fingerprint": self._fingerprint,
+            "assert_hostname": False,
+            "ssl_context": _unsigned(),
+        }
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
 
     @override
