@@ -114,6 +114,7 @@ def running_metal(
             accounts=GOLDEN,
             passwords={OPERATOR: PASSWORD},
             firmware_versions=FIRMWARE,
+            power_command=tuple(power_command),
         )
         for node_id in node_ids
     ]
@@ -122,7 +123,6 @@ def running_metal(
             bmcs=tuple(configs),
             folder=folder / "bmcs",
             control_path=folder / "control",
-            power_command=tuple(power_command),
         )
     )
     media = media_server(media_folder, "127.0.0.1", 0)

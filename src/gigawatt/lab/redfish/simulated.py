@@ -70,7 +70,7 @@ class SimulatedBmc:
         """As it left the factory, its host remembered as off."""
         self.accounts = Accounts(self.config)
         self.firmware_versions = dict(self.config.firmware_versions)
-        self.machine = Machine(self.config.node_id, self.simulator.power_command)
+        self.machine = Machine(self.config.node_id, self.config.power_command)
         self._event_count = 0
 
     @property
