@@ -76,12 +76,12 @@ class RunningMetal:
     simulator: Simulator
     settings: MetalSettings
     receipts: KeptReceipts = field(default_factory=KeptReceipts)
+    driver_folder: Path | None = None
 
     def new_driver(self, **changed: Any) -> Driver:
         settings = self.settings.model_copy(update=changed)
-        opening = Opening(
-            self.fleet, SystemClock(), NoSecrets(), self.receipts, self.folder / "driver"
-        )
+        folder = self.driver_folder or self.folder / "driver"
+        opening = Opening(self.fleet, SystemClock(), NoSecrets(), self.receipts, folder)
         return open_metal(settings, opening)
 
     @property
