@@ -31,6 +31,7 @@ ROWS = {
     "list_fleet_notes": "P",
     "list_nodes": "P",
     "get_node": "P",
+    "list_node_receipts": "P",
     "drain_node": "P",
     "quarantine_node": "P",
     "return_node": "P",

@@ -32,6 +32,7 @@ MODULES = (
     "audit",
     "fleet",
     "drawings",
+    "receipts",
     "plans",
     "clusters",
     "file_systems",

@@ -1,8 +1,10 @@
 """A session with one BMC: its certificate pinned, its time limited, its errors in our words."""
 
 import json
+import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import requests
 import sushy
@@ -26,6 +28,15 @@ NO_REDFISH = (ValueError, KeyError, TypeError, AttributeError)
 """What reading an answer raises that was cut off, or is not of the form that the standard says."""
 
 
+@cache
+def _unsigned() -> ssl.SSLContext:
+    """TLS without authorities: reading those of the system takes longer than a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class PinnedAdapter(HTTPAdapter):
     """Speaks only to who shows the one certificate, and begins nothing after the deadline."""
 
@@ -40,7 +51,11 @@ class PinnedAdapter(HTTPAdapter):
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
     ) -> None:
         """See ``requests.adapters.HTTPAdapter``."""
-        pool_kwargs |= {"assert_fingerprint": self._fingerprint, "assert_hostname": False}
+        pool_kwargs |= {
+            "assert_fingerprint": self._fingerprint,
+            "assert_hostname": False,
+            "ssl_context": _unsigned(),
+        }
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
 
     @override

@@ -172,6 +172,7 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -214,6 +215,8 @@ __all__ = [
     "ChangePlan",
     "ChangeProject",
     "ChangeSize",
+    "CleaningReceipt",
+    "CleaningStep",
     "Cluster",
     "ClusterConfig",
     "ClusterNetwork",
