@@ -1,11 +1,11 @@
 """How long a change of partitions takes on a real OpenSM, beside OpenSM's own time for it.
 
-Run with ``PYTHONPATH=src python -P bench/opensm.py [--endports 128 512 2000] [--rounds 5]``; without -P the
+Run with ``PYTHONPATH=src python -P bench/opensm.py [--endports 128 512]``; without -P the
 interpreter takes bench/queue.py for its own. ibsim stands in for the fabric; the fleet's rails are
 separate subnets, each under an OpenSM of its own, so all managers and simulators share this
 machine's processors. Floor is SIGHUP until every manager has logged that its sweep is done; the
-driver's time has the lock, the check, fsync and the reading of every table that changed on top,
-and tells only the managers that it has to. Medians of some rounds; see the load beside them.
+driver's time has the lock, the check, fsync and the reading of every table that changed on top, and
+tells only the managers that it has to. Medians of some rounds; see the load beside them.
 """
 
 import argparse
