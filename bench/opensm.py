@@ -21,7 +21,7 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.entries import PartitionMember
 from gigawatt.drivers.opensm import rules
 from gigawatt.drivers.opensm.conf_file import ConfFile
-from gigawatt.drivers.opensm.driver import OpensmDriver
+from gigawatt.drivers.opensm.driver import OpensmDriver, Patience
 from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.ids import ClusterId, FabricId
@@ -32,6 +32,7 @@ from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
 FABRIC = FabricId("ib0")
 CLUSTER = ClusterId("clu_bench")
 FENCE = Fence(CLUSTER, 1)
+PATIENCE = Patience(change_s=600.0)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -70,7 +71,7 @@ def measure(endport_count: int, round_count: int) -> None:
         began_s = time.perf_counter()
         with fabric_lab(fleet, 0, folder) as lab:
             up_s = time.perf_counter() - began_s
-            driver = OpensmDriver(fleet, [lab.fabric], SystemClock())
+            driver = OpensmDriver(fleet, [lab.fabric], SystemClock(), PATIENCE)
             device = lab.fabric.device
             assert device in asyncio.run(driver.observe([device])).entries
             observe_s = timed(lambda: asyncio.run(driver.observe([device])))

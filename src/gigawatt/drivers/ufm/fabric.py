@@ -1,4 +1,4 @@
-"""One InfiniBand fabric under UFM as a component: told by REST, believed by its ports."""
+"""One InfiniBand fabric under UFM as a component: told by REST, believed by its ports (ADR-0039)."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
