@@ -12,6 +12,7 @@ import yaml
 
 from gigawatt.app.server import APPLICATION, ServerOptions, Service, make_first_key, serve
 from gigawatt.boundary.plane import Plane
+from gigawatt.errors import InputError
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.identity.accounts import (
     Account,
@@ -23,10 +24,11 @@ from gigawatt.identity.accounts import (
 )
 from gigawatt.ids import TenantId
 from gigawatt.lab.folder import LabFolder, LabKeys
-from gigawatt.lab.running import Running
+from gigawatt.lab.running import SAID_MAX, Running
 
 TENANT = "tenant"
 """Name of the tenant that every lab has from the start."""
+START_S_MAX = 60.0
 RECONCILE_S = 60.0
 """Pause between two passes of the reconciler: short, as people watch. Ours."""
 
@@ -70,11 +72,11 @@ class ControlPlane:
             [*words, str(lab.folder), str(self._descriptor)],
             descriptors=(self._descriptor,),
         )
-        lab.until(
-            lambda: folder.keys_path.exists() or server.poll() is not None,
-            "the control plane; 'gw lab logs control' shows what it said",
-            60.0,
-        )
+        is_made = folder.keys_path.exists
+        lab.until(lambda: is_made() or server.poll() is not None, "the control plane", START_S_MAX)
+        if not is_made():
+            said = lab.log_path("control").read_text(errors="replace").strip()
+            raise InputError(f"the control plane does not start: {said[-SAID_MAX:]}")
 
     def ailment(self, lab: Running) -> str:
         """What is wrong with it now."""

@@ -9,15 +9,21 @@ from collections.abc import Sequence
 from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.network.part import NetworkPart
+from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
+from gigawatt.lab.storage.btrfs import BtrfsPart
 
 
 def parts_of(spec: LabSpec) -> tuple[Part, ...]:
     """The parts of a lab of this kind; its control plane, which comes last, is not among them."""
-    fabric_part = FabricPart()
+    found: list[Part] = [FabricPart()]
     if spec.is_fabric_only:
-        return (fabric_part,)
-    return (fabric_part,)
+        return tuple(found)
+    found += [NetworkPart(), OobPart()]
+    if spec.storage == "btrfs":
+        found.append(BtrfsPart())
+    return tuple(found)
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:

@@ -57,6 +57,10 @@ class OpensmDriver:
         """The compute fabric."""
         return Plane.FABRIC
 
+    def knows(self, device: DeviceId) -> bool:
+        """Whether a device is one of its fabrics."""
+        return device in self._fabrics
+
     def close(self) -> None:
         """End the processes that read the subnets."""
         for fabric in self._fabrics.values():

@@ -1,7 +1,7 @@
 """A session with one BMC: its certificate pinned, its time limited, its errors in our words."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 import requests
@@ -21,6 +21,9 @@ SAID_MAX = 300
 """Characters of a BMC's own words that an error shows. Ours."""
 AGAIN = {408, 409, 423, 425, 429}
 """Refusals that pass by themselves: RFC 9110 and RFC 6585; 409 and 423 by DSP0266, 7.6."""
+
+NO_REDFISH = (said_by_sushy.SushyError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading an answer raises that is not of the form that the standard says."""
 
 
 class PinnedAdapter(HTTPAdapter):
@@ -72,6 +75,9 @@ def connector_to(address: BmcAddress, reach: BmcReach, deadline: Deadline) -> Co
     )
     session = connector._session  # noqa: SLF001 - sushy has no other way to pin a certificate
     session.mount("https://", PinnedAdapter(address.fingerprint, deadline))
+    # sushy closes the connection after each request, for those who keep a connector for days;
+    # ours lives for one call, and a handshake costs a BMC more than a request.
+    session.headers["Connection"] = "keep-alive"
     session.trust_env = False
     return connector
 
@@ -128,22 +134,29 @@ def logged_in(
 
 
 @contextmanager
-def said(device: DeviceId, what: str) -> Iterator[None]:
-    """Turn what sushy raises to errors of ours.
+def said(device: DeviceId, what: str, hidden: Collection[str] = ()) -> Iterator[None]:
+    """Turn what sushy raises to errors of ours; no word of ``hidden`` is repeated.
 
     Raises:
         DriverRetryableError: no answer, or one that passes.
         DriverPermanentError: the BMC refused, or is not what the settings say.
     """
+
+    def words_of(error: Exception) -> str:
+        told = str(error)
+        for secret in hidden:
+            told = told.replace(secret, "***")
+        return f"{device}: could not {what}: {told[:SAID_MAX]}"
+
     try:
         yield
     except said_by_sushy.HTTPError as error:
-        words = f"{device}: could not {what}: {error.status_code} {str(error)[:SAID_MAX]}"
+        words = words_of(error)
         if error.status_code >= 500 or error.status_code in AGAIN:
             raise DriverRetryableError(words, device=device) from error
         raise DriverPermanentError(words, device=device) from error
     except said_by_sushy.ConnectionError as error:
-        words = f"{device}: could not {what}: {str(error)[:SAID_MAX]}"
+        words = words_of(error)
         if "Fingerprints did not match" in str(error):
             raise DriverPermanentError(
                 words,
@@ -152,7 +165,5 @@ def said(device: DeviceId, what: str) -> Iterator[None]:
                 " certificate was changed by you.",
             ) from error
         raise DriverRetryableError(words, device=device) from error
-    except said_by_sushy.SushyError as error:
-        raise DriverPermanentError(
-            f"{device}: could not {what}: {str(error)[:SAID_MAX]}", device=device
-        ) from error
+    except NO_REDFISH as error:
+        raise DriverPermanentError(words_of(error), device=device) from error
