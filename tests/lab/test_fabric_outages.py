@@ -49,7 +49,6 @@ FLEET = build_fleet(
     ],
 )
 A, B = ClusterId("clu_a"), ClusterId("clu_b")
-ROUNDS = 6
 
 
 def guid(node: int, rail: int) -> int:
@@ -164,34 +163,26 @@ def settled(fabric: RunningFabric, is_coming: bool, number: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_failover_in_the_middle_of_a_change_opens_nothing():
+@pytest.mark.parametrize("is_coming", [True, False], ids=["coming", "leaving"])
+def test_a_failover_in_the_middle_of_a_change_opens_nothing(is_coming):
     with started() as fabric:
         subnet = fabric.lab.subnets[0]
         subnet.start_manager(fabric.file.path, 1)
         fabric.until(lambda: "Entering STANDBY" in subnet.log(0) + subnet.log(1))
         fabric.until(lambda: fabric.entries() == set(HELD))
+        if not is_coming:
+            asyncio.run(fabric.driver.ensure(fabric.device, NEW, Fence(A, 2)))
         master = 0 if "Entering STANDBY" in subnet.log(1) else 1
         with Watch(fabric) as watch:
-            for number, is_coming in enumerate([True, False], start=2):
-                changing = Changing(fabric, is_coming, number * 10)
-                subnet.managers[master].kill()
-                subnet.managers[master].wait()
-                error = changing.ended()
-                assert error is None or isinstance(error, DriverRetryableError), error
-                settled(fabric, is_coming, number * 10 + 1)
-                standby = 1 - master
-                mark = subnet.log(master).count("Entering STANDBY")
-                subnet.start_manager(fabric.file.path, master)
-                fabric.until(
-                    lambda m=master, n=mark: (
-                        subnet.log(m).count("Entering STANDBY") > n
-                        or "Entering STANDBY" in subnet.log(1 - m).rpartition("Entering MASTER")[2]
-                    )
-                )
-                entered = subnet.log(master).rpartition("Entering ")[2]
-                master = standby if entered.startswith("STANDBY") else master
+            changing = Changing(fabric, is_coming, 3)
+            subnet.managers[master].kill()
+            subnet.managers[master].wait()
+            error = changing.ended()
+            assert error is None or isinstance(error, DriverRetryableError), error
+            settled(fabric, is_coming, 4)
         assert watch.leaks == []
-        assert watch.answered > ROUNDS
+        assert watch.answered > 1
+        assert watch.silent > 0, "the manager was gone for a while"
 
 
 @pytest.mark.parametrize("is_coming", [True, False], ids=["coming", "leaving"])
