@@ -172,6 +172,8 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
+from gigawatt.sdk.documents.site import Site, SiteDriver
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -311,6 +313,8 @@ __all__ = [
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
+    "RedfishBody",
+    "RedfishChange",
     "RentFit",
     "ReplaceNodes",
     "Request",
@@ -323,6 +327,8 @@ __all__ = [
     "Session",
     "SetQuota",
     "SetStorageQuota",
+    "Site",
+    "SiteDriver",
     "SiteSummary",
     "Spread",
     "SpreadCap",
