@@ -27,6 +27,8 @@ from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
+from gigawatt.app.redfish_proxy import RedfishProxy, open_redfish_proxy
+from gigawatt.app.secrets_key import open_secrets
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
 from gigawatt.app.watch.logs import set_up_logs
 from gigawatt.app.watch.settings import WatchSettings
@@ -134,6 +136,7 @@ class Service:
     members: Members
     tenancy: Tenancy
     receipts: Receipts
+    redfish: RedfishProxy
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -297,6 +300,9 @@ def open_service(
                 members=open_members(store),
                 tenancy=open_tenancy(store),
                 receipts=open_receipts(store),
+                redfish=open_redfish_proxy(
+                    home, control.around.fleet, open_secrets(home, store, control.around.clock)
+                ),
             )
             login_settings = read_settings(home)
             if login_settings is not None:

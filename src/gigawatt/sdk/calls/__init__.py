@@ -48,6 +48,7 @@ from gigawatt.sdk.calls.fleet import (
     get_fleet_map,
     get_fleet_picture,
     get_node,
+    get_site,
     list_fleet_notes,
     list_nodes,
     quarantine_node,
@@ -106,6 +107,7 @@ from gigawatt.sdk.calls.passes import (
     get_reconciliation,
 )
 from gigawatt.sdk.calls.receipts import list_node_receipts
+from gigawatt.sdk.calls.redfish import call_redfish, change_redfish, read_redfish
 from gigawatt.sdk.calls.storage import (
     create_file_system,
     delete_file_system,
@@ -127,11 +129,13 @@ __all__ = [
     "NOT_HERE",
     "Call",
     "apply_plan",
+    "call_redfish",
     "cancel_operation",
     "change_account",
     "change_firewall_ruleset",
     "change_organisation",
     "change_project",
+    "change_redfish",
     "compute_chain",
     "compute_fleet_chain",
     "compute_gpu_hour",
@@ -183,6 +187,7 @@ __all__ = [
     "get_proof",
     "get_quota",
     "get_reconciliation",
+    "get_site",
     "get_ssh_key",
     "get_storage_quota",
     "get_waiting_request",
@@ -212,6 +217,7 @@ __all__ = [
     "logout",
     "plan_cluster_change",
     "quarantine_node",
+    "read_redfish",
     "release_cluster",
     "replace_cluster_nodes",
     "resize_file_system",

@@ -173,6 +173,8 @@ from gigawatt.sdk.documents.passes import (
     Violation,
 )
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
+from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
+from gigawatt.sdk.documents.site import Site, SiteDriver
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -314,6 +316,8 @@ __all__ = [
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
+    "RedfishBody",
+    "RedfishChange",
     "RentFit",
     "ReplaceNodes",
     "Request",
@@ -326,6 +330,8 @@ __all__ = [
     "Session",
     "SetQuota",
     "SetStorageQuota",
+    "Site",
+    "SiteDriver",
     "SiteSummary",
     "Spread",
     "SpreadCap",
