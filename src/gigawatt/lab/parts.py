@@ -11,12 +11,14 @@ from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.guests.part import GuestsPart
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.machine.part import POWER_COMMAND, MachinesPart
 from gigawatt.lab.network.part import NetworkPart
 from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
 from gigawatt.lab.storage.btrfs import BtrfsPart
+from gigawatt.lab.storage.cephfs import CephfsPart
 
-STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart}
+STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart, "cephfs": CephfsPart}
 """The part for each engine of the storage plane."""
 
 
@@ -33,9 +35,12 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
             f"no part of a lab holds file systems on {spec.storage}",
             next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
         )
-    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(), STORAGE_PARTS[spec.storage]()]
+    network = (NetworkPart(), OobPart(power_command=POWER_COMMAND))
+    found: list[Part] = [FabricPart(), *network, STORAGE_PARTS[spec.storage]()]
     if spec.hypervisor_count:
         found.append(GuestsPart())
+    if spec.hypervisor_count < spec.node_count:
+        found.append(MachinesPart())
     return tuple(found)
 
 
