@@ -34,6 +34,10 @@ def started() -> Iterator[RunningNetwork]:
 @pytest.fixture
 def network(started) -> Iterator[RunningNetwork]:
     yield started
+    for name, program in list(started.lab.programs.items()):
+        if program.poll() is not None:
+            start_daemon(started.lab, *name.split("-"))
+    started.lab.until(lambda: not started.part.ailment(started.lab), "all daemons")
     started.everything_free()
     assert started.leftovers() == []
 
@@ -44,9 +48,8 @@ def kill(network: RunningNetwork, switch: str, daemon: str) -> None:
     process.wait()
 
 
-def restart(network: RunningNetwork, switch: str, *daemons: str) -> None:
-    for daemon in daemons:
-        start_daemon(network.lab, switch, daemon)
+def restart(network: RunningNetwork, switch: str, daemon: str) -> None:
+    start_daemon(network.lab, switch, daemon)
     lab = network.lab
     lab.until(lambda: not silent_neighbours(lab, switch), f"neighbours of {switch}")
 
@@ -62,7 +65,7 @@ def test_a_leaf_without_its_routing_daemon_is_not_reachable_and_says_why(network
     for call in (network.in_band.ensure, network.in_band.remove):
         with pytest.raises(DriverRetryableError, match="FRR of switch leaf0"):
             asyncio.run(call(port_device(1), [a.port(1)], a.fence))
-    restart(network, LEAF, *(["zebra"] if daemon == "zebra" else []), "bgpd")
+    restart(network, LEAF, daemon)
     assert network.part.ailment(network.lab) == ""
     network.lab.until(lambda: network.observe(port_device(1)) == {a.port(1)}, "the port")
     assert network.reaches("node1", a.address(7))
@@ -81,7 +84,7 @@ def test_a_daemon_that_dies_in_the_middle_of_a_call_leaves_nothing_half_done(net
             await call
 
     asyncio.run(run())
-    restart(network, LEAF, *(["zebra"] if daemon == "zebra" else []), "bgpd")
+    restart(network, LEAF, daemon)
     network.ensure(a, 1)
     assert network.observe(port_device(1)) == {a.port(1)}
     network.settle(a, 1)
