@@ -12,6 +12,7 @@ import yaml
 
 from gigawatt.app.server import APPLICATION, ServerOptions, Service, make_first_key, serve
 from gigawatt.boundary.plane import Plane
+from gigawatt.errors import InputError
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.identity.accounts import (
     Account,
@@ -23,10 +24,11 @@ from gigawatt.identity.accounts import (
 )
 from gigawatt.ids import TenantId
 from gigawatt.lab.folder import LabFolder, LabKeys
-from gigawatt.lab.running import Running
+from gigawatt.lab.running import SAID_MAX, Running
 
 TENANT = "tenant"
 """Name of the tenant that every lab has from the start."""
+START_S_MAX = 60.0
 RECONCILE_S = 60.0
 """Pause between two passes of the reconciler: short, as people watch. Ours."""
 
@@ -55,9 +57,7 @@ class ControlPlane:
             InputError: it does not start.
         """
         folder = LabFolder(lab.folder)
-        for plane in Plane:
-            if plane not in lab.settings:
-                lab.declare(plane, "fake", {})
+        _fill_with_fakes(lab)
         home = folder.home
         home.make()
         home.fleet_path.write_text(dump_fleet(lab.fleet), encoding="utf-8")
@@ -70,16 +70,27 @@ class ControlPlane:
             [*words, str(lab.folder), str(self._descriptor)],
             descriptors=(self._descriptor,),
         )
-        lab.until(
-            lambda: folder.keys_path.exists() or server.poll() is not None,
-            "the control plane; 'gw lab logs control' shows what it said",
-            60.0,
-        )
+        is_made = folder.keys_path.exists
+        lab.until(lambda: is_made() or server.poll() is not None, "the control plane", START_S_MAX)
+        if not is_made():
+            said = lab.log_path("control").read_text(errors="replace").strip()
+            raise InputError(f"the control plane does not start: {said[-SAID_MAX:]}")
 
     def ailment(self, lab: Running) -> str:
         """What is wrong with it now."""
         status = lab.programs["control"].poll()
         return "" if status is None else f"the server has ended with {status}"
+
+
+def _fill_with_fakes(lab: Running) -> None:
+    """Declare fake what no part drives: whole planes, and nodes that are bare metal."""
+    for plane in Plane:
+        if plane not in lab.settings:
+            lab.declare(plane, "fake", {})
+    hosts = {settings["driver"] for settings in lab.settings[Plane.HOST]}
+    spec = lab.layout.spec
+    if hosts == {"guests"} and spec.hypervisor_count < spec.node_count:
+        lab.declare(Plane.HOST, "fake", {})
 
 
 def make_keys(service: Service) -> LabKeys:

@@ -11,16 +11,21 @@ from gigawatt.drivers.opensm.fabric_reader import PortTables
 from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
 from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
-from gigawatt.drivers.opensm.subnet import ManagedFabric, hang_up
+from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet, hang_up
+from gigawatt.drivers.opensm.sweeping import Sweep, wrong_ports
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
+from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Endpoint, Fence, Observation
 
 POLL_S = 0.02
-HANG_UP_AGAIN_S = 30.0
-"""How long a manager may sweep before it is told again; 10,000 ports took 17 to 25 s on ibsim."""
+HANG_UP_AGAIN_S, HANG_UP_AGAIN_S_PER_PORT = 1.0, 0.0025
+"""How long a manager may sweep before it is told again; 10,000 ports took 17 to 25 s on ibsim.
+
+A signal that comes while it sweeps can be lost: OpenSM forgets it at the end of that sweep.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,14 @@ class OpensmDriver:
         """The compute fabric."""
         return Plane.FABRIC
 
+    def knows(self, device: DeviceId) -> bool:
+        """Whether a device is one of its fabrics."""
+        return device in self._fabrics
+
     def close(self) -> None:
         """End the processes that read the subnets."""
         for fabric in self._fabrics.values():
-            for reader in fabric.readers.values():
-                reader.close()
+            fabric.close()
 
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.
@@ -108,6 +116,15 @@ class OpensmDriver:
                     entries[device] = held
                     locations += fabric.locations(ports)
         return Observation(entries, frozenset(devices) - entries.keys(), tuple(locations))
+
+    async def health(self, device: DeviceId) -> list[PortReading]:
+        """Link and counters of every port of one fabric, for ``fleet.discovery.port_health``.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+            DriverPermanentError: there is no such fabric.
+        """
+        return await self._checked(device, ())[0].health()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``; PathRecords of the subnet managers say who reaches whom.
@@ -177,9 +194,8 @@ class OpensmDriver:
     ) -> None:
         """Bring ``after`` about for the ports of ``entries``, or leave the fabric at ``before``."""
         guids = {entry.guid for entry in entries}
-        ports = await fabric.tables(guids)
         held = {guid for p in after.by_p_key.values() for guid in p.members}
-        absent = guids & held - {port.guid for port in ports}
+        absent = guids & held - await fabric.present(guids)
         if absent:
             fabric.note(before, replace(before, generations=after.generations))
             raise DriverRetryableError(
@@ -189,12 +205,13 @@ class OpensmDriver:
                 next_step="Look at the cable and at 'iblinkinfo'; quarantine the node.",
             )
         fabric.note(before, after)
-        if before.by_p_key == after.by_p_key and not wrong_port(ports, after):
+        is_same = before.by_p_key == after.by_p_key
+        if is_same and not wrong_ports(await fabric.tables(guids), after):
             return
         try:
             await self._sweep(fabric, after, guids)
         except DriverError as error:
-            if before.by_p_key == after.by_p_key:
+            if is_same:
                 raise
             await self._go_back(fabric, before, after, guids, error)
 
@@ -234,36 +251,33 @@ class OpensmDriver:
         subnets = fabric.subnets_of(guids)
         now_s = self._clock.now_s()
         until_s, again_s = now_s + self._patience.change_s, now_s
-        wrong: PortTables | None = None
+        sweep = Sweep(fabric, wanted, guids)
         gone: DriverRetryableError | None = None
-        while now_s < until_s:
+        while True:
             if now_s >= again_s:
-                again_s = now_s + HANG_UP_AGAIN_S
-                gone = None
-                for subnet in subnets:
-                    try:
-                        hang_up(subnet)
-                    except DriverRetryableError as error:
-                        gone = error
-            wrong = wrong_port(await fabric.tables(guids), wanted)
+                again_s = now_s + HANG_UP_AGAIN_S + HANG_UP_AGAIN_S_PER_PORT * len(fabric.guids)
+                gone = _hang_up_all(subnets)
+                await self._clock.sleep(sweep.pause_s)
+            wrong = await sweep.look()
             if wrong is None:
                 return
             if gone is not None:
                 raise gone
-            await self._clock.sleep(POLL_S)
             now_s = self._clock.now_s()
-        assert wrong is not None, "left the loop only after a look"
-        raise _disagrees(fabric.device, wrong, wanted, self._patience.change_s)
+            if now_s >= until_s:
+                raise _disagrees(fabric.device, wrong, wanted, self._patience.change_s)
+            await self._clock.sleep(sweep.pause_s)
 
 
-def wrong_port(port_tables: Sequence[PortTables], wanted: IbPartitions) -> PortTables | None:
-    """The first port of which a table is not what the partitions say; None if all agree."""
-    tables = wanted.tables()
-    for port in port_tables:
-        table = tables.get(port.guid, DEFAULT_TABLE)
-        if port.host != table or port.leaf != table:
-            return port
-    return None
+def _hang_up_all(subnets: Sequence[Subnet]) -> DriverRetryableError | None:
+    """Tell the managers of all subnets; the error of the last one that has none."""
+    gone: DriverRetryableError | None = None
+    for subnet in subnets:
+        try:
+            hang_up(subnet)
+        except DriverRetryableError as error:
+            gone = error
+    return gone
 
 
 def _disagrees(

@@ -20,7 +20,7 @@ class BmcAddress(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     ipv4: IPvAnyAddress
-    tcp_port: int = Field(443, ge=1, le=65_535)
+    tcp_port: int = Field(default=443, ge=1, le=65_535)
     fingerprint: Fingerprint
 
 
@@ -40,9 +40,9 @@ class BmcReach(BaseModel):
     bmcs: dict[NodeId, BmcAddress]
     username: str = Field(min_length=1, max_length=64)
     passwords_path: Path
-    connect_s_max: float = Field(3.0, gt=0)
-    request_s_max: float = Field(10.0, gt=0)
-    call_s_max: float = Field(30.0, gt=0)
+    connect_s_max: float = Field(default=3.0, gt=0)
+    request_s_max: float = Field(default=10.0, gt=0)
+    call_s_max: float = Field(default=30.0, gt=0)
 
 
 class OobSwitch(BaseModel):
@@ -88,5 +88,5 @@ class RedfishSettings(BaseModel):
     reach: BmcReach
     switches: dict[SiteId, OobSwitch]
     golden_accounts: dict[str, str]
-    tenant_role: str = Field("GigawattTenant", pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$")
-    command_s_max: float = Field(20.0, gt=0)
+    tenant_role: str = Field(default="GigawattTenant", pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$")
+    command_s_max: float = Field(default=20.0, gt=0)
