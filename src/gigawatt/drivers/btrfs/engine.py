@@ -38,7 +38,8 @@ FUSE_CONTROL = "/sys/fs/fuse/connections"
 FILES = "files"
 """Folder of a subvolume that is exported: the mark is on the one above, out of a host's reach."""
 
-SERVE = ("bindfs", "--multithreaded", "-o", "nosuid,nodev")
+SERVE = ("bindfs", "--multithreaded", "-o", "nosuid,nodev,big_writes")
+"""Without big_writes every write is cut into pieces of 4 KiB (mount.fuse(8) of libfuse 2)."""
 
 ABORT = """
 mountpoint -q "$1" || mount -t fusectl fusectl "$1" || exit 1
