@@ -145,7 +145,7 @@ def cephfs(folder: Path) -> dict[str, object]:
 
 def main() -> None:
     engines: dict[str, Callable[[Path], dict[str, object]]] = {"btrfs": btrfs, "cephfs": cephfs}
-    with tempfile.TemporaryDirectory(prefix="gw_bench_storage_") as name:
+    with tempfile.TemporaryDirectory(prefix="gw_bench_", ignore_cleanup_errors=True) as name:
         found: dict[str, object] = {"raw folder": fio(Path(name))}
         for engine in sys.argv[1:] or engines:
             folder = Path(name) / engine
@@ -154,7 +154,10 @@ def main() -> None:
             print(json.dumps({engine: found[engine]}), file=sys.stderr, flush=True)
         load = Path("/proc/loadavg").read_text().split()[0]
         print(json.dumps({"load": float(load), **found}, indent=2))
-        subprocess.run(["sh", "-c", f"umount -lR {name}/*/storage/*/disk"], check=False)
+        subprocess.run(
+            ["sh", "-c", f"umount -lR {name}/*/storage/*/exports {name}/*/storage/*/disk"],
+            check=False,
+        )
 
 
 if __name__ == "__main__":
