@@ -12,6 +12,7 @@ from select import select
 from gigawatt.app.clock import SystemClock
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.lab.folder import LabFolder, LabStatus
+from gigawatt.lab.guests.part import GuestsPart
 from gigawatt.lab.layout import LabSpec
 from gigawatt.lab.parts import install_line, packages_missing, parts_of
 from gigawatt.lab.processes import SUPERVISOR, kill_all, pids_of
@@ -39,6 +40,9 @@ def start(folder: LabFolder, spec: LabSpec) -> bool:
     with folder.turn():
         if pids_of(folder.path):
             return False
+        for part in parts_of(spec):
+            if isinstance(part, GuestsPart):
+                part.prepare()
         _detach_loops(folder.path)
         folder.make()
         free_bytes = shutil.disk_usage(folder.path).free
