@@ -7,9 +7,10 @@ is started.
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigawatt.cli.main import main
@@ -54,6 +55,7 @@ def said(capsys, *words):
 # --- fleet ------------------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(2, 64))
 def test_a_lab_of_any_size_is_a_sound_fleet_with_a_place_for_every_node(node_count):
     spec = LabSpec(node_count=node_count)
@@ -215,6 +217,7 @@ def test_a_lab_that_was_killed_is_shown_as_failed(capsys):
         (["up", "--nodes", "2000", "--fabric-only"], "2 to 1,250 nodes"),
         (["up", "--nodes", "4", "--hypervisors", "5"], "5 of 4 nodes"),
         (["up", "--storage-size", "much"], "is not a size"),
+        (["up", "--storage", "cephfs"], "on cephfs"),
         (["status", "one"], "there is no lab 'one'"),
         (["logs", "--lab", "one"], "has no log"),
         (["shell", "leaf0", "--lab", "one"], "there is no lab 'one'"),
@@ -233,3 +236,10 @@ def test_a_running_lab_is_not_taken_for_another():
     launch.refuse_other(replace(STATUS, spec=LabSpec(node_count=8)), SPEC)
     with pytest.raises(ConflictError, match="other settings"):
         launch.refuse_other(STATUS, LabSpec(node_count=8))
+
+
+def test_continuous_integration_installs_all_that_a_lab_needs():
+    text = (Path(__file__).parents[2] / ".ci" / "run").read_text()
+    installed = set(text[: text.index("step()")].replace("(", " ").replace(")", " ").split())
+    needed = {package for part in parts_of(SPEC) for package in part.package_of_tool.values()}
+    assert needed - {"mount", "coreutils"} <= installed

@@ -111,6 +111,10 @@ class FencedDriver:
         """The plane that this driver serves."""
         return self._component.plane
 
+    def knows(self, device: DeviceId) -> bool:
+        """Whether a device is one of the component's own."""
+        return self._component.knows(device)
+
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.
 

@@ -35,6 +35,9 @@ SUBVOLUME_INODE = "256"
 
 FUSE_CONTROL = "/sys/fs/fuse/connections"
 
+FILES = "files"
+"""Folder of a subvolume that is exported: the mark is on the one above, out of a host's reach."""
+
 SERVE = ("bindfs", "--multithreaded", "-o", "nosuid,nodev")
 
 ABORT = """
@@ -122,7 +125,8 @@ class BtrfsEngine:
         await self._make_limit(number, entry.quota_bytes)
         await run(["btrfs", "subvolume", "create", "-i", qgroup_of(number), str(making)])
         # The folder belongs to whoever mounts it; who is let in is not for permissions to say.
-        await run(["chmod", "0777", str(making)])
+        await run(["mkdir", str(making / FILES)])
+        await run(["chmod", "0777", str(making / FILES)])
         await run(["setfattr", "-n", MARK, "-v", mark_of(number, owner), str(making)])
         await run(["mv", "--no-target-directory", "--no-clobber", str(making), str(path)])
         await run(["btrfs", "filesystem", "sync", str(self.disk)])
@@ -187,7 +191,7 @@ class BtrfsEngine:
             )
         target = str(export_path(self.folder, vni, filesystem))
         await self.commands.run(["mkdir", "-p", target])
-        await self.commands.run([*SERVE, marks[filesystem], target])
+        await self.commands.run([*SERVE, f"{marks[filesystem]}/{FILES}", target])
 
     async def shut_out(self, filesystem: int, vni: int) -> None:
         """See ``PoolEngine.shut_out``: end the server's connection, then take the mount away.
@@ -249,7 +253,7 @@ class BtrfsEngine:
         Raises:
             DriverError: it does not go.
         """
-        await self.commands.run(["mkdir", "-p", str(self.disk / "making"), str(self.tree)])
+        await self.commands.run(["mkdir", "-p", str(self.disk / "making")])
         words = ["find", str(self.disk / "making"), "-mindepth", "1", "-maxdepth", "1"]
         text = await self.commands.run([*words, "-inum", SUBVOLUME_INODE, "-print"])
         if text.split():
@@ -301,7 +305,7 @@ class BtrfsEngine:
         """
         for (number, vni), mount in exports.items():
             there = files.get(number)
-            if there is None or Path(mount.source) != self.tree / there.path[1:]:
+            if there is None or Path(mount.source) != self.tree / there.path[1:] / FILES:
                 raise DriverPermanentError(
                     f"{self.commands.device}: {mount.path} shows {mount.source}"
                     f" and not filesystem {number}",
@@ -311,9 +315,9 @@ class BtrfsEngine:
                 )
         if not exports:
             return frozenset()
-        said = await self.commands.say(
-            ["stat", "--format=%n", *(mount.path for mount in exports.values())]
-        )
+        # Of the file system: what is asked of a file may be answered from the kernel's memory.
+        words = ["stat", "--file-system", "--format=%n"]
+        said = await self.commands.say([*words, *(mount.path for mount in exports.values())])
         alive = set(said.stdout.splitlines())
         return frozenset(key for key, mount in exports.items() if mount.path in alive)
 

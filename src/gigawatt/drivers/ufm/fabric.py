@@ -12,11 +12,11 @@ from gigawatt.boundary.entries import (
 )
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fenced import Entries
-from gigawatt.drivers.opensm.driver import wrong_ports
 from gigawatt.drivers.opensm.fabric_ports import FabricPorts
 from gigawatt.drivers.opensm.partitions_conf import IbPartition, IbPartitions
 from gigawatt.drivers.opensm.probing import Paths, reaches
 from gigawatt.drivers.opensm.rules import P_KEYS_PER_PORT_MAX, refuses_entries
+from gigawatt.drivers.opensm.sweeping import wrong_ports
 from gigawatt.drivers.ufm.client import UfmClient
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.model import Fleet
@@ -228,7 +228,7 @@ class UfmFabric:
     async def _refuse_absent(self, guids: set[int]) -> None:
         if not self._ports.readers:
             return
-        absent = guids - {port.guid for port in await self._ports.tables(guids)}
+        absent = guids - await self._ports.present(guids)
         if absent:
             raise DriverRetryableError(
                 f"{self._device} does not see port {min(absent):#018x}"
