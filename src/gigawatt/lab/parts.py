@@ -16,8 +16,9 @@ from gigawatt.lab.network.part import NetworkPart
 from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
 from gigawatt.lab.storage.btrfs import BtrfsPart
+from gigawatt.lab.storage.cephfs import CephfsPart
 
-STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart}
+STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart, "cephfs": CephfsPart}
 """The part for each engine of the storage plane."""
 
 
