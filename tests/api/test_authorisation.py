@@ -32,6 +32,7 @@ ROWS = {
     "get_site": "P",
     "list_nodes": "P",
     "get_node": "P",
+    "list_node_receipts": "P",
     "drain_node": "P",
     "quarantine_node": "P",
     "return_node": "P",

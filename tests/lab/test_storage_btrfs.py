@@ -29,7 +29,7 @@ from gigawatt.drivers.fake import DeviceWorld, Faults, fake_drivers
 from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.storage.commands import Commands
 from gigawatt.drivers.storage.networks import PortNetworks
-from gigawatt.errors import DriverPermanentError, DriverRetryableError
+from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import Endpoint, Fence
 from gigawatt.lab.fleet import lab_fleet
@@ -412,3 +412,53 @@ def test_probes_say_who_can_mount_what(lab, driver):
         assert await driver.probe([(a0, a1)]) == (False,)
 
     asyncio.run(run())
+
+
+@contextmanager
+def own_lab(folder: Path, mib: int):
+    """A lab whose disk lies on a machine's disk of ``mib``, less than the pool promises."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "small", str(folder)], check=True)
+    lab = started(folder)
+    try:
+        yield lab
+    finally:
+        pool = pool_folder(lab, POOL)
+        for path in (pool / "exports", pool / "disk", folder):
+            subprocess.run(["umount", "-lR", str(path)], check=False)
+
+
+def _give_many(driver) -> None:
+    for number in range(2, 40):
+        give(driver, [files(number, f"n{number}", MIB)])
+
+
+def test_a_full_machine_makes_the_pool_silent_and_never_wrong(tmp_path):
+    with own_lab(tmp_path / "lab", 160) as lab:
+        driver = opened(lab, tmp_path / "driver")
+        give(driver, [files(1, "a", 600 * MIB), Export(POOL, 1, 900)])
+        with host(lab, 900, tmp_path / "mnt") as mine:
+            mine.write(1, "big", 300, "conv=fsync")
+        before = asyncio.run(driver.observe([DEVICE]))
+        with pytest.raises(
+            DriverError, match=r"read-only|quotas do not|failed with|cannot be read"
+        ):
+            _give_many(driver)
+        after = asyncio.run(driver.observe([DEVICE]))
+        assert after.unreachable == {DEVICE} or before.entries[DEVICE] <= after.entries[DEVICE]
+
+
+def test_a_disk_that_is_cut_off_is_named_and_nothing_is_promised(tmp_path):
+    with own_lab(tmp_path / "lab", 400) as lab:
+        driver = opened(lab, tmp_path / "driver")
+        give(driver, [files(1, "a"), Export(POOL, 1, 900)])
+        image = pool_folder(lab, POOL) / "pool.img"
+        os.truncate(image, MIB)
+        listed = ["losetup", "--noheadings", "--output=NAME", "--associated", str(image)]
+        device = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run(["losetup", "--set-capacity", device], check=True)
+        with pytest.raises(
+            DriverError, match=r"read-only|quotas do not|failed with|cannot be read"
+        ):
+            give(driver, [files(2, "b"), Export(POOL, 2, 900)])
+        assert asyncio.run(driver.observe([DEVICE])).unreachable == {DEVICE}

@@ -33,6 +33,7 @@ MODULES = (
     "fleet",
     "drawings",
     "site",
+    "receipts",
     "plans",
     "clusters",
     "file_systems",

@@ -67,6 +67,7 @@ from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.instances import Instances
 from gigawatt.interfaces.members import Members, NewSecret
+from gigawatt.interfaces.receipts import Receipts
 from gigawatt.interfaces.sessions import Sessions
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.tenancy import Tenancy
@@ -79,6 +80,7 @@ from gigawatt.store.gauges import open_gauges
 from gigawatt.store.instances import open_instances
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.members import open_members
+from gigawatt.store.receipts import open_receipts
 from gigawatt.store.replicas import open_replicas
 from gigawatt.store.sessions import open_sessions
 from gigawatt.store.storage_quota import SqlStorageQuotas
@@ -134,6 +136,7 @@ class Service:
     members: Members
     tenancy: Tenancy
     redfish: RedfishProxy
+    receipts: Receipts
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -299,6 +302,7 @@ def open_service(
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
+                receipts=open_receipts(store),
             )
             login_settings = read_settings(home)
             if login_settings is not None:

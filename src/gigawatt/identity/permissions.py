@@ -60,6 +60,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "drain_node": Permission(_SITE, OPERATORS),
     "quarantine_node": Permission(_SITE, OPERATORS),
     "return_node": Permission(_SITE, OPERATORS),
+    "list_node_receipts": Permission(_SITE, OPERATORS),
     "list_organisations": Permission(Scope.SELF, EVERYBODY),
     "create_organisation": Permission(_SITE, OPERATORS),
     "change_organisation": Permission(_ORGANISATION, MANAGERS),

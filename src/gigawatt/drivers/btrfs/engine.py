@@ -293,6 +293,14 @@ class BtrfsEngine:
         if not paths:
             return {}
         said = await self.commands.say(["getfattr", "--absolute-names", "-n", MARK, *paths])
+        # A subvolume of somebody else has no mark; one whose mark cannot be read may be ours.
+        problems = [x for x in said.stderr.splitlines() if not x.endswith("No such attribute")]
+        if problems:
+            raise DriverRetryableError(
+                f"{self.commands.device}: whose files these are cannot be read: {problems[0]}",
+                device=self.commands.device,
+                next_step=f"Look at the disk of {self.disk} ('dmesg', 'btrfs device stats').",
+            )
         return read_marks(said.stdout)
 
     async def _served(

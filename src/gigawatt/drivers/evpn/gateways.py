@@ -24,7 +24,7 @@ from gigawatt.drivers.evpn.policy import (
     uplink_table,
 )
 from gigawatt.drivers.evpn.reach import batch, nft
-from gigawatt.drivers.evpn.segments import bridge_name, leg_name, vni_of
+from gigawatt.drivers.evpn.segments import Links, bridge_name, leg_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import GatewaySettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
 from gigawatt.errors import DriverError
@@ -44,6 +44,12 @@ def space_name(vni: int) -> str:
 def up_name(vni: int) -> str:
     """The interface beside the uplink that leads to a network's gateway."""
     return f"{FAR}{vni}"
+
+
+def gateway_mac(vni: int) -> str:
+    """MAC of a gateway in its network: the same when it is made again, as hosts remember it."""
+    octets = (vni >> 16 & 255, vni >> 8 & 255, vni & 255)
+    return "02:67:79:" + ":".join(f"{octet:02x}" for octet in octets)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ class GatewaysOfSite:
                 if held is not None and not held.subnet.startswith("("):
                     await self._build(state, held)
                 else:
-                    await self.switch.apply(device, *self._unmaking(state, gateway.vni))
+                    forgetting = self._dnsmasq.forget(gateway.vni)
+                    await self.switch.apply(device, *self._unmaking(state, gateway.vni), forgetting)
                 raise
             await self.switch.announces(device, {gateway.vni})
 
@@ -190,25 +197,29 @@ class GatewaysOfSite:
     async def _build(self, state: SwitchState, gateway: Gateway) -> None:
         vni = gateway.vni
         address = f"{gateway_of(gateway.subnet)}/{IPv4Network(gateway.subnet).prefixlen}"
-        wire, rows = self.switch.wiring.up(vni, state.links)
+        is_bare = bool(self.switch.wiring.down(vni, state.links, frozenset({leg_name(vni)})))
+        wire, rows = self.switch.wiring.up(vni, Links({}) if is_bare else state.links)
         outer = [
-            _pair(leg_name(vni), NEAR, vni),
+            _pair(leg_name(vni), f"{NEAR} address {gateway_mac(vni)}", vni),
             _pair(up_name(vni), FAR, vni),
             *wire,
-            f"link set {leg_name(vni)} master {bridge_name(vni)} up",
-            f"link set {up_name(vni)} up",
+            *opened(leg_name(vni), bridge_name(vni)),
+            *opened(up_name(vni)),
             f"route replace {gateway.subnet} via {INNER} dev {up_name(vni)} onlink",
             f"address replace {OUTER}/32 dev lo",
         ]
         inner = [
-            "link set lo up",
+            "link set dev lo up",
             f"address add {address} dev {NEAR}",
             f"address add {INNER}/32 dev {FAR}",
-            f"link set {NEAR} addrgenmode none up",
-            f"link set {FAR} addrgenmode none up",
+            *opened(NEAR),
+            *opened(FAR),
             f"route add default via {OUTER} dev {FAR} onlink",
         ]
         forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+        # Else frames of every network would have to pass the rules of the uplink, and none do.
+        bridging = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+        apart = f"if [ -e {bridging} ]; then echo 0 > {bridging}; fi"
         table = state.tables.get(POLICY_TABLE)
         uplink = uplink_table(self._uplink)
         is_closed = table is not None and table.skeleton() == uplink.skeleton()
@@ -218,7 +229,7 @@ class GatewaysOfSite:
             f"ip netns add {space_name(vni)}",
             _in_space(vni, _rules(gateway)),
             _in_space(vni, f"sh -c '{forward}'"),
-            "" if is_closed else f"{nft(loading(uplink))}\n{forward}",
+            "" if is_closed else f"{nft(loading(uplink))}\n{forward}\n{apart}",
             batch("ip", outer),
             batch("bridge", rows),
             _in_space(vni, batch("ip", inner)),
@@ -247,7 +258,7 @@ def _in_space(vni: int, script: str) -> str:
 
 
 def _pair(outer: str, inner: str, vni: int) -> str:
-    return f"link add {outer} addrgenmode none type veth peer name {inner} netns {space_name(vni)}"
+    return f"link add {outer} type veth peer name {inner} netns {space_name(vni)}"
 
 
 def _rules(gateway: Gateway) -> str:

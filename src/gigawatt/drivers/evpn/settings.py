@@ -57,7 +57,7 @@ class GatewaySettings(Settings):
 
     switch: str
     uplink: Name
-    folder: str = "/run/gigawatt/evpn"
+    folder: str = Field(default="/run/gigawatt/evpn", pattern=r"^/[A-Za-z0-9_./-]+$")
     domain: str = Field(default="cluster.internal", pattern=r"^[a-z0-9.-]+$")
 
 

@@ -106,6 +106,7 @@ from gigawatt.sdk.calls.passes import (
     get_proof,
     get_reconciliation,
 )
+from gigawatt.sdk.calls.receipts import list_node_receipts
 from gigawatt.sdk.calls.redfish import call_redfish, change_redfish, read_redfish
 from gigawatt.sdk.calls.storage import (
     create_file_system,
@@ -203,6 +204,7 @@ __all__ = [
     "list_fleet_notes",
     "list_images",
     "list_invitations",
+    "list_node_receipts",
     "list_nodes",
     "list_operations",
     "list_organisations",

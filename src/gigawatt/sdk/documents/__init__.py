@@ -172,6 +172,7 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.site import Site, SiteDriver
 from gigawatt.sdk.documents.storage import (
@@ -216,6 +217,8 @@ __all__ = [
     "ChangePlan",
     "ChangeProject",
     "ChangeSize",
+    "CleaningReceipt",
+    "CleaningStep",
     "Cluster",
     "ClusterConfig",
     "ClusterNetwork",
