@@ -1,11 +1,11 @@
 """How long a change of partitions takes on a real OpenSM, beside OpenSM's own time for it.
 
-Run with ``PYTHONPATH=src python -P bench/opensm.py [--endports 128 512 2000] [--rounds 5]``; without -P the
+Run with ``PYTHONPATH=src python -P bench/opensm.py [--endports 128 512]``; without -P the
 interpreter takes bench/queue.py for its own. ibsim stands in for the fabric; the fleet's rails are
 separate subnets, each under an OpenSM of its own, so all managers and simulators share this
 machine's processors. Floor is SIGHUP until every manager has logged that its sweep is done; the
-driver's time has the lock, the check, fsync and the reading of every table that changed on top,
-and tells only the managers that it has to. Medians of some rounds; see the load beside them.
+driver's time has the lock, the check, fsync and the reading of every table that changed on top, and
+tells only the managers that it has to. Medians of some rounds; see the load beside them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.entries import PartitionMember
 from gigawatt.drivers.opensm import rules
 from gigawatt.drivers.opensm.conf_file import ConfFile
-from gigawatt.drivers.opensm.driver import OpensmDriver
+from gigawatt.drivers.opensm.driver import OpensmDriver, Patience
 from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.ids import ClusterId, FabricId
@@ -32,6 +32,7 @@ from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
 FABRIC = FabricId("ib0")
 CLUSTER = ClusterId("clu_bench")
 FENCE = Fence(CLUSTER, 1)
+PATIENCE = Patience(change_s=600.0)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -70,7 +71,7 @@ def measure(endport_count: int, round_count: int) -> None:
         began_s = time.perf_counter()
         with fabric_lab(fleet, 0, folder) as lab:
             up_s = time.perf_counter() - began_s
-            driver = OpensmDriver(fleet, [lab.fabric], SystemClock())
+            driver = OpensmDriver(fleet, [lab.fabric], SystemClock(), PATIENCE)
             device = lab.fabric.device
             assert device in asyncio.run(driver.observe([device])).entries
             observe_s = timed(lambda: asyncio.run(driver.observe([device])))

@@ -76,12 +76,12 @@ class RunningMetal:
     simulator: Simulator
     settings: MetalSettings
     receipts: KeptReceipts = field(default_factory=KeptReceipts)
+    driver_folder: Path | None = None
 
     def new_driver(self, **changed: Any) -> Driver:
         settings = self.settings.model_copy(update=changed)
-        opening = Opening(
-            self.fleet, SystemClock(), NoSecrets(), self.receipts, self.folder / "driver"
-        )
+        folder = self.driver_folder or self.folder / "driver"
+        opening = Opening(self.fleet, SystemClock(), NoSecrets(), self.receipts, folder)
         return open_metal(settings, opening)
 
     @property
@@ -114,6 +114,7 @@ def running_metal(
             accounts=GOLDEN,
             passwords={OPERATOR: PASSWORD},
             firmware_versions=FIRMWARE,
+            power_command=tuple(power_command),
         )
         for node_id in node_ids
     ]
@@ -122,7 +123,6 @@ def running_metal(
             bmcs=tuple(configs),
             folder=folder / "bmcs",
             control_path=folder / "control",
-            power_command=tuple(power_command),
         )
     )
     media = media_server(media_folder, "127.0.0.1", 0)

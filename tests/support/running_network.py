@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gigawatt.app.clock import SystemClock
-from gigawatt.boundary.entries import Gateway, NetworkPort
+from gigawatt.boundary.entries import Entry, Gateway, NetworkPort
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.evpn.opening import open_evpn
 from gigawatt.drivers.evpn.settings import EvpnSettings
@@ -19,7 +19,7 @@ from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, DeviceId, NodeId
-from gigawatt.interfaces.driver import Driver, Fence
+from gigawatt.interfaces.driver import OPERATOR, Driver, Endpoint, Fence
 from gigawatt.lab.layout import LabSpec, Layout
 from gigawatt.lab.network.part import Mode, NetworkPart, compute_settings, in_band_settings
 from gigawatt.lab.running import Running
@@ -151,6 +151,10 @@ class RunningNetwork:
     def pings(self, where: str, address: str, wait_s: float = 1.0) -> bool:
         return self.does(where, "ping", "-q", "-c", "1", "-W", str(wait_s), address)
 
+    def reaches(self, where: str, address: str) -> bool:
+        """Whether a host answers once BGP has told the switches of each other."""
+        return self.pings(where, address, wait_s=4.0)
+
     def arpings(self, where: str, address: str) -> bool:
         return self.does(where, "arping", "-q", "-f", "-c", "2", "-w", "1", "-I", "eth0", address)
 
@@ -169,6 +173,39 @@ class RunningNetwork:
             process.kill()
             process.wait()
 
+    def ensure(self, cluster: Cluster, *nodes: int) -> None:
+        """The gateway of a cluster, or the ports of these nodes, once more."""
+
+        async def run() -> None:
+            if not nodes:
+                await self.in_band.ensure(GATEWAY_DEVICE, [cluster.gateway], cluster.fence)
+            for node in nodes:
+                await self.in_band.ensure(port_device(node), [cluster.port(node)], cluster.fence)
+
+        asyncio.run(run())
+
+    def observe(self, device: DeviceId) -> frozenset[Entry] | None:
+        """What a device holds; None when it does not answer."""
+        seen = asyncio.run(self.in_band.observe([device]))
+        return seen.entries.get(device)
+
+    def probe(self, *pairs: tuple[int, int]) -> tuple[bool, ...]:
+        ends = [(Endpoint(node_id(a), 0), Endpoint(node_id(b), 0)) for a, b in pairs]
+        return asyncio.run(self.in_band.probe(ends))
+
+    def everything_free(self) -> None:
+        """Take all away by the operator's hand, whatever a test left."""
+
+        async def run() -> None:
+            devices = [*map(port_device, range(SPEC.node_count)), GATEWAY_DEVICE]
+            seen = await self.in_band.observe(devices)
+            assert not seen.unreachable
+            for device, entries in seen.entries.items():
+                if entries:
+                    await self.in_band.remove(device, list(entries), Fence(OPERATOR, 10**9))
+
+        asyncio.run(run())
+
     def leftovers(self) -> list[str]:
         """Everything of any cluster's network that is still anywhere."""
         found = [
@@ -186,7 +223,7 @@ class RunningNetwork:
             for row in self.run(switch, "nft", "list", "ruleset").splitlines():
                 if "02:67:7" in row:
                     found.append(f"{switch} {row.strip()}")
-        found += [str(path) for path in Path(self.lab.folder, "gateway").rglob("*")]
+        found += [str(path) for path in Path("/run/gigawatt/evpn").rglob("*")]
         for commands in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
                 if commands.read_bytes().startswith(b"dnsmasq"):

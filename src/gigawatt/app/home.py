@@ -66,11 +66,6 @@ class Home:
         return self.path / "drivers"
 
     @property
-    def receipts_path(self) -> Path:
-        """Receipts of cleaning."""
-        return self.path / "receipts"
-
-    @property
     def store_path(self) -> Path:
         """The file that holds the store, unless a database does."""
         return self.path / "store.sqlite"

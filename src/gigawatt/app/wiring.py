@@ -10,7 +10,6 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.ids import RandomIds
-from gigawatt.app.receipt_files import ReceiptFiles
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -26,6 +25,7 @@ from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.store.address import name_of
 from gigawatt.store.open import is_empty_at, open_store_at
+from gigawatt.store.receipts import open_receipts
 from gigawatt.store.store import SqlStore
 
 
@@ -118,6 +118,5 @@ def _open_site_of(
     from gigawatt.app.site import open_site  # noqa: PLC0415
 
     secrets = open_secrets(home, store, clock)
-    receipts = ReceiptFiles(home.receipts_path)
-    opening = Opening(fleet, clock, secrets, receipts, home.drivers_path)
+    opening = Opening(fleet, clock, secrets, open_receipts(store), home.drivers_path)
     return open_site(home, opening)

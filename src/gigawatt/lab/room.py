@@ -29,7 +29,7 @@ ROOM_VARIABLE = "GIGAWATT_LAB_ROOM"
 """Set to 1 for every process in a room."""
 
 OWN_FOLDERS = (
-    "/run/netns", "/etc/netns", "/etc/frr", "/run/frr",
+    "/run/netns", "/etc/netns", "/etc/frr", "/run/frr", "/run/gigawatt",
     "/run/libvirt", "/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt",
 )  # fmt: skip
 """Folders that programs insist on; in a room they are empty and nobody else's."""

@@ -19,17 +19,17 @@ from gigawatt.artefacts.nccl_topology import nccl_topology
 from gigawatt.artefacts.shape import shape_of
 from gigawatt.boundary.entries import HostSlice
 from gigawatt.drivers.guests.domain_xml import guest_xml, idle_xml
-from gigawatt.drivers.guests.domains import parse_domain
 from gigawatt.drivers.guests.metadata import SliceMetadata
 from gigawatt.drivers.guests.settings import (
     BoardSettings,
     FileSettings,
     HypervisorSettings,
     ImageSettings,
+    NicSettings,
     NumaSettings,
-    PortSettings,
 )
 from gigawatt.drivers.guests.spec import GuestSpec, Hypervisor
+from gigawatt.drivers.guests.virtual_machines import parse_vm
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.slices import aligned_masks, gpus_in_mask, nics_of_mask, slice_sizes
@@ -67,10 +67,12 @@ KEYS = ('ssh-ed25519 AAAA ada@<home> & "away"',)
 
 def hypervisor(board: BoardSettings = BOARD, **port: str) -> Hypervisor:
     ports = {
-        slot: PortSettings(mac=f"02:67:77:00:00:{slot:02x}", **(port or {"bridge": f"h0s{slot}"}))
+        slot: NicSettings(mac=f"02:67:77:00:00:{slot:02x}", **(port or {"bridge": f"h0s{slot}"}))
         for slot in range(8)
     }
-    settings = HypervisorSettings(node_id=NodeId("h0"), board="b", folder="/var/g", ports=ports)
+    settings = HypervisorSettings(
+        node_id=NodeId("h0"), board="b", folder="/var/g", nic_of_slot=ports
+    )
     return Hypervisor(settings, HGX_H100, board, {"debian-12-gpu": IMAGE, "small": SMALL}, 64)
 
 
@@ -148,7 +150,7 @@ def test_a_slice_has_exactly_its_own_gpus_and_nics_from_their_numa_nodes(mask):
     gpus = {BOARD.gpus[number] for number in gpus_in_mask(mask)}
     nics = {BOARD.nics[number] for number in nics_of_mask(HGX_H100, mask)}
     assert made.functions == gpus | nics
-    found = parse_domain(made.name, guest_xml(made), "running")
+    found = parse_vm(made.name, guest_xml(made), "running")
     assert found.functions == made.functions
     nodes = [cell.host_node for cell in made.cells]
     assert nodes == sorted({gpu // 4 for gpu in gpus_in_mask(mask)})
@@ -188,16 +190,16 @@ def test_bus_numbers_are_those_that_the_tenants_nccl_topology_names(mask):
 
 def test_what_a_definition_says_of_its_slice_is_read_back():
     for power, state in (("on", "running"), ("off", "shut off")):
-        found = parse_domain("gw-h0-s0", guest_xml(spec(0x0F)), state)
+        found = parse_vm("gw-h0-s0", guest_xml(spec(0x0F)), state)
         assert found.power == power
         held = HostSlice(NodeId("h0"), 0x0F, True, "train-0", "debian-12-gpu", KEYS, power)
         assert found.metadata == SliceMetadata(held, ClusterId("clu_a"), has_run=True)
 
 
 def test_words_that_do_not_belong_to_the_place_are_not_believed():
-    assert parse_domain("gw-h0-s4", guest_xml(spec(0x0F)), "running").metadata is None
+    assert parse_vm("gw-h0-s4", guest_xml(spec(0x0F)), "running").metadata is None
     damaged = guest_xml(spec(0x0F)).replace('gpu-mask="0xf"', 'gpu-mask="all"')
-    assert parse_domain("gw-h0-s0", damaged, "running").metadata is None
+    assert parse_vm("gw-h0-s0", damaged, "running").metadata is None
 
 
 def test_a_board_that_does_not_fit_its_node_type_is_refused():

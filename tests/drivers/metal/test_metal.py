@@ -15,7 +15,7 @@ import urllib.request
 from dataclasses import replace
 
 import pytest
-from contract import DriverContract, Subject, empty
+from contract import DriverContract, Subject
 from running_metal import NO_HOOKS, metal_fleet, running_metal
 
 from gigawatt.boundary.entries import HostSlice
@@ -51,10 +51,11 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture
-def metal(shared):
+def metal(shared, tmp_path):
     for bmc in shared.simulator.bmcs.values():
         bmc.failing.become(Faults())
-    empty(Subject(FLEET, shared.drivers))
+        bmc.machine.power_off()
+    shared.driver_folder = tmp_path / "driver"
     shared.receipts.all.clear()
     return shared
 
@@ -225,7 +226,7 @@ def test_a_node_that_is_as_it_shall_be_is_clean_and_the_receipt_says_what_was_do
             lambda bmc: bmc.accounts.make(
                 "evil", "Planted-1234", "Administrator", is_policed=False
             ),
-            lambda bmc: bmc.accounts.remove("evil"),
+            lambda bmc: bmc.accounts.remove(bmc.accounts.named("evil")),
             "BMC accounts",
             "evil (Administrator) does not belong there",
         ),

@@ -60,11 +60,12 @@ class Dnsmasq:
         return f"{space}dnsmasq --conf-file={self.folder}/{vni}/conf"
 
     def stop(self, vni: int) -> str:
-        """End it, and wait until it has."""
+        """End it, and wait until it has, sockets and all: until it is gone or waits for burial."""
         home = f"{self.folder}/{vni}"
         return (
-            f"if {self.is_running(vni)}; then kill $(cat {home}/pid);"
-            f" while {self.is_running(vni)}; do sleep 0.02; done; fi; rm -f {home}/pid"
+            f"if {self.is_running(vni)}; then was=$(cat {home}/pid); kill $was;"
+            " while grep -q '^State:[^ZX]*$' /proc/$was/status 2>/dev/null; do sleep 0.01; done;"
+            f" fi; rm -f {home}/pid"
         )
 
     def forget(self, vni: int) -> str:

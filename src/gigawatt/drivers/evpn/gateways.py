@@ -24,7 +24,7 @@ from gigawatt.drivers.evpn.policy import (
     uplink_table,
 )
 from gigawatt.drivers.evpn.reach import batch, nft
-from gigawatt.drivers.evpn.segments import bridge_name, leg_name, opened, vni_of
+from gigawatt.drivers.evpn.segments import Links, bridge_name, leg_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import GatewaySettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
 from gigawatt.errors import DriverError
@@ -44,6 +44,12 @@ def space_name(vni: int) -> str:
 def up_name(vni: int) -> str:
     """The interface beside the uplink that leads to a network's gateway."""
     return f"{FAR}{vni}"
+
+
+def gateway_mac(vni: int) -> str:
+    """MAC of a gateway in its network: the same when it is made again, as hosts remember it."""
+    octets = (vni >> 16 & 255, vni >> 8 & 255, vni & 255)
+    return "02:67:79:" + ":".join(f"{octet:02x}" for octet in octets)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ class GatewaysOfSite:
                 if held is not None and not held.subnet.startswith("("):
                     await self._build(state, held)
                 else:
-                    await self.switch.apply(device, *self._unmaking(state, gateway.vni))
+                    forgetting = self._dnsmasq.forget(gateway.vni)
+                    await self.switch.apply(device, *self._unmaking(state, gateway.vni), forgetting)
                 raise
             await self.switch.announces(device, {gateway.vni})
 
@@ -190,9 +197,10 @@ class GatewaysOfSite:
     async def _build(self, state: SwitchState, gateway: Gateway) -> None:
         vni = gateway.vni
         address = f"{gateway_of(gateway.subnet)}/{IPv4Network(gateway.subnet).prefixlen}"
-        wire, rows = self.switch.wiring.up(vni, state.links)
+        is_bare = bool(self.switch.wiring.down(vni, state.links, frozenset({leg_name(vni)})))
+        wire, rows = self.switch.wiring.up(vni, Links({}) if is_bare else state.links)
         outer = [
-            _pair(leg_name(vni), NEAR, vni),
+            _pair(leg_name(vni), f"{NEAR} address {gateway_mac(vni)}", vni),
             _pair(up_name(vni), FAR, vni),
             *wire,
             *opened(leg_name(vni), bridge_name(vni)),

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from gigawatt.boundary.entries import Entry, FileUsage, HostSlice, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fenced import Entries
-from gigawatt.drivers.guests.domains import owner_of
-from gigawatt.drivers.guests.machine import Machines
 from gigawatt.drivers.guests.rules import refuses_slices
+from gigawatt.drivers.guests.slots import Slots
+from gigawatt.drivers.guests.virtual_machines import owner_of
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, DeviceId, NodeId
@@ -23,11 +23,11 @@ class Guests:
     """``drivers.fenced.Component`` over hypervisors."""
 
     def __init__(
-        self, fleet: Fleet, machines_of: Mapping[DeviceId, Machines], *, has_whole_nodes: bool
+        self, fleet: Fleet, slots_of: Mapping[DeviceId, Slots], *, has_whole_nodes: bool
     ) -> None:
-        """Serve the hypervisors of ``machines_of``, by device."""
+        """Serve the hypervisors of ``slots_of``, by device."""
         self._fleet = fleet
-        self._machines_of = machines_of
+        self._slots_of = slots_of
         self._has_whole_nodes = has_whole_nodes
 
     @property
@@ -37,14 +37,14 @@ class Guests:
 
     def knows(self, device: DeviceId) -> bool:
         """Whether it is one of the hypervisors."""
-        return device in self._machines_of
+        return device in self._slots_of
 
     def refuses(
         self, device: DeviceId, held: Entries, wanted: Entries, owners: Mapping[str, ClusterId]
     ) -> str | None:
         """See ``drivers.fenced.Component``: GPUs twice, images and hosts that are not there."""
         del owners
-        hypervisor = self._machines_of[device].hypervisor
+        hypervisor = self._slots_of[device].hypervisor
         return refuses_slices(hypervisor, held, wanted, has_whole_nodes=self._has_whole_nodes)
 
     def refuses_removal(self, device: DeviceId, held: Entries, leaving: Entries) -> str | None:
@@ -61,17 +61,17 @@ class Guests:
             DriverRetryableError: libvirt did not answer, or the undo failed too.
             DriverPermanentError: refused; what was there is there again.
         """
-        machines = self._machines_of[device]
+        slots = self._slots_of[device]
         tried: list[HostSlice] = []
         try:
             for entry in wanted.values():
                 assert isinstance(entry, HostSlice), "a host holds slices only"
                 tried.append(entry)
-                await machines.make(entry, cluster_id)
+                await slots.make(entry, cluster_id)
         except DriverPermanentError as error:
             try:
                 for entry in reversed(tried):
-                    await _undo(machines, entry, held.get(entry.key), cluster_id)
+                    await _undo(slots, entry, held.get(entry.key), cluster_id)
             except DriverError as second:
                 raise DriverRetryableError(
                     f"{device}: {error}; and it could not be undone: {second}",
@@ -87,16 +87,16 @@ class Guests:
             DriverRetryableError: libvirt did not answer.
             DriverPermanentError: a slice was not cleaned; it stays held.
         """
-        machines = self._machines_of[device]
+        slots = self._slots_of[device]
         for entry in leaving.values():
             assert isinstance(entry, HostSlice), "a host holds slices only"
-            await machines.clear(entry.slot)
+            await slots.clear(entry.slot)
 
     async def look(self, device: DeviceId, noted: Entries) -> Collection[Entry]:
         """See ``drivers.fenced.Component``; all of it from libvirt."""
         del noted
-        machines = self._machines_of[device]
-        return [machines.entry_of(domain) for domain in (await machines.read()).values()]
+        slots = self._slots_of[device]
+        return [slots.entry_of(vm) for vm in (await slots.read()).values()]
 
     async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
         """None: hosts have no file systems of clusters."""
@@ -117,14 +117,12 @@ class Guests:
         """
         seen = {}
         for node_id in {endpoint.node_id for pair in pairs for endpoint in pair}:
-            machines = self._machines_of.get(self._device(node_id))
-            seen[node_id] = {} if machines is None else await machines.read()
+            slots = self._slots_of.get(self._device(node_id))
+            seen[node_id] = {} if slots is None else await slots.read()
 
         def reaches(a: Endpoint, b: Endpoint) -> bool:
             owner = owner_of(seen[a.node_id].values(), a.slot)
-            runs = any(
-                slot == b.slot and domain.power == "on" for slot, domain in seen[b.node_id].items()
-            )
+            runs = any(slot == b.slot and vm.power == "on" for slot, vm in seen[b.node_id].items())
             return (
                 runs and owner is not None and owner == owner_of(seen[b.node_id].values(), b.slot)
             )
@@ -138,13 +136,13 @@ class Guests:
 
 
 async def _undo(
-    machines: Machines, entry: HostSlice, before: Entry | None, cluster_id: ClusterId
+    slots: Slots, entry: HostSlice, before: Entry | None, cluster_id: ClusterId
 ) -> None:
     """Put back what a slot held; what it came to hold meanwhile is cleaned away.
 
     A guest that ran is not started again: its disk is gone. Its slice is held, and off.
     """
     if isinstance(before, HostSlice) and before.image:
-        await machines.make_idle(before, cluster_id)
+        await slots.make_idle(before, cluster_id)
     else:
-        await machines.clear(entry.slot)
+        await slots.clear(entry.slot)

@@ -138,16 +138,16 @@ def _add_own_devices(devices: Xml.Element, spec: GuestSpec) -> None:
         _add_disk(devices, "qcow2", spec.disk_path, "vda")
     seed = _add_disk(devices, "raw", spec.seed_path, "vdb")
     _add(seed, "readonly")
-    port = spec.port
-    if port.bridge is not None:
+    nic = spec.nic
+    if nic.bridge is not None:
         interface = _add(devices, "interface", type="bridge")
-        _add(interface, "mac", address=port.mac)
-        _add(interface, "source", bridge=port.bridge)
+        _add(interface, "mac", address=nic.mac)
+        _add(interface, "source", bridge=nic.bridge)
         _add(interface, "model", type="virtio")
-    elif port.virtual_function is not None:
+    elif nic.virtual_function is not None:
         interface = _add(devices, "interface", type="hostdev", managed="yes")
-        _add(interface, "mac", address=port.mac)
-        _add_host_address(_add(interface, "source"), port.virtual_function, "pci")
+        _add(interface, "mac", address=nic.mac)
+        _add_host_address(_add(interface, "source"), nic.virtual_function, "pci")
     serial = _add(devices, "serial", type="pty")
     _add(serial, "log", file=spec.console_path, append="off")
     _add(devices, "rng", model="virtio").append(_random_backend())

@@ -48,9 +48,9 @@ def metadata_element(metadata: SliceMetadata) -> Xml.Element:
     return element
 
 
-def read_metadata(domain: Xml.Element, power: Power) -> SliceMetadata | None:
+def read_metadata(definition: Xml.Element, power: Power) -> SliceMetadata | None:
     """What a definition says; None if it does not say it, or not all of it."""
-    element = domain.find(f"metadata/{METADATA_TAG}")
+    element = definition.find(f"metadata/{METADATA_TAG}")
     if element is None:
         return None
     try:

@@ -37,7 +37,7 @@ def _refuses_slice(hypervisor: Hypervisor, entry: HostSlice) -> str | None:
     full = hypervisor.full_mask
     if entry.gpu_mask < 1 or entry.gpu_mask & ~full:
         return f"GPU mask is {entry.gpu_mask:#x}, the node has {full:#x}"
-    if entry.slot not in hypervisor.settings.ports:
+    if entry.slot not in hypervisor.settings.nic_of_slot:
         return f"slot {entry.slot} has no in-band port"
     if entry.image not in hypervisor.images:
         known = ", ".join(sorted(hypervisor.images)) or "none"

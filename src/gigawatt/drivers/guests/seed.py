@@ -21,7 +21,7 @@ def seed_files(spec: GuestSpec) -> Mapping[str, str]:
     entry = spec.entry
     keys = "".join(f"  - {json.dumps(key)}\n" for key in entry.ssh_public_keys)
     digest = blake2b(repr((spec.cluster_id, entry)).encode(), digest_size=8).hexdigest()
-    name, mac = json.dumps(entry.hostname), json.dumps(spec.port.mac)
+    name, mac = json.dumps(entry.hostname), json.dumps(spec.nic.mac)
     return {
         "meta-data": f'instance-id: "{digest}"\nlocal-hostname: {name}\n',
         "user-data": f"#cloud-config\nssh_authorized_keys:\n{keys}"

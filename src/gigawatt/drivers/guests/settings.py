@@ -102,7 +102,7 @@ class BoardSettings(_Settings):
         return self
 
 
-class PortSettings(_Settings):
+class NicSettings(_Settings):
     """In-band NIC of a slot: a port of a bridge, or a virtual function (SR-IOV) of a NIC or DPU."""
 
     mac: MacAddress
@@ -122,7 +122,7 @@ class HypervisorSettings(_Settings):
     Fields:
         board: name of its board in the driver's settings.
         folder: where disks, seeds and consoles of its guests lie; nothing else lies there.
-        ports: in-band NIC by slot.
+        nic_of_slot: in-band NIC by slot.
         uri: of its libvirt, as the machine sees it on which commands run.
         prefix: words before each command, e.g. ``("ssh", "h0")``; empty: this machine.
     """
@@ -130,7 +130,7 @@ class HypervisorSettings(_Settings):
     node_id: NodeId
     board: str
     folder: AbsolutePath
-    ports: dict[int, PortSettings]
+    nic_of_slot: dict[int, NicSettings]
     uri: str = "qemu:///system"
     prefix: tuple[str, ...] = ()
 

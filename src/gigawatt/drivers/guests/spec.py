@@ -14,7 +14,7 @@ from gigawatt.drivers.guests.settings import (
     BoardSettings,
     HypervisorSettings,
     ImageSettings,
-    PortSettings,
+    NicSettings,
 )
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import NodeType
@@ -57,7 +57,7 @@ class GuestSpec:
     cluster_id: ClusterId
     board: BoardSettings
     image: ImageSettings
-    port: PortSettings
+    nic: NicSettings
     cells: tuple[Cell, ...]
     switches: tuple[PciSwitch, ...]
     files: str
@@ -77,7 +77,7 @@ class GuestSpec:
     def functions(self) -> frozenset[str]:
         """PCI functions of the host that it has, the in-band one too."""
         own = {address for switch in self.switches for address in switch.functions}
-        return frozenset(own | {self.port.virtual_function or ""}) - {""}
+        return frozenset(own | {self.nic.virtual_function or ""}) - {""}
 
     @property
     def disk_path(self) -> str:
@@ -151,7 +151,7 @@ class Hypervisor:
             cluster_id=cluster_id,
             board=self.board,
             image=image,
-            port=self.settings.ports[entry.slot],
+            nic=self.settings.nic_of_slot[entry.slot],
             cells=self._cells(entry.gpu_mask) if has_gpus else (),
             switches=self._switches(entry.gpu_mask) if has_gpus else (),
             files=f"{self.settings.folder}/{guest_name(entry.node_id, entry.slot)}",

@@ -26,9 +26,6 @@ KEY = "slot/0"
 NOBODY = ClusterId("nobody")
 """Who ran on a node of which nothing is noted."""
 
-STRANGE_IMAGE = "unknown"
-"""Image of what runs on a node though nobody was given it."""
-
 
 class Machines:
     """The nodes of one site file."""
@@ -66,8 +63,7 @@ class Machines:
                 return f"{key}: it runs no guests"
             if entry.gpu_mask != full_gpu_mask:
                 return f"{key}: GPU mask is {entry.gpu_mask:#x}, wanted all of {full_gpu_mask:#x}"
-        running = held.get(KEY)
-        if wanted and isinstance(running, HostSlice) and running.image == STRANGE_IMAGE:
+        if wanted and KEY in held and self._owner(device) is None:
             return "it is on though nobody was given it; 'gw reconcile' cleans it"
         return None
 
@@ -118,9 +114,9 @@ class Machines:
         power = (await self._bmc(device).power_state()).power
         mine = noted.get(KEY)
         if not isinstance(mine, HostSlice):
-            return () if power == "off" else (self._strange(device, STRANGE_IMAGE),)
+            return () if power == "off" else (self._strange(device),)
         if power == "on" and self._booted(device) != seed_digest(mine):
-            return (self._strange(device, ""),)
+            return (self._strange(device),)
         return (replace(mine, power=power),)
 
     async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
@@ -172,11 +168,11 @@ class Machines:
         fleet = self._opening.fleet
         return int(fleet.full_gpu_mask_of_node[fleet.nodes.index_of[node_id]])
 
-    def _strange(self, device: DeviceId, image: str) -> HostSlice:
+    def _strange(self, device: DeviceId) -> HostSlice:
         node_id = self._nodes[device]
         mask = self._full_gpu_mask(node_id)
         return HostSlice(
-            node_id, mask, guest=False, hostname="", image=image, ssh_public_keys=(), power="on"
+            node_id, mask, guest=False, hostname="", image="", ssh_public_keys=(), power="on"
         )
 
     def _boot_path(self, device: DeviceId) -> Path:

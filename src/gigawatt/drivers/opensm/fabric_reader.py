@@ -20,8 +20,8 @@ from gigawatt.drivers.opensm.subnet import Subnet
 from gigawatt.errors import DriverRetryableError
 from gigawatt.fleet.discovery.port_health import PortReading
 
-ANSWER_S_MAX = 60.0
-"""A scan of 10,000 ports takes some ten seconds; who says nothing for longer hangs."""
+ANSWER_S_MAX, ANSWER_S_MAX_PER_PORT = 60.0, 0.03
+"""A scan of 10,000 ports takes some ten seconds, on a busy machine a hundred; then it hangs."""
 END_S_MAX = 2.0
 """A process that waits for its next request ends at once."""
 
@@ -133,13 +133,13 @@ class FabricReader:
         assert process.stdout is not None, "opened with a pipe"
         process.stdin.write(line)
         process.stdin.flush()
-        answer = b""
+        answer, wait_s_max = b"", ANSWER_S_MAX + ANSWER_S_MAX_PER_PORT * len(self._subnet.guids)
         while not answer.endswith(b"\n"):
-            is_readable, _, _ = select([process.stdout], [], [], ANSWER_S_MAX)
+            is_readable, _, _ = select([process.stdout], [], [], wait_s_max)
             chunk = os.read(process.stdout.fileno(), 1 << 20) if is_readable else b""
             if not chunk:
                 raise OSError(
-                    f"no answer within {ANSWER_S_MAX:.0f} s" if process.poll() is None else "dead"
+                    f"no answer within {wait_s_max:.0f} s" if process.poll() is None else "dead"
                 )
             answer += chunk
         return answer

@@ -24,6 +24,7 @@ import errno
 import json
 import os
 import sys
+from collections import deque
 from dataclasses import dataclass
 
 NODE_INFO, SWITCH_INFO, PORT_INFO, P_KEY_TABLE, SM_INFO = 0x11, 0x12, 0x15, 0x16, 0x20
@@ -170,11 +171,12 @@ class MadReader:
             raise FabricError("the own port does not answer: no fabric")
         # An adapter has one way out; a switch that hosts the manager has all its ports.
         start: Path = () if own[2] == SWITCH_NODE else (own[36],)
-        fresh: list[Path] = [start]
+        # The nearest first: routes are short then, and one of more than 63 hops cannot be told.
+        fresh = deque([start])
         seen: dict[int, tuple[Path, int]] = {}
         self._places = {}
         while fresh:
-            route = fresh.pop()
+            route = fresh.popleft()
             info = self._get(route, NODE_INFO)
             if info is not None and info[2] == SWITCH_NODE:
                 guid = int.from_bytes(info[12:20], "big")

@@ -23,6 +23,8 @@ password, which would then no longer be ours to rotate."""
 STAND_IN_ROLE = "Operator"
 """The standard role that is nearest to it; it may change its own password too."""
 MEMBERS_MAX = 256
+LONGEST = 20
+"""Longest password of a BMC that does not say (IPMI 2.0)."""
 
 
 class HeldAccount(BaseModel):
@@ -43,15 +45,26 @@ class AccountTable:
     Fields:
         by_name: accounts.
         slots: empty slots; where there are any, accounts are made in them.
-        longest: characters that a password may have.
         tenant_role: the role that tenants' accounts must have here; empty while it has not been
             made as it must be.
     """
 
     by_name: Mapping[str, HeldAccount]
     slots: tuple[HeldAccount, ...]
-    longest: int
     tenant_role: str
+
+
+@dataclass(frozen=True)
+class AccountService:
+    """Where the accounts of a BMC are, and its rule for passwords.
+
+    Fields: longest is how many characters a password may have.
+    """
+
+    expanded_path: str
+    accounts_path: str
+    roles_path: str
+    longest: int
 
 
 @contextmanager
@@ -75,7 +88,25 @@ def session(connector: Connector, username: str, password: str) -> Iterator[Conn
                 connector.delete(path)
 
 
-def read_table(connector: Connector, tenant_role: str) -> AccountTable:
+def find_service(connector: Connector) -> AccountService:
+    """Where the accounts of a BMC are.
+
+    Raises:
+        sushy.exceptions.SushyError: it does not answer, or refuses.
+    """
+    root = _get(connector, "/redfish/v1/")
+    service = _get(connector, SERVICE)
+    features = root.get("ProtocolFeaturesSupported", {}).get("ExpandQuery", {})
+    accounts = _path(service, "Accounts", f"{SERVICE}/Accounts")
+    return AccountService(
+        f"{accounts}?$expand=.($levels=1)" if features.get("NoLinks") else accounts,
+        accounts,
+        _path(service, "Roles", f"{SERVICE}/Roles"),
+        int(service.get("MaxPasswordLength") or LONGEST),
+    )
+
+
+def read_table(connector: Connector, service: AccountService, tenant_role: str) -> AccountTable:
     """Read all accounts, now.
 
     Raises:
@@ -83,12 +114,7 @@ def read_table(connector: Connector, tenant_role: str) -> AccountTable:
         ValueError: what it answers is no table of accounts.
         DriverPermanentError: it has more accounts than any BMC.
     """
-    root = _get(connector, "/redfish/v1/")
-    service = _get(connector, SERVICE)
-    path = _path(service, "Accounts", f"{SERVICE}/Accounts")
-    features = root.get("ProtocolFeaturesSupported", {}).get("ExpandQuery", {})
-    expanded = f"{path}?$expand=.($levels=1)" if features.get("NoLinks") else path
-    members = _get(connector, expanded).get("Members", [])
+    members = _get(connector, service.expanded_path).get("Members", [])
     if len(members) > MEMBERS_MAX:
         raise DriverPermanentError(f"says to have {len(members)} accounts")
     found = [
@@ -98,44 +124,44 @@ def read_table(connector: Connector, tenant_role: str) -> AccountTable:
     return AccountTable(
         {one.username: one for one in found if one.username},
         tuple(one for one in found if not one.username),
-        int(service.get("MaxPasswordLength") or LONGEST),
-        _role_here(connector, _path(service, "Roles", f"{SERVICE}/Roles"), tenant_role),
+        _role_here(connector, service, tenant_role),
     )
 
 
-LONGEST = 20
-"""Of a BMC that does not say (IPMI 2.0)."""
-
-
-def make_role(connector: Connector, name: str) -> str:
+def make_role(connector: Connector, service: AccountService, name: str) -> str:
     """Make the tenants' role as it must be; the name of the role that stands there then.
 
     Raises:
         sushy.exceptions.SushyError: it does not answer.
     """
-    path = f"{SERVICE}/Roles"
+    path = service.roles_path
     wanted = list(TENANT_PRIVILEGES)
     try:
         connector.post(path, data={"RoleId": name, "AssignedPrivileges": wanted})
     except said_by_sushy.HTTPError as error:
         if error.status_code >= 500 and error.status_code != 501:
             raise
-    found = _role_here(connector, path, name)
+    found = _role_here(connector, service, name)
     if not found:
         connector.patch(f"{path}/{name}", data={"AssignedPrivileges": wanted})
-        found = _role_here(connector, path, name)
+        found = _role_here(connector, service, name)
     return found or STAND_IN_ROLE
 
 
 def set_account(
-    connector: Connector, table: AccountTable, username: str, password: str, role: str
+    connector: Connector,
+    service: AccountService,
+    table: AccountTable,
+    login: tuple[str, str],
+    role: str,
 ) -> None:
-    """Make or change an account so that it has this password and role, and is enabled.
+    """Make or change the account of ``login`` (name, password) to have this role, and be enabled.
 
     Raises:
         sushy.exceptions.SushyError: it does not answer, or refuses.
         DriverPermanentError: no slot is empty.
     """
+    username, password = login
     content = {"UserName": username, "Password": password, "RoleId": role, "Enabled": True}
     held = table.by_name.get(username)
     if held is not None:
@@ -143,7 +169,7 @@ def set_account(
         connector.patch(held.path, data=content, etag=held.etag)
         return
     try:
-        connector.post(f"{SERVICE}/Accounts", data=content)
+        connector.post(service.accounts_path, data=content)
     except said_by_sushy.HTTPError as error:
         if error.status_code != 405:
             raise
@@ -181,9 +207,9 @@ def end_sessions(connector: Connector, username: str) -> None:
                 connector.delete(path)
 
 
-def _role_here(connector: Connector, path: str, name: str) -> str:
+def _role_here(connector: Connector, service: AccountService, name: str) -> str:
     try:
-        role = _get(connector, f"{path}/{name}")
+        role = _get(connector, f"{service.roles_path}/{name}")
     except said_by_sushy.ResourceNotFoundError:
         return STAND_IN_ROLE
     oem = role.get("OemPrivileges") or []

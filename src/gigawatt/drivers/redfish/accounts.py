@@ -10,10 +10,12 @@ from sushy.connector import Connector
 
 from gigawatt.boundary.entries import BmcAccount
 from gigawatt.drivers.redfish.account_table import (
+    AccountService,
     AccountTable,
     HeldAccount,
     clear_account,
     end_sessions,
+    find_service,
     make_role,
     read_table,
     session,
@@ -41,6 +43,7 @@ class Place:
 
     node_id: NodeId
     connector: Connector
+    service: AccountService
     deadline: Deadline
 
 
@@ -58,7 +61,7 @@ class BmcAccounts:
 
     async def look(self, node_id: NodeId, noted: Accounts) -> tuple[BmcAccount, ...]:
         """Every account but the golden ones as they must be."""
-        table = await self._run(node_id, "read accounts", lambda at: self._read(at.connector))
+        table = await self._run(node_id, "read accounts", self._read)
         found = (self._entry(node_id, table, held, noted) for held in table.by_name.values())
         return tuple(entry for entry in found if entry is not None)
 
@@ -128,22 +131,22 @@ class BmcAccounts:
                 said(device, what, (password,)),
                 session(connector, reach.username, password),
             ):
-                return work(Place(node_id, connector, deadline))
+                return work(Place(node_id, connector, find_service(connector), deadline))
 
         return await self._bounded.run(device, reach.call_s_max, call)
 
-    def _read(self, connector: Connector) -> AccountTable:
-        return read_table(connector, self._settings.tenant_role)
+    def _read(self, at: Place) -> AccountTable:
+        return read_table(at.connector, at.service, self._settings.tenant_role)
 
     def _put(self, at: Place, held: Accounts, wanted: Accounts, passwords: dict[str, str]) -> None:
-        role = self._read(at.connector).tenant_role
+        role = self._read(at).tenant_role
         if role != self._settings.tenant_role:
-            role = make_role(at.connector, self._settings.tenant_role)
+            role = make_role(at.connector, at.service, self._settings.tenant_role)
         for name, entry in wanted.items():
-            table = self._read(at.connector)
-            passwords[name] = password_of(self._secrets, entry.secret_ref, table.longest)
-            set_account(at.connector, table, name, passwords[name], role)
-        after = self._read(at.connector).by_name
+            table = self._read(at)
+            passwords[name] = password_of(self._secrets, entry.secret_ref, at.service.longest)
+            set_account(at.connector, at.service, table, (name, passwords[name]), role)
+        after = self._read(at).by_name
         for name in wanted:
             if name not in after or after[name].role != role or not after[name].is_enabled:
                 raise DriverPermanentError(
@@ -170,7 +173,7 @@ class BmcAccounts:
 
     def _undo(self, at: Place, held: Accounts, wanted: Accounts) -> None:
         for name in wanted:
-            table = self._read(at.connector)
+            table = self._read(at)
             now, before = table.by_name.get(name), held.get(name)
             if now is None:
                 continue
@@ -178,7 +181,7 @@ class BmcAccounts:
                 clear_account(at.connector, now)
             elif before.secret_ref != UNKNOWN_SECRET:
                 password = self._secrets.read(before.secret_ref)
-                set_account(at.connector, table, name, password, now.role)
+                set_account(at.connector, at.service, table, (name, password), now.role)
 
     def _log_in(self, at: Place, username: str, password: str) -> None:
         """See that an account can be used: a BMC may say yes and do nothing."""
@@ -195,14 +198,14 @@ class BmcAccounts:
 
     def _take(self, at: Place, leaving: Accounts) -> None:
         golden = self._settings.golden_accounts
-        for name, held in self._read(at.connector).by_name.items():
+        for name, held in self._read(at).by_name.items():
             if name in leaving and name in golden:
                 at.connector.patch(held.path, data={"RoleId": golden[name]}, etag=held.etag)
             elif name in leaving:
                 clear_account(at.connector, held)
         for name in leaving:
             end_sessions(at.connector, name)
-        after = self._read(at.connector).by_name
+        after = self._read(at).by_name
         left = [n for n in leaving if n in after and golden.get(n) != after[n].role]
         if left:
             raise DriverPermanentError(

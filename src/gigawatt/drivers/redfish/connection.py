@@ -1,8 +1,10 @@
 """A session with one BMC: its certificate pinned, its time limited, its errors in our words."""
 
 import json
+import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import requests
 import sushy
@@ -22,8 +24,17 @@ SAID_MAX = 300
 AGAIN = {408, 409, 423, 425, 429}
 """Refusals that pass by themselves: RFC 9110 and RFC 6585; 409 and 423 by DSP0266, 7.6."""
 
-NO_REDFISH = (said_by_sushy.SushyError, ValueError, KeyError, TypeError, AttributeError)
-"""What reading an answer raises that is not of the form that the standard says."""
+NO_REDFISH = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading an answer raises that was cut off, or is not of the form that the standard says."""
+
+
+@cache
+def _unsigned() -> ssl.SSLContext:
+    """TLS without authorities: reading those of the system takes longer than a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class PinnedAdapter(HTTPAdapter):
@@ -40,7 +51,11 @@ class PinnedAdapter(HTTPAdapter):
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
     ) -> None:
         """See ``requests.adapters.HTTPAdapter``."""
-        pool_kwargs |= {"assert_fingerprint": self._fingerprint, "assert_hostname": False}
+        pool_kwargs |= {
+            "assert_fingerprint": self._fingerprint,
+            "assert_hostname": False,
+            "ssl_context": _unsigned(),
+        }
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
 
     @override
@@ -138,12 +153,12 @@ def said(device: DeviceId, what: str, hidden: Collection[str] = ()) -> Iterator[
     """Turn what sushy raises to errors of ours; no word of ``hidden`` is repeated.
 
     Raises:
-        DriverRetryableError: no answer, or one that passes.
+        DriverRetryableError: no answer, one that passes, or one that cannot be read.
         DriverPermanentError: the BMC refused, or is not what the settings say.
     """
 
     def words_of(error: Exception) -> str:
-        told = str(error)
+        told = repr(error) if isinstance(error, NO_REDFISH) else str(error)
         for secret in hidden:
             told = told.replace(secret, "***")
         return f"{device}: could not {what}: {told[:SAID_MAX]}"
@@ -152,7 +167,7 @@ def said(device: DeviceId, what: str, hidden: Collection[str] = ()) -> Iterator[
         yield
     except said_by_sushy.HTTPError as error:
         words = words_of(error)
-        if error.status_code >= 500 or error.status_code in AGAIN:
+        if not 400 <= error.status_code < 500 or error.status_code in AGAIN:
             raise DriverRetryableError(words, device=device) from error
         raise DriverPermanentError(words, device=device) from error
     except said_by_sushy.ConnectionError as error:
@@ -165,5 +180,7 @@ def said(device: DeviceId, what: str, hidden: Collection[str] = ()) -> Iterator[
                 " certificate was changed by you.",
             ) from error
         raise DriverRetryableError(words, device=device) from error
-    except NO_REDFISH as error:
+    except said_by_sushy.SushyError as error:
         raise DriverPermanentError(words_of(error), device=device) from error
+    except NO_REDFISH as error:
+        raise DriverRetryableError(words_of(error), device=device) from error

@@ -1,4 +1,4 @@
-"""One InfiniBand fabric under UFM as a component: told by REST, believed by its ports."""
+"""One InfiniBand fabric under UFM (ADR-0039): told by REST, believed by its ports."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
@@ -117,7 +117,7 @@ class UfmFabric:
             DriverPermanentError: refused; the fabric is as it was.
         """
         await self._refuse_absent({e.guid for e in _members_of(wanted)})
-        before = await self._client.partitions()
+        before = await self._client.ib_partitions()
         after = {p_key: dict(members) for p_key, members in before.items()}
         fresh: Listing = {}
         for entry in _members_of(wanted):
@@ -133,7 +133,7 @@ class UfmFabric:
             DriverRetryableError: may or may not have happened.
             DriverPermanentError: refused.
         """
-        before = await self._client.partitions()
+        before = await self._client.ib_partitions()
         after = {p_key: dict(members) for p_key, members in before.items()}
         for entry in _members_of(leaving):
             after.get(entry.p_key, {}).pop(entry.guid, None)
@@ -150,7 +150,7 @@ class UfmFabric:
         Raises:
             DriverError: UFM or a manager does not answer.
         """
-        listing = await self._client.partitions()
+        listing = await self._client.ib_partitions()
         listed = {
             (p_key, guid): how
             for p_key, members in listing.items()
@@ -195,7 +195,7 @@ class UfmFabric:
         for node_id in {end.node_id for pair in pairs for end in pair}:
             if node_id not in self._fleet.nodes.index_of:
                 raise DriverPermanentError(f"fleet {self._fleet.name!r} has no node {node_id!r}")
-        ib_partitions = self._as_partitions(await self._client.partitions())
+        ib_partitions = self._as_partitions(await self._client.ib_partitions())
         ask = self._ports.paths if self._ports.readers else _by_record(ib_partitions)
         return tuple(
             [
@@ -264,7 +264,7 @@ class UfmFabric:
     async def _go_back(self, former: Listing, guids: set[int], error: DriverError) -> None:
         kind = type(error)
         try:
-            listing = await self._client.partitions()
+            listing = await self._client.ib_partitions()
             for p_key, members in former.items():
                 if listing.get(p_key, {}) != members:
                     await self._client.set(p_key, members)
@@ -301,7 +301,7 @@ class UfmFabric:
             await self._clock.sleep(POLL_S)
 
     async def _disagreement(self, wanted: Listing, guids: set[int]) -> str | None:
-        listing = await self._client.partitions()
+        listing = await self._client.ib_partitions()
         for p_key, members in wanted.items():
             if listing.get(p_key, {}) != members:
                 return f"UFM lists other members of partition {p_key:#06x} than it was told"

@@ -14,11 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gigawatt.errors import InputError
-from gigawatt.lab.guests.initrd import small_initrd
+from gigawatt.lab.guests.initrd import common_members, small_initrd
 from gigawatt.lab.running import SAID_MAX, tool_environment
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 """Debian's kernel for guests; it depends on the package of its newest version."""
+
+SUMS = "SHA256SUMS"
+"""File beside an image with what it was when it was built."""
 
 READY_LINE = "gigawatt-guest ready"
 """What the guest prints on its console when SSH answers and its seed was applied."""
@@ -44,43 +47,44 @@ def cache_folder() -> Path:
     return Path(cache) / "gigawatt" / "guests"
 
 
-def kept_image(cache: Path) -> SmallImage:
-    """The image that was built last for what this machine has now.
-
-    Raises:
-        InputError: it was not built, or what its folder holds is not what its name says.
-    """
-    for folder in sorted(
-        cache.glob("small-*"), key=lambda path: path.stat().st_mtime, reverse=True
-    ):
-        image = _image(folder)
-        if f"small-{_digest(image)}" == folder.name:
-            return image
-    raise InputError(
-        f"there is no whole image of the small guest in {cache}",
-        next_step="Run 'python -m gigawatt.lab.guests.image' where the Debian mirror is reached.",
-    )
-
-
 def build_image(cache: Path) -> SmallImage:
-    """Fetch the kernel if it is not kept already, build, and keep; the same parts, the same folder.
+    """The image of what this machine has now; built and kept if it is not yet.
+
+    The kernel's package is fetched only if the cache has none. A kept image that is not as it was
+    built is built again.
 
     Raises:
         InputError: a package cannot be fetched, or a part is missing.
     """
     cache.mkdir(parents=True, exist_ok=True)
+    package = _kernel_package(cache)
+    folder = cache / f"small-{_digest_of_parts(package)}"
+    if (folder / SUMS).exists() and (folder / SUMS).read_text() == _sums(_image(folder)):
+        return _image(folder)
     with TemporaryDirectory(dir=cache) as scratch:
-        root = Path(scratch) / "package"
-        _run(["dpkg", "-x", str(_kernel_package(cache)), str(root)], Path(scratch))
-        fresh = Path(scratch) / "image"
+        root, fresh = Path(scratch) / "package", Path(scratch) / "image"
+        _run(["dpkg", "-x", str(package), str(root)], cache)
         fresh.mkdir()
         next(root.glob("boot/vmlinuz-*")).rename(fresh / "vmlinuz")
         modules = next(root.glob("lib/modules/*/kernel"))
         (fresh / "initrd.gz").write_bytes(small_initrd(modules))
-        folder = cache / f"small-{_digest(_image(fresh))}"
-        if not folder.exists():
-            fresh.rename(folder)
+        (fresh / SUMS).write_text(_sums(_image(fresh)))
+        if folder.exists():
+            folder.rename(Path(scratch) / "damaged")
+        fresh.rename(folder)
     return _image(folder)
+
+
+def _digest_of_parts(package: Path) -> str:
+    """What tells one image from another: kernel package, programs, script."""
+    digest = hashlib.sha256(package.read_bytes())
+    for path, member in sorted(common_members().items()):
+        digest.update(path.encode() + member.content)
+    return digest.hexdigest()[:16]
+
+
+def _sums(image: SmallImage) -> str:
+    return f"{image.kernel_sha256}  vmlinuz\n{image.initrd_sha256}  initrd.gz\n"
 
 
 def _kernel_package(cache: Path) -> Path:
@@ -103,10 +107,6 @@ def _image(folder: Path) -> SmallImage:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
-
-
-def _digest(image: SmallImage) -> str:
-    return hashlib.sha256((image.kernel_sha256 + image.initrd_sha256).encode()).hexdigest()[:16]
 
 
 def _run(command: Sequence[str], cwd: Path) -> str:

@@ -69,21 +69,31 @@ class Member:
     content: bytes
 
 
-def small_initrd(modules: Path) -> bytes:
-    """The small guest's initrd, gzipped; ``modules`` is the ``kernel`` folder of its modules.
+def common_members() -> dict[str, Member]:
+    """Everything but the kernel's modules, by path.
 
     Raises:
         InputError: a part is not on this machine.
     """
     members = {path: Member(0o100755, text.encode()) for path, text in TEXTS.items()}
     members["init"] = Member(0o100755, Path(__file__).with_name("init.sh").read_bytes())
-    for number, name in enumerate(MODULES):
-        file = f"modules/{number:02d}-{Path(name).name}"
-        members[file] = Member(0o100644, _content(modules / name))
     members["bin/busybox"] = Member(0o100755, _content(BUSYBOX))
     members["usr/sbin/dropbear"] = Member(0o100755, _content(DROPBEAR))
     for path in (*_libraries(DROPBEAR), NAME_SERVICE):
         members[str(path).lstrip("/")] = Member(0o100755, _content(path))
+    return members
+
+
+def small_initrd(modules: Path) -> bytes:
+    """The small guest's initrd, gzipped; ``modules`` is the ``kernel`` folder of its modules.
+
+    Raises:
+        InputError: a part is not on this machine.
+    """
+    members = common_members()
+    for number, name in enumerate(MODULES):
+        file = f"modules/{number:02d}-{Path(name).name}"
+        members[file] = Member(0o100644, _content(modules / name))
     return gzip.compress(archive(members), 6, mtime=0)
 
 

@@ -17,7 +17,7 @@ from gigawatt.drivers.guests.settings import (
     GuestsSettings,
     HypervisorSettings,
     ImageSettings,
-    PortSettings,
+    NicSettings,
 )
 from gigawatt.fleet.catalogue import host_images
 from gigawatt.ids import NodeId
@@ -40,8 +40,6 @@ PACKAGE_OF_TOOL = {
     "xorriso": "xorriso",
     "busybox": "busybox-static",
     "dropbear": "dropbear-bin",
-    "dpkg": "dpkg",
-    "timeout": "coreutils",
 }
 CONFIGURATION = Path("/etc/libvirt")
 DAEMON_SETTINGS = 'log_level = 3\nunix_sock_rw_perms = "0700"\nauth_unix_rw = "none"\n'
@@ -182,8 +180,8 @@ def _hypervisor(lab: Running, node: int) -> HypervisorSettings:
         node_id=NodeId(lab.fleet.nodes.ids[node]),
         board="lab",
         folder=str(lab.folder.resolve() / "guests"),
-        ports={
-            slot: PortSettings(mac=layout.mac_of(node, slot), bridge=layout.host_bridge(node, slot))
+        nic_of_slot={
+            slot: NicSettings(mac=layout.mac_of(node, slot), bridge=layout.host_bridge(node, slot))
             for slot in layout.slots_of(node)
         },
     )

@@ -21,7 +21,7 @@ def main() -> None:
     """Do what the words say."""
     parser = argparse.ArgumentParser(prog="python -m gigawatt.lab.machine")
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("verb", choices=("state", "on", "off", "sanitise", "sample"))
+    parser.add_argument("verb", choices=("state", "on", "off", "prove-off", "sanitise", "sample"))
     parser.add_argument("node")
     parser.add_argument("--media", type=Path)
     parser.add_argument("--graceful", action="store_true")
@@ -49,6 +49,12 @@ def _do(config: MachinesConfig, machine: MachineConfig, words: argparse.Namespac
         if not end(netns, is_graceful=words.graceful, wait_s_max=wait_s_max):
             _say(f"{machine.node_id} is still on after {wait_s_max:g} s", sys.stderr)
             return 1
+    elif words.verb == "prove-off":
+        first = first_process(netns)
+        if first is not None:
+            _say(f"process {first} of {machine.node_id} runs", sys.stderr)
+            return 1
+        _say("the kernel has no process of it")
     elif words.verb == "sanitise":
         _say(sanitise(machine))
     else:

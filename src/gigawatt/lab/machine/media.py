@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -20,7 +21,7 @@ SILENCE_S_MAX = 30.0
 class _Handler(BaseHTTPRequestHandler):
     """One request for a file."""
 
-    timeout = SILENCE_S_MAX
+    timeout: ClassVar[float | None] = SILENCE_S_MAX
 
     def __init__(self, folder: Path, *words: object) -> None:
         self._folder = folder

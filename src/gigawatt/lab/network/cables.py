@@ -132,6 +132,7 @@ def _world(lab: Running) -> None:
         f"-n {WORLD} link set eth0 up",
         f"-n {GATEWAY} link set dev {UPLINK} up",
         f"-n {WORLD} route add {INSIDE} via {GATEWAY_UPLINK}",
+        f"-n {GATEWAY} route add default via {OUTSIDE}",
     ]
     for line in lines:
         lab.run(["ip", *line.split()])

@@ -82,6 +82,7 @@ class NetworkPart:
                 program = lab.programs.get(f"{switch}-{daemon}")
                 if program is None or program.poll() is not None:
                     return f"{daemon} of {switch} has ended"
+        for switch in switches:
             silent = silent_neighbours(lab, switch)
             if silent:
                 return silent
@@ -107,8 +108,8 @@ def in_band_settings(lab: Running, mode: Mode) -> EvpnSettings:
             )
             for slot in layout.slots_of(node)
         }
-    folder = str(lab.folder / "gateway")
-    own = GatewaySettings(switch=GATEWAY, uplink=UPLINK, folder=folder)
+    # Their folder is the default one, which a room has for itself: dnsmasq must be let read it.
+    own = GatewaySettings(switch=GATEWAY, uplink=UPLINK)
     return EvpnSettings(
         plane="in_band",
         mode=mode,

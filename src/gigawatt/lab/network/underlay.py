@@ -15,6 +15,8 @@ from gigawatt.lab.running import Running, in_namespace
 DAEMONS = ("zebra", "bgpd")
 FRR_PROGRAMS = "/usr/lib/frr"
 FRR_START_S_MAX = 60.0
+COALESCE_MS = 20
+"""How long bgpd gathers news before it tells them; by default a second."""
 SPINE_AS, FIRST_LEAF_AS = 65_000, 65_001
 """Private numbers; all spines have one, so that no path goes by way of a leaf (RFC 7938, 5.2.1)."""
 
@@ -36,9 +38,10 @@ def frr_config(layout: Layout, switch: str) -> str:
         " no bgp ebgp-requires-policy",
         " no bgp default ipv4-unicast",
         " bgp bestpath as-path multipath-relax",
+        f" coalesce-time {COALESCE_MS}",
         " neighbor fabric peer-group",
         " neighbor fabric remote-as external",
-        " neighbor fabric timers 1 3",
+        " neighbor fabric timers 3 12",
         " neighbor fabric timers connect 1",
         *(f" neighbor {end} interface peer-group fabric" for end in ends),
         " address-family ipv4 unicast",

@@ -91,6 +91,8 @@ def _routes() -> Iterator[Route]:
         f"{DRIVE}/Actions/VirtualMedia.EjectMedia": actions.eject_media,
     }.items():
         yield change("POST", path, handler, COMPONENTS, is_slow=True)
+    update = f"{ROOT}/UpdateService/Actions/UpdateService.SimpleUpdate"
+    yield change("POST", update, tree.refuse_update, "ConfigureManager")
     reset = f"{MANAGER}/Actions/Manager.Reset"
     yield change("POST", reset, actions.restart, "ConfigureManager")
 

@@ -242,16 +242,27 @@ def power(request: Request) -> Answer:
 
 
 def update_service(_: Request) -> Answer:
-    """Firmware; it can be read only."""
+    """Firmware; it can be read only, but sushy insists on an action to change it."""
     path = f"{ROOT}/UpdateService"
+    target = f"{path}/Actions/UpdateService.SimpleUpdate"
     body = resource(
         path,
         "UpdateService.v1_14_0",
         "Update service",
         ServiceEnabled=False,
         FirmwareInventory=link(f"{path}/FirmwareInventory"),
+        Actions={"#UpdateService.SimpleUpdate": {"target": target}},
     )
     return Answer(200, body)
+
+
+def refuse_update(_: Request) -> Answer:
+    """Firmware of a simulator is set by its side door.
+
+    Raises:
+        RefusedError: always.
+    """
+    raise RefusedError(503, "ServiceDisabled", "firmware cannot be updated")
 
 
 def firmwares(request: Request) -> Answer:

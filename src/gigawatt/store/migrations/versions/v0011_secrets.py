@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

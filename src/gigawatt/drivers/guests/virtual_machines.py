@@ -19,7 +19,7 @@ UNDEFINE = ("--nvram", "--tpm", "--managed-save", "--snapshots-metadata")
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class VirtualMachine:
     """One virtual machine, read now.
 
     Fields:
@@ -41,7 +41,7 @@ class Domain:
         return "off" if self.state in OFF_STATES else "on"
 
 
-class Domains:
+class VirtualMachines:
     """Our virtual machines at one hypervisor's libvirt that belong to one node."""
 
     def __init__(self, node_id: NodeId, gpu_count: int, commands: Commands) -> None:
@@ -50,7 +50,7 @@ class Domains:
         self._slot_of_name = {guest_name(node_id, slot): slot for slot in range(gpu_count)}
         self._commands = commands
 
-    async def read(self) -> dict[int, Domain]:
+    async def read(self) -> dict[int, VirtualMachine]:
         """Each by its slot.
 
         Raises:
@@ -114,7 +114,7 @@ class Domains:
         )
 
 
-def _parse(said: str, names: Sequence[str]) -> list[Domain]:
+def _parse(said: str, names: Sequence[str]) -> list[VirtualMachine]:
     """Definitions and states in turn, as ``dumpxml`` and ``domstate`` print them.
 
     Raises:
@@ -127,11 +127,11 @@ def _parse(said: str, names: Sequence[str]) -> list[Domain]:
     for number, name in enumerate(names):
         start = parts[number].index("<domain")
         state = parts[number + 1].partition("<domain")[0].strip()
-        found.append(parse_domain(name, parts[number][start:] + "</domain>", state))
+        found.append(parse_vm(name, parts[number][start:] + "</domain>", state))
     return found
 
 
-def parse_domain(name: str, text: str, state: str) -> Domain:
+def parse_vm(name: str, text: str, state: str) -> VirtualMachine:
     """One virtual machine from its definition."""
     root = Xml.fromstring(text)  # noqa: S314 - libvirt's own words, which it wrote itself
     sources = root.findall("devices/hostdev/source/address")
@@ -146,7 +146,7 @@ def parse_domain(name: str, text: str, state: str) -> Domain:
     if metadata is not None and metadata.entry.slot != _slot_of(name):
         metadata = None
     functions = frozenset(_function(address) for address in sources)
-    return Domain(name, state, metadata, functions, frozenset(nics))
+    return VirtualMachine(name, state, metadata, functions, frozenset(nics))
 
 
 def _function(address: Xml.Element) -> str:
@@ -158,17 +158,17 @@ def _slot_of(name: str) -> int:
     return int(name.rpartition("-s")[2])
 
 
-def strangers_slice(node_id: NodeId, domain: Domain) -> HostSlice:
+def strangers_slice(node_id: NodeId, vm: VirtualMachine) -> HostSlice:
     """What to call a virtual machine in one of our places that does not say what it is."""
-    mask = 1 << _slot_of(domain.name)
+    mask = 1 << _slot_of(vm.name)
     return HostSlice(
-        node_id, mask, guest=True, hostname="", image="", ssh_public_keys=(), power=domain.power
+        node_id, mask, guest=True, hostname="", image="", ssh_public_keys=(), power=vm.power
     )
 
 
-def owner_of(domains: Collection[Domain], slot: int) -> ClusterId | None:
+def owner_of(vms: Collection[VirtualMachine], slot: int) -> ClusterId | None:
     """Whose the slice in a slot is, by what the virtual machine says."""
-    for domain in domains:
-        if domain.metadata is not None and domain.metadata.entry.slot == slot:
-            return domain.metadata.cluster_id
+    for vm in vms:
+        if vm.metadata is not None and vm.metadata.entry.slot == slot:
+            return vm.metadata.cluster_id
     return None
