@@ -280,10 +280,11 @@ class BtrfsEngine:
     async def _limits(self) -> dict[int, Limit]:
         """Limits and use, after all that was written is counted."""
         words = ["btrfs", "qgroup", "show", "--sync", "-pcre", "--raw", str(self.disk)]
-        for _ in range(SHOW_COUNT_MAX):
-            said = await self.commands.say(words)
+        said = await self.commands.say(words)
+        for _ in range(SHOW_COUNT_MAX - 1):
             if "cannot find the qgroup" not in said.stderr:
                 break
+            said = await self.commands.say(words)
         if said.status or "inconsistent" in said.stderr:
             raise DriverRetryableError(
                 f"{self.commands.device}: quotas do not count: {said.stderr.strip()}",
