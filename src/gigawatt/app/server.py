@@ -135,8 +135,8 @@ class Service:
     sessions: Sessions
     members: Members
     tenancy: Tenancy
-    redfish: RedfishProxy
     receipts: Receipts
+    redfish: RedfishProxy
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -299,10 +299,10 @@ def open_service(
                 sessions=open_sessions(store),
                 members=open_members(store),
                 tenancy=open_tenancy(store),
+                receipts=open_receipts(store),
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
-                receipts=open_receipts(store),
             )
             login_settings = read_settings(home)
             if login_settings is not None:

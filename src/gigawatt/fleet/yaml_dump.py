@@ -135,7 +135,9 @@ def _node_type(node_type: NodeType) -> str:
     cells = {}
     for field in fields(node_type):
         value = getattr(node_type, field.name)
-        if isinstance(value, str):
+        if isinstance(value, bool):
+            cells |= {field.name: "true"} if value else {}
+        elif isinstance(value, str):
             cells[field.name] = _text(value)
         else:
             cells[field.name] = _float(value) if field.name == "power_w_max" else str(value)

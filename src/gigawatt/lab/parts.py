@@ -11,6 +11,7 @@ from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.guests.part import GuestsPart
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.machine.part import POWER_COMMAND, MachinesPart
 from gigawatt.lab.network.part import NetworkPart
 from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
@@ -34,9 +35,12 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
             f"no part of a lab holds file systems on {spec.storage}",
             next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
         )
-    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(), STORAGE_PARTS[spec.storage]()]
+    storage = STORAGE_PARTS[spec.storage]()
+    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(POWER_COMMAND), storage]
     if spec.hypervisor_count:
         found.append(GuestsPart())
+    if spec.hypervisor_count < spec.node_count:
+        found.append(MachinesPart())
     return tuple(found)
 
 

@@ -19,7 +19,7 @@ from gigawatt.drivers.evpn.switch import Switch
 from gigawatt.errors import DriverError
 from gigawatt.ids import DeviceId
 
-ARPING_S = 2
+ARPING_S = 3
 """Seconds that an answer is waited for; a network of one building takes a thousandth. Ours."""
 PROBE_NETWORK = "169.254"
 """Addresses that no host of a cluster may have (RFC 3927)."""

@@ -82,6 +82,7 @@ class NetworkPart:
                 program = lab.programs.get(f"{switch}-{daemon}")
                 if program is None or program.poll() is not None:
                     return f"{daemon} of {switch} has ended"
+        for switch in switches:
             silent = silent_neighbours(lab, switch)
             if silent:
                 return silent
