@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -100,15 +100,32 @@ def test_bad_glossary_is_caught(text: str):
 PROMISE = re.compile(r"^\| (?P<id>[A-Z]\d+) \| (?P<sentence>[^|]+) \| (?P<tests>[^|]+) \|$")
 
 
-def test_names(path: str, text: str) -> set[str]:
-    """Test ids that a test module defines, e.g. ``tests/a/test_b.py::TestC::test_d``."""
+def functions(node: ast.ClassDef) -> set[str]:
+    """Names of the functions that a class defines."""
+    return {n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def shared_suites() -> dict[str, set[str]]:
+    """Functions of the classes in ``tests/support``, from which test classes may be derived."""
+    modules = (ast.parse(read(path)) for path in (ROOT / "tests" / "support").glob("*.py"))
+    classes = (node for module in modules for node in module.body if isinstance(node, ast.ClassDef))
+    return {node.name: functions(node) for node in classes}
+
+
+def test_names(path: str, text: str, shared: Mapping[str, set[str]]) -> set[str]:
+    """Test ids that a test module defines, e.g. ``tests/a/test_b.py::TestC::test_d``.
+
+    ``shared`` has the functions of classes from which its own may be derived.
+    """
     names = set()
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names.add(f"{path}::{node.name}")
         elif isinstance(node, ast.ClassDef):
-            inner = (n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
-            names.update(f"{path}::{node.name}::{n.name}" for n in inner)
+            inner = functions(node).union(
+                *(shared.get(base.id, set()) for base in node.bases if isinstance(base, ast.Name))
+            )
+            names.update(f"{path}::{node.name}::{name}" for name in inner)
             # A hypothesis state machine is a test through its TestCase attribute.
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             names.add(f"{path}::{node.targets[0].id}")
@@ -140,14 +157,17 @@ def promise_complaints(text: str, known: Collection[str]) -> Iterator[str]:
 
 def test_every_promise_names_a_test():
     known: set[str] = set()
+    shared = shared_suites()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        known |= test_names(path.relative_to(ROOT).as_posix(), read(path))
+        known |= test_names(path.relative_to(ROOT).as_posix(), read(path), shared)
     assert list(promise_complaints(read(ROOT / "SPECIFICATION.md"), known)) == []
 
 
 def test_promise_table_is_checked():
-    known = test_names("tests/a.py", "def test_b(): ...\nclass C:\n  def test_d(self): ...\n")
+    known = test_names("tests/a.py", "def test_b(): ...\nclass C:\n  def test_d(self): ...\n", {})
     assert known == {"tests/a.py::test_b", "tests/a.py::C::test_d"}
+    derived = test_names("tests/a.py", "class D(S):\n  x = 1\n", {"S": {"test_e"}})
+    assert derived == {"tests/a.py::D::test_e"}
     good = "| A1 | It holds. | `tests/a.py::test_b`, `tests/a.py::C::test_d` |"
     assert not list(promise_complaints(good, known))
     for bad in (

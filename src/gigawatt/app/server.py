@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from typing_extensions import override
 
-from gigawatt.app.address import parse_listen
+from gigawatt.app.address import inherited_socket, parse_listen
 from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
@@ -100,6 +101,9 @@ TOUCH_S = float(MINUTE_S)
 
 CALLBACK_PATH = "/gw/v1/login/callback"
 """Where a login provider sends browsers back to; registered there by the operator."""
+
+APPLICATION = "gigawatt.api.application:build_application"
+"""What is served; the API is above this room, so it is named and not imported."""
 
 SITE_ORGANISATION = "site"
 """Name of the organisation of those who run the site."""
@@ -386,7 +390,7 @@ class ServerOptions:
     """How a server serves.
 
     Fields:
-        listen: ``HOST:PORT``.
+        listen: ``HOST:PORT``, or ``fd:N`` for a listening socket that was handed in.
         tls: None for plain HTTP.
         has_lambda_parity: whether the Lambda-compatible door limits requests as Lambda does.
         grace_s: seconds to finish what is under way when told to stop.
@@ -402,13 +406,21 @@ class ServerOptions:
     settings: WatchSettings | None = None
 
 
-def serve(home: Home, application: str, options: ServerOptions) -> None:
+def serve(
+    home: Home,
+    application: str,
+    options: ServerOptions,
+    prepare: Callable[[Service], object] = lambda _: None,
+) -> None:
     """Serve until a signal comes; then stop taking work, finish or let go, and return.
+
+    ``prepare`` is called once with the service, before anybody is served.
 
     Raises:
         InputError: ``listen``, a setting, the certificate or its key cannot be used.
     """
-    host, tcp_port = parse_listen(options.listen)
+    handed_in = inherited_socket(options.listen)
+    host, tcp_port = ("", 0) if handed_in else parse_listen(options.listen)
     watch = WatchSettings.of_environment() if options.settings is None else options.settings
     set_up_logs(watch.log_format)
     with (
@@ -419,7 +431,8 @@ def serve(home: Home, application: str, options: ServerOptions) -> None:
             service.lambda_settings = service.lambda_settings.with_parity()
         maker = load_application(application)
         server = make_server(maker, service, host, tcp_port, tls=options.tls)
-        run_server(server, service, options.grace_s)
+        prepare(service)
+        run_server(server, service, options.grace_s, handed_in)
 
 
 class Server(uvicorn.Server):
@@ -477,8 +490,15 @@ def make_server(
     return Server(config, service)
 
 
-def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None:
+def run_server(
+    server: uvicorn.Server,
+    service: Service,
+    grace_s: float,
+    handed_in: socket.socket | None = None,
+) -> None:
     """Run a server with its worker beside it, and stop both in order.
+
+    It listens on the socket that was handed in, else where it was made to.
 
     uvicorn repeats a signal for the handler that was there before it; the default one would end
     the process before the worker has let go. One that comes before uvicorn listens to signals
@@ -493,7 +513,7 @@ def run_server(server: uvicorn.Server, service: Service, grace_s: float) -> None
     service.worker.start()
     service.upkeep.start()
     try:
-        server.run()
+        server.run(sockets=None if handed_in is None else [handed_in])
     finally:
         service.is_stopping = True
         service.upkeep.stop()

@@ -43,6 +43,7 @@ COMMANDS = {
     "logout": ("gigawatt.cli.logout", "Forget it; use this computer's own state again."),
     "whoami": ("gigawatt.cli.whoami", "Show who you are, and where."),
     "up": ("gigawatt.cli.up", "Serve for this computer alone, with a key made for you."),
+    "lab": ("gigawatt.cli.lab", "Run the five planes for real on this machine."),
     "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
     "backup": ("gigawatt.cli.backup", "Copy everything into one archive, while work goes on."),
     "restore": ("gigawatt.cli.restore", "Put an archive back into an empty home or database."),

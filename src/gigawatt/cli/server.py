@@ -11,7 +11,11 @@ from gigawatt.cli.options import new_command
 app = new_command()
 
 Listen = Annotated[
-    str, typer.Option("--listen", help="HOST:PORT; put TLS in front of what is not local.")
+    str,
+    typer.Option(
+        "--listen",
+        help="HOST:PORT; put TLS in front of what is not local. fd:N: a socket handed in.",
+    ),
 ]
 Grace = Annotated[
     float, typer.Option("--grace", help="Seconds to finish what is under way when told to stop.")

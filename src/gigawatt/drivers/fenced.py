@@ -5,14 +5,19 @@ is here, once: turns among processes, stale generations, keys of others, the ope
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from gigawatt.boundary.entries import Entry, FileUsage, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.ledger import DeviceNote, KeyNote, Ledger
-from gigawatt.errors import DriverError, DriverPermanentError, StaleGenerationError
+from gigawatt.errors import (
+    DriverError,
+    DriverPermanentError,
+    DriverRetryableError,
+    StaleGenerationError,
+)
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import OPERATOR, Endpoint, Fence, Observation
 
@@ -40,7 +45,8 @@ class Component(Protocol):
     ) -> str | None:
         """Why ``device``, which holds ``held``, cannot come to hold ``wanted``; None if it can.
 
-        ``owners`` says whose each key of ``held`` and of ``wanted`` is.
+        ``owners`` says whose each key of ``held`` and of ``wanted`` is; what is not in it is
+        nobody's.
         """
         ...
 
@@ -113,24 +119,31 @@ class FencedDriver:
             DriverPermanentError: refused.
             StaleGenerationError: the fence is older than one seen before.
         """
-        wanted = self._checked(device, entries)
+        self._check(device, entries)
+        wanted = {entry.key: entry for entry in entries}
+        twice = next((entry.key for entry in entries if wanted[entry.key] != entry), None)
         async with self._ledger.turn(device):
-            note = _seen(device, self._ledger.read(device), fence)
-            held = await self._look(device, note)
+            note = self._fenced(device, fence)
+            held = await self._look_now(device, _surely(note))
             reason = self._refuses(device, note, held, wanted, fence.cluster_id)
+            if twice is not None:
+                reason = f"{twice}: one call names it twice with different content"
             if reason is not None:
-                self._ledger.write(device, note)
                 raise _refused(device, reason)
             keys = {key: KeyNote(fence.cluster_id, entry) for key, entry in wanted.items()}
-            self._ledger.write(device, replace(note, keys={**note.keys, **keys}))
             missing = {key: entry for key, entry in wanted.items() if held.get(key) != entry}
-            if not missing:
-                return
-            try:
-                await self._component.put(device, held, missing, fence.cluster_id)
-            except DriverPermanentError:
-                self._ledger.write(device, note)
-                raise
+            sure = replace(note, keys={**note.keys, **keys}, unsure=note.unsure.difference(wanted))
+            if missing:
+                # Noted before it is done: a crash must not leave keys that are nobody's.
+                unsure = note.unsure.union(missing)
+                self._ledger.write(device, replace(sure, unsure=unsure))
+                try:
+                    await _to_the_end(self._component.put(device, held, missing, fence.cluster_id))
+                except DriverPermanentError:
+                    self._ledger.write(device, note)
+                    raise
+            if sure != note or missing:
+                self._ledger.write(device, sure)
 
     async def remove(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.remove``.
@@ -140,21 +153,30 @@ class FencedDriver:
             DriverPermanentError: refused.
             StaleGenerationError: the fence is older than one seen before.
         """
-        named = self._checked(device, entries)
+        self._check(device, entries)
+        named = {entry.key for entry in entries}
         async with self._ledger.turn(device):
-            note = _seen(device, self._ledger.read(device), fence)
-            self._ledger.write(device, note)
-            ours = {key for key in named if _may_take(device, note, key, fence)}
-            held = await self._look(device, note)
-            leaving = {key: entry for key, entry in held.items() if key in ours}
+            note = self._fenced(device, fence)
+            held = await self._look_now(device, _noted(note))
+            leaving = {
+                key: entry
+                for key, entry in held.items()
+                if key in named and _may_take(device, note, key, fence)
+            }
             if leaving:
                 reason = self._component.refuses_removal(device, held, leaving)
                 if reason is not None:
                     raise _refused(device, reason)
-                await self._component.take(device, leaving)
-            kept = {key: value for key, value in note.keys.items() if key not in ours}
-            if len(kept) < len(note.keys):
-                self._ledger.write(device, replace(note, keys=kept))
+                await _to_the_end(self._component.take(device, leaving))
+            gone = leaving.keys() | {
+                key
+                for key in named & note.keys.keys() - held.keys()
+                if fence.cluster_id in {OPERATOR, note.keys[key].owner}
+            }
+            kept = {key: value for key, value in note.keys.items() if key not in gone}
+            after = replace(note, keys=kept, unsure=note.unsure.difference(gone))
+            if after != note:
+                self._ledger.write(device, after)
 
     async def observe(self, devices: Collection[DeviceId]) -> Observation:
         """See ``Driver.observe``."""
@@ -163,20 +185,21 @@ class FencedDriver:
         async def look(device: DeviceId) -> tuple[DeviceId, frozenset[Entry]] | None:
             async with room:
                 try:
-                    self._checked(device, ())
-                    held = await self._look(device, self._ledger.read(device))
+                    self._check(device, ())
+                    note = self._ledger.read(device)
+                    held = await self._component.look(device, _surely(note))
                 except DriverError:
                     return None
-                return device, frozenset(held.values())
+                return device, frozenset(held)
 
         seen = await asyncio.gather(*(look(device) for device in dict.fromkeys(devices)))
         entries = dict(found for found in seen if found is not None)
-        return Observation(
-            entries,
-            frozenset(devices) - entries.keys(),
-            await self._component.port_locations(entries.keys()),
-            await self._component.file_usage(entries.keys()),
-        )
+        try:
+            locations = await self._component.port_locations(entries.keys())
+            usage = await self._component.file_usage(entries.keys())
+        except DriverError:
+            return Observation(unreachable=frozenset(devices))
+        return Observation(entries, frozenset(devices) - entries.keys(), locations, usage)
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``.
@@ -187,24 +210,32 @@ class FencedDriver:
         """
         return await self._component.probe(pairs)
 
-    def _checked(self, device: DeviceId, entries: Sequence[Entry]) -> dict[str, Entry]:
+    def _check(self, device: DeviceId, entries: Sequence[Entry]) -> None:
         if not self._component.knows(device):
             raise DriverPermanentError(
                 f"{device} is no device of plane {self.plane}", device=device
             )
-        wanted: dict[str, Entry] = {}
         for entry in entries:
             if entry.device != device:
                 raise _refused(device, f"{entry.key}: belongs on {entry.device}")
-            if wanted.setdefault(entry.key, entry) != entry:
-                raise _refused(
-                    device, f"{entry.key}: one call names it twice with different content"
-                )
-        return wanted
 
-    async def _look(self, device: DeviceId, note: DeviceNote) -> dict[str, Entry]:
-        noted = {key: kept.entry for key, kept in note.keys.items()}
-        return {entry.key: entry for entry in await self._component.look(device, noted)}
+    def _fenced(self, device: DeviceId, fence: Fence) -> DeviceNote:
+        """The note, with this fence in it; it counts whatever becomes of the call."""
+        before = self._ledger.read(device)
+        note = _seen(device, before, fence)
+        if note != before:
+            self._ledger.write(device, note)
+        return note
+
+    async def _look_now(self, device: DeviceId, noted: Entries) -> dict[str, Entry]:
+        try:
+            return {entry.key: entry for entry in await self._component.look(device, noted)}
+        except (DriverRetryableError, DriverPermanentError):
+            raise
+        except DriverError as error:
+            raise DriverRetryableError(
+                str(error), device=device, next_step=error.next_step
+            ) from error
 
     def _refuses(
         self,
@@ -257,6 +288,33 @@ def _may_take(device: DeviceId, note: DeviceNote, key: str, fence: Fence) -> boo
             device=device,
         )
     return True
+
+
+def _noted(note: DeviceNote) -> Entries:
+    return {key: kept.entry for key, kept in note.keys.items()}
+
+
+def _surely(note: DeviceNote) -> Entries:
+    """What is noted of keys, but for those of which only a try is noted.
+
+    What a component cannot tell of these is then empty and differs from all that is wanted.
+    """
+    return {key: entry for key, entry in _noted(note).items() if key not in note.unsure}
+
+
+async def _to_the_end(change: Coroutine[Any, Any, None]) -> None:
+    """Await a change, and if the caller is cancelled await it still: one's turn lasts as long.
+
+    A thread or a process goes on when the task that waits for it is cancelled.
+    """
+    task = asyncio.ensure_future(change)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
 
 
 def _refused(device: DeviceId, reason: str) -> DriverPermanentError:

@@ -5,7 +5,7 @@ whose it is. A lost ledger makes keys nobody's: the reconciler then finds them a
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -35,11 +35,14 @@ class KeyNote:
 class DeviceNote:
     """What is noted of one device.
 
-    Fields: generations is the newest generation seen of each cluster; keys is by entry key.
+    Fields: generations is the newest generation seen of each cluster; keys is by entry key;
+    unsure are keys of a change whose end was not seen, so that the device may hold them as
+    noted, as before, or not at all.
     """
 
     generations: Mapping[ClusterId, int] = field(default_factory=dict)
     keys: Mapping[str, KeyNote] = field(default_factory=dict)
+    unsure: frozenset[str] = frozenset()
 
 
 @cache
@@ -61,12 +64,17 @@ class Ledger:
         """Have a device to oneself among all processes.
 
         Raises:
-            DriverRetryableError: others kept it all the while.
+            DriverRetryableError: others kept it all the while, or the disk takes no lock.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(device).with_suffix(".lock")
         until_s = self._clock.now_s() + self._turn_s_max
         while True:
-            with try_lock(self._path(device).with_suffix(".lock")) as is_ours:
+            with ExitStack() as stack:
+                try:
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    is_ours = stack.enter_context(try_lock(path))
+                except OSError as error:
+                    raise _not_written(device, path, error) from error
                 if is_ours:
                     yield
                     return
@@ -104,11 +112,7 @@ class Ledger:
         try:
             replace_files((path,), f"{_digest(body)}\n{body}")
         except OSError as error:
-            raise DriverRetryableError(
-                f"{device}: {path} was not changed: {error.strerror}",
-                device=device,
-                next_step=f"Make room on, or mend, the disk of {path.parent}, then try again.",
-            ) from error
+            raise _not_written(device, path, error) from error
 
     def _path(self, device: DeviceId) -> Path:
         return self._folder / f"{device.replace('/', '__')}.json"
@@ -116,6 +120,14 @@ class Ledger:
 
 def _digest(body: str) -> str:
     return blake2b(body.encode(), digest_size=16).hexdigest()
+
+
+def _not_written(device: DeviceId, path: Path, error: OSError) -> DriverRetryableError:
+    return DriverRetryableError(
+        f"{device}: {path} was not changed: {error.strerror}",
+        device=device,
+        next_step=f"Make room on, or mend, the disk of {path.parent}, then try again.",
+    )
 
 
 def _damaged(device: DeviceId, path: Path, why: str) -> DriverRetryableError:

@@ -18,9 +18,12 @@ from typing import Literal
 
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import Fleet
+from gigawatt.units import GIB
 
 LAB_NODES_MAX = 64
-"""Nodes of a whole lab; a compute fabric alone may have more. Ours: the sizes that were seen."""
+"""Nodes of a whole lab. Ours: the sizes that were seen."""
+FABRIC_NODES_MAX = 1_250
+"""Nodes of a compute fabric alone, 10,000 ports; what one ibsim and OpenSM were measured with."""
 
 OOB_INTERFACE = "oob0"
 """The management node's interface on the out-of-band network."""
@@ -44,11 +47,14 @@ class LabSpec:
 
     Fields:
         name: tells it from other labs of this machine.
-        node_count: nodes, 2 to 64.
+        node_count: nodes, 2 to 64; a fabric alone has up to 1,250.
         spine_count, leaf_count: switches of the in-band network, >= 1.
         hypervisor_count: the first nodes of the fleet run guests (libvirt, QEMU); the others are
             bare metal, stood in for by namespaces.
         storage: engine of the storage plane.
+        storage_bytes: what the storage pool holds; the machine must have the room.
+        is_fabric_only: the compute fabric and a control plane, nothing else.
+        has_standby: a second subnet manager on each subnet.
     """
 
     name: str = "lab"
@@ -57,6 +63,14 @@ class LabSpec:
     leaf_count: int = 4
     hypervisor_count: int = 2
     storage: Literal["btrfs", "cephfs"] = "btrfs"
+    storage_bytes: int = 4 * GIB
+    is_fabric_only: bool = False
+    has_standby: bool = False
+
+    @property
+    def nodes_max(self) -> int:
+        """The most nodes that such a lab may have."""
+        return FABRIC_NODES_MAX if self.is_fabric_only else LAB_NODES_MAX
 
 
 @dataclass(frozen=True)
@@ -72,10 +86,10 @@ class Layout:
         Raises:
             InputError: too many nodes, or no switches.
         """
-        if not 2 <= len(self.fleet.nodes) <= LAB_NODES_MAX:
+        if not 2 <= len(self.fleet.nodes) <= self.spec.nodes_max:
             raise InputError(
-                f"a lab has 2 to {LAB_NODES_MAX} nodes, wanted {len(self.fleet.nodes)}",
-                next_step="For larger compute fabrics, run the fabric alone.",
+                f"a lab has 2 to {self.spec.nodes_max} nodes, wanted {len(self.fleet.nodes)}",
+                next_step=f"For up to {FABRIC_NODES_MAX:,}, run the fabric alone: --fabric-only.",
             )
         if self.spec.spine_count < 1 or self.spec.leaf_count < 1:
             raise InputError("a lab's in-band network has at least one spine and one leaf")

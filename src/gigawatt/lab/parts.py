@@ -7,14 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from gigawatt.lab import fabric, room
+from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.layout import LabSpec
 from gigawatt.lab.running import Part, missing_packages
 
 
 def parts_of(spec: LabSpec) -> tuple[Part, ...]:
-    """The parts of a lab of this kind."""
-    del spec
-    return ()
+    """The parts of a lab of this kind; its control plane, which comes last, is not among them."""
+    fabric_part = FabricPart()
+    if spec.is_fabric_only:
+        return (fabric_part,)
+    return (fabric_part,)
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:

@@ -78,8 +78,12 @@ class Running:
         namespace: str | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
     ) -> "subprocess.Popen[bytes]":
-        """Start a program that stays; what it says goes to its log. It dies with this process."""
+        """Start a program that stays; what it says goes to its log. It dies with this process.
+
+        ``descriptors`` are files and sockets of this process that it keeps.
+        """
         path = self.log_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as log:
@@ -90,6 +94,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
             )
         self.programs[name] = process
         return process

@@ -17,11 +17,8 @@ from gigawatt.sdk import Client, calls
 from gigawatt.sdk import documents as doc
 
 PAGE_LIMIT = 500
-APPLICATION = "gigawatt.api.application:build_application"
-"""What is served; the API and the command line do not import each other."""
-
 PARTS = "gigawatt.api.parts:PartedApplication"
-"""The same application, each part made when a request needs it."""
+"""The application of a server, each part made when a request needs it."""
 
 EMBEDDED_ADDRESS = "http://embedded"
 

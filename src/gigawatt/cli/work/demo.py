@@ -10,14 +10,14 @@ from rich.text import Text
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import DEMO_GPU_COUNT, Home
-from gigawatt.app.server import load_application, make_first_key
+from gigawatt.app.server import APPLICATION, load_application, make_first_key
 from gigawatt.app.serving import Serving, serving, wait_for_ctrl_c
 from gigawatt.app.wiring import open_world
 from gigawatt.boundary.entries import PartitionMember
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.cli.output import console, count_of, pairs, paragraph, remarks, span
 from gigawatt.cli.work.clusters import request_document
-from gigawatt.cli.work.connect import APPLICATION, Connection
+from gigawatt.cli.work.connect import Connection
 from gigawatt.cli.work.floor import draw_with
 from gigawatt.cli.work.planview import show_plan
 from gigawatt.cli.work.proofs import (

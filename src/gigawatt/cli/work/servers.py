@@ -8,6 +8,7 @@ from types import FrameType
 
 from gigawatt.app.home import Home
 from gigawatt.app.server import (
+    APPLICATION,
     ServerOptions,
     Service,
     Tls,
@@ -19,7 +20,6 @@ from gigawatt.app.server import (
 from gigawatt.app.serving import serving, wait_for_ctrl_c
 from gigawatt.cli.output import console
 from gigawatt.cli.settings import config_path
-from gigawatt.cli.work.connect import APPLICATION
 from gigawatt.cli.work.profiles import Profile, Profiles, read_profiles, write_profiles
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import AccountRole

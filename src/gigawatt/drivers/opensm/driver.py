@@ -11,7 +11,7 @@ from gigawatt.drivers.opensm.fabric_reader import PortTables
 from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
 from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
-from gigawatt.drivers.opensm.subnet import ManagedFabric, hang_up
+from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet, hang_up
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
@@ -55,8 +55,7 @@ class OpensmDriver:
     def close(self) -> None:
         """End the processes that read the subnets."""
         for fabric in self._fabrics.values():
-            for reader in fabric.readers.values():
-                reader.close()
+            fabric.close()
 
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.
@@ -189,7 +188,7 @@ class OpensmDriver:
                 next_step="Look at the cable and at 'iblinkinfo'; quarantine the node.",
             )
         fabric.note(before, after)
-        if before.by_p_key == after.by_p_key and not wrong_port(ports, after):
+        if before.by_p_key == after.by_p_key and not wrong_ports(ports, after):
             return
         try:
             await self._sweep(fabric, after, guids)
@@ -234,36 +233,45 @@ class OpensmDriver:
         subnets = fabric.subnets_of(guids)
         now_s = self._clock.now_s()
         until_s, again_s = now_s + self._patience.change_s, now_s
-        wrong: PortTables | None = None
         gone: DriverRetryableError | None = None
-        while now_s < until_s:
+        looked_at = fabric.last_of(guids)
+        while True:
             if now_s >= again_s:
                 again_s = now_s + HANG_UP_AGAIN_S
-                gone = None
-                for subnet in subnets:
-                    try:
-                        hang_up(subnet)
-                    except DriverRetryableError as error:
-                        gone = error
-            wrong = wrong_port(await fabric.tables(guids), wanted)
-            if wrong is None:
+                gone = _hang_up_all(subnets)
+            wrong = wrong_ports(await fabric.tables(looked_at), wanted)
+            if not wrong and looked_at == guids:
                 return
-            if gone is not None:
+            if wrong and gone is not None:
                 raise gone
-            await self._clock.sleep(POLL_S)
             now_s = self._clock.now_s()
-        assert wrong is not None, "left the loop only after a look"
-        raise _disagrees(fabric.device, wrong, wanted, self._patience.change_s)
+            if wrong and now_s >= until_s:
+                raise _disagrees(fabric.device, wrong[0], wanted, self._patience.change_s)
+            # Every look costs managers time, so the ports that they come to last are waited for.
+            looked_at = fabric.last_of({port.guid for port in wrong}) if wrong else guids
+            if wrong:
+                await self._clock.sleep(POLL_S)
 
 
-def wrong_port(port_tables: Sequence[PortTables], wanted: IbPartitions) -> PortTables | None:
-    """The first port of which a table is not what the partitions say; None if all agree."""
+def _hang_up_all(subnets: Sequence[Subnet]) -> DriverRetryableError | None:
+    """Tell the managers of all subnets; the error of the last one that has none."""
+    gone: DriverRetryableError | None = None
+    for subnet in subnets:
+        try:
+            hang_up(subnet)
+        except DriverRetryableError as error:
+            gone = error
+    return gone
+
+
+def wrong_ports(port_tables: Sequence[PortTables], wanted: IbPartitions) -> list[PortTables]:
+    """The ports of which a table is not what the partitions say."""
     tables = wanted.tables()
-    for port in port_tables:
-        table = tables.get(port.guid, DEFAULT_TABLE)
-        if port.host != table or port.leaf != table:
-            return port
-    return None
+    return [
+        port
+        for port in port_tables
+        if not port.host == port.leaf == tables.get(port.guid, DEFAULT_TABLE)
+    ]
 
 
 def _disagrees(

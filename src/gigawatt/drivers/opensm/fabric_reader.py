@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
@@ -19,6 +20,8 @@ from gigawatt.errors import DriverRetryableError
 
 ANSWER_S_MAX = 60.0
 """A scan of 10,000 ports takes some ten seconds; who says nothing for longer hangs."""
+END_S_MAX = 2.0
+"""A process that waits for its next request ends at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +142,18 @@ class FabricReader:
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        if process is not None:
+        if process is None:
+            return
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        try:
+            # It ends with its input, and so signs off where it has to: a simulator counts clients.
+            process.wait(END_S_MAX)
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
 
     def _silent(self, reason: str) -> DriverRetryableError:
         return DriverRetryableError(f"subnet {self._subnet.name} cannot be read: {reason}")

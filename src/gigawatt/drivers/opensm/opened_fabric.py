@@ -1,45 +1,27 @@
-"""One InfiniBand fabric at work: its file, its subnets' readers, and what they say together."""
+"""One InfiniBand fabric under OpenSM at work: its file, and what its ports say."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Sequence
-
-from gigawatt.boundary.entries import (
-    DEFAULT_P_KEY,
-    Entry,
-    Membership,
-    PartitionMember,
-    PortLocation,
-)
+from gigawatt.boundary.entries import Entry
 from gigawatt.drivers.opensm.conf_file import ConfFile
-from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
+from gigawatt.drivers.opensm.fabric_ports import FabricPorts
 from gigawatt.drivers.opensm.partitions_conf import IbPartitions
-from gigawatt.drivers.opensm.probing import Paths
-from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet
+from gigawatt.drivers.opensm.subnet import ManagedFabric
 from gigawatt.errors import DataError, DriverPermanentError
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import FabricId, SwitchId
 
 
-class OpenedFabric:
+class OpenedFabric(FabricPorts):
     """One fabric with its file and the readers of its subnets.
 
     Attributes:
         device: the fabric as entries name it.
         file: its ``partitions.conf``.
-        readers: by name of subnet.
-        guids: port GUIDs of the fleet's NICs on it.
     """
 
     def __init__(self, fleet: Fleet, managed: ManagedFabric) -> None:
         """Open ``managed`` of ``fleet``; nothing is read yet."""
+        super().__init__(fleet, managed.fabric_id, managed.subnets, managed.manager_guids)
         self.device = managed.device
-        self._managed = managed
         self.file = ConfFile(managed.conf_path, managed.fabric_id)
-        self.readers = {subnet.name: FabricReader(subnet) for subnet in managed.subnets}
-        self._subnet_of_guid = {guid: s for s in managed.subnets for guid in s.guids}
-        self.guids = self._subnet_of_guid.keys()
-        self._switch_ids = dict(zip(fleet.switches.guid.tolist(), fleet.switches.ids, strict=True))
 
     def read(self) -> IbPartitions:
         """What the file says.
@@ -59,7 +41,7 @@ class OpenedFabric:
         try:
             return self.file.read()
         except DataError:
-            return self.file.read_kept() or IbPartitions(self._managed.fabric_id)
+            return self.file.read_kept() or IbPartitions(self._fabric_id)
 
     def note(self, before: IbPartitions, after: IbPartitions) -> None:
         """Write the file if anything differs.
@@ -70,95 +52,13 @@ class OpenedFabric:
         if after != before:
             self.file.write(after)
 
-    def subnets_of(self, guids: Collection[int]) -> list[Subnet]:
-        """Subnets on which some of ``guids`` hang."""
-        names = {self._subnet_of_guid[g].name for g in guids if g in self._subnet_of_guid}
-        return [subnet for subnet in self._managed.subnets if subnet.name in names]
-
-    async def scan(self) -> list[PortTables]:
-        """Every host port, once each manager has answered.
-
-        Raises:
-            DriverRetryableError: a manager does not answer, or a subnet cannot be read.
-        """
-        await asyncio.gather(
-            *(
-                asyncio.to_thread(self.readers[subnet.name].paths, [(guid, guid)])
-                for subnet in self._managed.subnets
-                for guid in [min(subnet.guids)]
-            )
-        )
-        found = await asyncio.gather(
-            *(asyncio.to_thread(reader.scan) for reader in self.readers.values())
-        )
-        return [port for ports in found for port in ports]
-
-    async def tables(self, guids: Collection[int]) -> list[PortTables]:
-        """Those of ``guids`` that are on the fabric.
-
-        Raises:
-            DriverRetryableError: a subnet cannot be read.
-        """
-        by_subnet: defaultdict[str, list[int]] = defaultdict(list)
-        for guid in guids:
-            if guid in self._subnet_of_guid:
-                by_subnet[self._subnet_of_guid[guid].name].append(guid)
-        found = await asyncio.gather(
-            *(asyncio.to_thread(self.readers[n].tables, some) for n, some in by_subnet.items())
-        )
-        return [port for ports in found for port in ports]
-
-    async def paths(self, pairs: Collection[tuple[int, int]]) -> Paths:
-        """Which pairs of GUIDs have a path; never two of different subnets.
-
-        Raises:
-            DriverRetryableError: a manager does not answer.
-        """
-        by_subnet: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        for a, b in pairs:
-            if self._subnet_of_guid[a] is self._subnet_of_guid[b]:
-                by_subnet[self._subnet_of_guid[a].name].append((a, b))
-        answers = await asyncio.gather(
-            *(asyncio.to_thread(self.readers[n].paths, some) for n, some in by_subnet.items())
-        )
-        asked = [pair for some in by_subnet.values() for pair in some]
-        given = [is_path for answer in answers for is_path in answer]
-        return {pair for pair, is_path in zip(asked, given, strict=True) if is_path}
-
-    def entries(self, port_tables: Sequence[PortTables]) -> frozenset[Entry]:
-        """What hosts or leaves hold, full where either says full; limited default apart."""
-        found: set[Entry] = set()
-        for port in port_tables:
-            if port.guid in self._managed.manager_guids:
-                continue
-            both = port.host | port.leaf
-            for p_key in {value & 0x7FFF for value in both}:
-                is_full = p_key | 0x8000 in both
-                if is_full or p_key != DEFAULT_P_KEY:
-                    how: Membership = "full" if is_full else "limited"
-                    found.add(PartitionMember(self._managed.fabric_id, p_key, port.guid, how))
-        return frozenset(found)
-
     def is_sound(self, held: frozenset[Entry]) -> bool:
         """Whether the file is ours, or, if it is not, what ports hold already tells so."""
         try:
             self.file.read()
         except DataError:
-            kept = self.file.read_kept() or IbPartitions(self._managed.fabric_id)
+            kept = self.file.read_kept() or IbPartitions(self._fabric_id)
             return held != {
                 kept.entry(p_key, guid) for p_key, p in kept.by_p_key.items() for guid in p.members
             }
         return True
-
-    def locations(self, port_tables: Sequence[PortTables]) -> list[PortLocation]:
-        """Where ports are; switches that the fleet does not know by their GUID."""
-        return [
-            PortLocation(
-                FabricId(self._managed.fabric_id),
-                port.guid,
-                SwitchId(self._switch_ids.get(port.switch_guid, f"S-{port.switch_guid:016x}")),
-                port.switch_port,
-            )
-            for port in port_tables
-            if port.guid not in self._managed.manager_guids
-        ]

@@ -10,7 +10,7 @@ A BMC does not run its host; it tells a command to. Settings give the first word
 
 | words appended | does | prints |
 |---|---|---|
-| ``state NODE`` | nothing | one line: ``on`` or ``off``, then optionally a space and a boot progress |
+| ``state NODE`` | nothing | a line: ``on`` or ``off``, and after a space perhaps a boot progress |
 | ``on NODE`` | powers on, boots from the node's own disk; nothing to do if it is on | nothing |
 | ``on NODE --media FILE`` | the same, but boots from the CD image FILE (absolute path) | nothing |
 | ``off NODE`` | power off at once; nothing to do if it is off | nothing |

@@ -1,0 +1,1 @@
+"""EVPN-VXLAN on Linux switches: networks of clusters, their access ports, and their gateways."""

@@ -1,0 +1,152 @@
+"""Whether traffic from one port arrives at another, without asking the hosts.
+
+A host may be switched off, and it is the tenant's, so it is not asked. Instead a namespace is put
+beside each port, into the very bridge that the port is in at this moment, and ARP is sent between
+the two over the real switches and their tunnels. What lies between a port and its host (a cable,
+the host's own interface, and the rules for its MAC and address) is judged by what the switch
+says. Namespaces and interfaces are gone afterwards, also after an error on the way.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gigawatt.boundary.plane import Plane
+from gigawatt.drivers.evpn.reach import batch
+from gigawatt.drivers.evpn.segments import bridge_name
+from gigawatt.drivers.evpn.switch import Switch
+from gigawatt.errors import DriverError
+from gigawatt.ids import DeviceId
+
+ARPING_S = 1
+"""Seconds that an answer is waited for; a network of one building takes a thousandth. Ours."""
+PROBE_NETWORK = "169.254"
+"""Addresses that no host of a cluster may have (RFC 3927)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Spot:
+    """A network on a switch."""
+
+    switch: str
+    vni: int
+
+
+Spots = Sequence[Spot | None]
+"""Where each NIC of an endpoint is, in rail order; None where it is in no network that works."""
+
+
+class Prober:
+    """Sends ARP between networks on switches."""
+
+    def __init__(self, switches: Mapping[str, Switch], plane: Plane) -> None:
+        """Probe among ``switches``."""
+        self._switches = switches
+        self._plane = plane
+
+    async def reach(self, pairs: Sequence[tuple[Spots, Spots]]) -> tuple[bool, ...]:
+        """For each pair whether the first reaches the second.
+
+        With several NICs, see ``_is_reached``: a rail that is down is a fault, and one NIC that
+        reaches another cluster's is a leak.
+
+        Raises:
+            DriverRetryableError: a switch does not answer.
+            DriverPermanentError: a switch refuses.
+        """
+        wanted: set[tuple[Spot, Spot]] = set()
+        for sources, sinks in pairs:
+            wanted |= {(a, b) for a in sources if a for b in sinks if b}
+        reached = {(a, b) for a, b in wanted if a == b}
+        distinct = sorted(wanted - reached)
+        if distinct:
+            reached |= await self._send(distinct)
+        return tuple(_is_reached(a, b, reached) for a, b in pairs)
+
+    async def _send(self, pairs: Sequence[tuple[Spot, Spot]]) -> set[tuple[Spot, Spot]]:
+        spots = sorted({spot for pair in pairs for spot in pair})
+        address = {
+            spot: f"{PROBE_NETWORK}.{1 + row // 250}.{1 + row % 250}"
+            for row, spot in enumerate(spots)
+        }
+        device = DeviceId(f"probe/{self._plane}")
+        try:
+            for spot in spots:
+                await self._switches[spot.switch].apply(device, _standing(spot, address[spot]))
+            found = await asyncio.gather(
+                *(self._from(device, spot, pairs, address) for spot in spots)
+            )
+        finally:
+            for spot in spots:
+                with suppress(DriverError):
+                    await self._switches[spot.switch].apply(device, _gone(spot))
+        return {pair for some in found for pair in some}
+
+    async def _from(
+        self,
+        device: DeviceId,
+        spot: Spot,
+        pairs: Sequence[tuple[Spot, Spot]],
+        address: Mapping[Spot, str],
+    ) -> set[tuple[Spot, Spot]]:
+        sinks = [sink for source, sink in pairs if source == spot]
+        lines = [
+            f"{{ nsenter --net=/run/netns/{_space(spot)} arping -q -f -c 3 -w {ARPING_S} -I near"
+            f" {address[sink]} && echo {address[sink]} ; }} &"
+            for sink in sinks
+        ]
+        said = await self._switches[spot.switch].apply(device, *lines, "wait")
+        heard = set(said.split())
+        return {(spot, sink) for sink in sinks if address[sink] in heard}
+
+
+def _space(spot: Spot) -> str:
+    return f"probe-{spot.switch}-{spot.vni}"
+
+
+def _far(spot: Spot) -> str:
+    return f"pb{spot.vni}"
+
+
+def _standing(spot: Spot, address: str) -> str:
+    """Shell words that put a namespace beside the ports of a network."""
+    outer = [
+        f"link add {_far(spot)} addrgenmode none type veth peer name near netns {_space(spot)}",
+        f"link set {_far(spot)} master {bridge_name(spot.vni)} up",
+    ]
+    inner = [f"address add {address}/16 dev near", "link set near addrgenmode none up"]
+    enter = f"nsenter --net=/run/netns/{_space(spot)} "
+    made = f"ip netns add {_space(spot)}"
+    return "\n".join([_gone(spot), made, batch("ip", outer), enter + batch("ip", inner)])
+
+
+def _gone(spot: Spot) -> str:
+    """Shell words after which nothing of it is there."""
+    return (
+        f"ip link del {_far(spot)} 2>/dev/null || true\n"
+        f"ip netns del {_space(spot)} 2>/dev/null || true"
+    )
+
+
+def _is_reached(sources: Spots, sinks: Spots, reached: set[tuple[Spot, Spot]]) -> bool:
+    """Two of one network, every NIC its fellow; two of different ones, any NIC any."""
+    (a_vni, a_count), (b_vni, b_count) = _slice(sources), _slice(sinks)
+    if a_vni is not None and a_vni == b_vni:
+        count = max(a_count, b_count)
+        fellows = zip(sources[:count], sinks[:count], strict=False)
+        return all(a is not None and b is not None and (a, b) in reached for a, b in fellows)
+    return any((a, b) in reached for a in sources[:a_count] for b in sinks[:b_count])
+
+
+def _slice(spots: Spots) -> tuple[int | None, int]:
+    """The network of a slice, and how many NICs it has.
+
+    A switch does not know where a slice ends. Slices are 1, 2, 4 ... GPUs, so it is taken to be
+    the smallest that has all NICs of the first network; one that is missing does not shorten it.
+    """
+    vni = next((spot.vni for spot in spots if spot is not None), None)
+    if vni is None:
+        return None, len(spots)
+    last = max(n for n, spot in enumerate(spots, start=1) if spot is not None and spot.vni == vni)
+    return vni, min(len(spots), 1 << (last - 1).bit_length())

@@ -1,0 +1,1 @@
+"""What all engines of the storage plane share: rules, order of changes, probes."""

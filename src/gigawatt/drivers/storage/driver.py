@@ -1,0 +1,43 @@
+"""The storage plane's driver over any engines."""
+
+from collections.abc import Mapping
+
+from gigawatt.drivers.fenced import FencedDriver
+from gigawatt.drivers.ledger import Ledger
+from gigawatt.drivers.opening import Opening
+from gigawatt.drivers.storage.component import PoolComponent
+from gigawatt.drivers.storage.engine import PoolEngine
+from gigawatt.drivers.storage.networks import Networks
+from gigawatt.errors import InputError
+from gigawatt.ids import StoragePoolId
+
+
+class StorageDriver(FencedDriver):
+    """``Driver`` of storage pools. Probes need ``know_networks`` first."""
+
+    def __init__(self, pools: PoolComponent, ledger: Ledger) -> None:
+        """Serve ``pools``; whose is what is noted in ``ledger``."""
+        super().__init__(pools, ledger)
+        self._pools = pools
+
+    def know_networks(self, networks: Networks) -> None:
+        """Say where to read in which in-band network a host is."""
+        self._pools.networks = networks
+
+
+def open_storage(engines: Mapping[StoragePoolId, PoolEngine], opening: Opening) -> StorageDriver:
+    """A driver over ``engines``.
+
+    Raises:
+        InputError: the fleet has no such pool.
+    """
+    pools = opening.fleet.storage_pools
+    for pool_id in engines:
+        if pool_id not in pools.index_of:
+            raise InputError(
+                f"fleet {opening.fleet.name!r} has no storage pool {pool_id!r},"
+                f" it has {', '.join(pools.ids)}",
+                next_step="Correct the storage plane in the site file.",
+            )
+    ledger = Ledger(opening.folder, opening.clock)
+    return StorageDriver(PoolComponent(opening.fleet, engines), ledger)

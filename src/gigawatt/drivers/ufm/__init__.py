@@ -1,0 +1,1 @@
+"""The compute fabric's driver on NVIDIA UFM Enterprise, by its public REST API."""

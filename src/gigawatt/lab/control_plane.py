@@ -1,0 +1,116 @@
+"""The lab's control plane: an ordinary server over a home of the lab's own.
+
+``python -m gigawatt.lab.control_plane FOLDER DESCRIPTOR`` serves on a socket that was opened
+outside the room, so that it is reached from the machine while its drivers are in the room.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from gigawatt.app.server import APPLICATION, ServerOptions, Service, make_first_key, serve
+from gigawatt.boundary.plane import Plane
+from gigawatt.errors import InputError
+from gigawatt.fleet.yaml_dump import dump_fleet
+from gigawatt.identity.accounts import (
+    Account,
+    AccountId,
+    AccountRole,
+    Organisation,
+    OrganisationId,
+    Project,
+)
+from gigawatt.ids import TenantId
+from gigawatt.lab.folder import LabFolder, LabKeys
+from gigawatt.lab.running import SAID_MAX, Running
+
+TENANT = "tenant"
+"""Name of the tenant that every lab has from the start."""
+START_S_MAX = 60.0
+RECONCILE_S = 60.0
+"""Pause between two passes of the reconciler: short, as people watch. Ours."""
+
+
+class ControlPlane:
+    """The part that comes last: it drives what the others declared."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Serve on the socket ``descriptor``."""
+        self._descriptor = descriptor
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "control"
+
+    @property
+    def package_of_tool(self) -> Mapping[str, str]:
+        """No program but ours."""
+        return {}
+
+    def start(self, lab: Running) -> None:
+        """Lay down fleet and site, start the server, and wait until it has made its keys.
+
+        Raises:
+            InputError: it does not start.
+        """
+        folder = LabFolder(lab.folder)
+        for plane in Plane:
+            if plane not in lab.settings:
+                lab.declare(plane, "fake", {})
+        home = folder.home
+        home.make()
+        home.fleet_path.write_text(dump_fleet(lab.fleet), encoding="utf-8")
+        site = {str(plane): lab.settings[plane] for plane in Plane}
+        path = home.path / "site.yaml"
+        path.write_text(yaml.safe_dump(site, sort_keys=False), encoding="utf-8")
+        words = [sys.executable, "-m", "gigawatt.lab.control_plane"]
+        server = lab.spawn(
+            "control",
+            [*words, str(lab.folder), str(self._descriptor)],
+            descriptors=(self._descriptor,),
+        )
+        is_made = folder.keys_path.exists
+        lab.until(lambda: is_made() or server.poll() is not None, "the control plane", START_S_MAX)
+        if not is_made():
+            said = lab.log_path("control").read_text(errors="replace").strip()
+            raise InputError(f"the control plane does not start: {said[-SAID_MAX:]}")
+
+    def ailment(self, lab: Running) -> str:
+        """What is wrong with it now."""
+        status = lab.programs["control"].poll()
+        return "" if status is None else f"the server has ended with {status}"
+
+
+def make_keys(service: Service) -> LabKeys:
+    """Keys of an operator and of a tenant that may hold every GPU of the lab."""
+    operator = make_first_key(service, "operator")
+    directory, now_s, new_id = service.directory, service.now_s(), service.control.new_id
+    organisation_id, account_id = OrganisationId(new_id("org")), AccountId(new_id("acc"))
+    gpu_count = service.control.around.fleet.gpu_count
+    directory.add_organisation(Organisation(organisation_id, TENANT, now_s))
+    directory.add_project(
+        Project(TenantId(new_id("ten")), organisation_id, TENANT, gpu_count, now_s)
+    )
+    directory.add_account(
+        Account(account_id, organisation_id, TENANT, "user", AccountRole.OWNER, now_s)
+    )
+    return LabKeys(operator, service.new_key(account_id, "lab")[1])
+
+
+def main() -> None:
+    """Serve until killed."""
+    folder, descriptor = LabFolder(Path(sys.argv[1])), int(sys.argv[2])
+    options = ServerOptions(f"fd:{descriptor}", reconcile_s=RECONCILE_S)
+    serve(
+        folder.home,
+        APPLICATION,
+        options,
+        prepare=lambda service: folder.write_keys(make_keys(service)),
+    )
+
+
+if __name__ == "__main__":
+    main()

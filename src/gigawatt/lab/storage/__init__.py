@@ -1,0 +1,1 @@
+"""Storage servers of a lab: btrfs on a file, or a whole Ceph on one."""
