@@ -40,6 +40,7 @@ lab-quick: lab-packages ## The quick ones of them
 
 lab-packages: $(VENV)/dev.stamp
 	@$(BIN)/python -m gigawatt.lab.parts
+	@$(BIN)/python -m gigawatt.lab.guests.image > /dev/null
 
 check: $(VENV)/dev.stamp ## The gates alone: format, lint, types, imports
 	@echo "Format";  $(BIN)/ruff format --quiet --check . || { echo "  'make format' mends this"; exit 1; }

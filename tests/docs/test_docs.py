@@ -23,7 +23,9 @@ from gigawatt.planner.phases import mermaid
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
-    path for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "adr") for path in folder.glob("*.md")
+    path
+    for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "adr", ROOT / "docs" / "lab")
+    for path in folder.glob("*.md")
 )
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(gigawatt.__path__, prefix="gigawatt.")

@@ -7,9 +7,10 @@ is started.
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigawatt.cli.main import main
@@ -54,6 +55,7 @@ def said(capsys, *words):
 # --- fleet ------------------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(2, 64))
 def test_a_lab_of_any_size_is_a_sound_fleet_with_a_place_for_every_node(node_count):
     spec = LabSpec(node_count=node_count)
@@ -233,3 +235,10 @@ def test_a_running_lab_is_not_taken_for_another():
     launch.refuse_other(replace(STATUS, spec=LabSpec(node_count=8)), SPEC)
     with pytest.raises(ConflictError, match="other settings"):
         launch.refuse_other(STATUS, LabSpec(node_count=8))
+
+
+def test_continuous_integration_installs_all_that_a_lab_needs():
+    text = (Path(__file__).parents[2] / ".ci" / "run").read_text()
+    installed = set(text[: text.index("step()")].replace("(", " ").replace(")", " ").split())
+    needed = {package for part in parts_of(SPEC) for package in part.package_of_tool.values()}
+    assert needed - {"mount", "coreutils", "dpkg"} <= installed

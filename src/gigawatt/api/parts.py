@@ -23,7 +23,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "events": ("events",),
     "events:stream": ("events",),
     "fleet": ("drawings", "fleet"),
-    "nodes": ("fleet",),
+    "nodes": ("fleet", "receipts"),
     "proofs": ("passes",),
     "reconciliations": ("passes",),
     "file-systems": ("file_systems",),

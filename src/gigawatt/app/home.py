@@ -51,6 +51,21 @@ class Home:
         return self.path / "login.yaml"
 
     @property
+    def site_path(self) -> Path:
+        """YAML of the drivers of the site; absent while every device is fake."""
+        return self.path / "site.yaml"
+
+    @property
+    def secrets_key_path(self) -> Path:
+        """The key of the secrets in the store, unless the surroundings name another file."""
+        return self.path / "secrets.key"
+
+    @property
+    def drivers_path(self) -> Path:
+        """Folders of the drivers: their ledgers and files."""
+        return self.path / "drivers"
+
+    @property
     def store_path(self) -> Path:
         """The file that holds the store, unless a database does."""
         return self.path / "store.sqlite"

@@ -27,6 +27,8 @@ from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
+from gigawatt.app.redfish_proxy import RedfishProxy, open_redfish_proxy
+from gigawatt.app.secrets_key import open_secrets
 from gigawatt.app.upkeep import PERIOD_S, Upkeep
 from gigawatt.app.watch.logs import set_up_logs
 from gigawatt.app.watch.settings import WatchSettings
@@ -65,6 +67,7 @@ from gigawatt.interfaces.file_systems import FileSystems
 from gigawatt.interfaces.firewall import FirewallRulesets
 from gigawatt.interfaces.instances import Instances
 from gigawatt.interfaces.members import Members, NewSecret
+from gigawatt.interfaces.receipts import Receipts
 from gigawatt.interfaces.sessions import Sessions
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.tenancy import Tenancy
@@ -77,6 +80,7 @@ from gigawatt.store.gauges import open_gauges
 from gigawatt.store.instances import open_instances
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.members import open_members
+from gigawatt.store.receipts import open_receipts
 from gigawatt.store.replicas import open_replicas
 from gigawatt.store.sessions import open_sessions
 from gigawatt.store.storage_quota import SqlStorageQuotas
@@ -131,6 +135,8 @@ class Service:
     sessions: Sessions
     members: Members
     tenancy: Tenancy
+    receipts: Receipts
+    redfish: RedfishProxy
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -293,6 +299,10 @@ def open_service(
                 sessions=open_sessions(store),
                 members=open_members(store),
                 tenancy=open_tenancy(store),
+                receipts=open_receipts(store),
+                redfish=open_redfish_proxy(
+                    home, control.around.fleet, open_secrets(home, store, control.around.clock)
+                ),
             )
             login_settings = read_settings(home)
             if login_settings is not None:

@@ -7,6 +7,7 @@ import typer
 from gigawatt.cli import backend
 from gigawatt.cli.options import (
     Format,
+    NodeArgument,
     NodesArgument,
     OutputOption,
     QuietOption,
@@ -43,6 +44,17 @@ def quarantine(nodes: NodesArgument, reason: Reason = "suspect") -> None:
     Example: gw node quarantine h-su003-n07 --reason "ECC errors"
     """
     backend.nodes.set_states(nodes, "quarantined", reason)
+
+
+@app.command()
+def receipts(
+    node: NodeArgument, output: OutputOption = Format.TABLE, quiet: QuietOption = False
+) -> None:
+    """List what was done to a node between two tenants, the last cleaning first.
+
+    Example: gw node receipts h-su003-n07
+    """
+    backend.nodes.list_receipts(node, output, quiet=quiet)
 
 
 @app.command("return")

@@ -71,6 +71,9 @@ NameArgument = Annotated[
     str,
     typer.Argument(help="Name or id (clu_...) of a cluster.", autocompletion=completing("cluster")),
 ]
+NodeArgument = Annotated[
+    str, typer.Argument(help="Id of a node.", autocompletion=completing("node"))
+]
 NodesArgument = Annotated[
     list[str],
     typer.Argument(

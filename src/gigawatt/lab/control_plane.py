@@ -57,9 +57,7 @@ class ControlPlane:
             InputError: it does not start.
         """
         folder = LabFolder(lab.folder)
-        for plane in Plane:
-            if plane not in lab.settings:
-                lab.declare(plane, "fake", {})
+        _fill_with_fakes(lab)
         home = folder.home
         home.make()
         home.fleet_path.write_text(dump_fleet(lab.fleet), encoding="utf-8")
@@ -82,6 +80,17 @@ class ControlPlane:
         """What is wrong with it now."""
         status = lab.programs["control"].poll()
         return "" if status is None else f"the server has ended with {status}"
+
+
+def _fill_with_fakes(lab: Running) -> None:
+    """Declare fake what no part drives: whole planes, and nodes that are bare metal."""
+    for plane in Plane:
+        if plane not in lab.settings:
+            lab.declare(plane, "fake", {})
+    hosts = {settings["driver"] for settings in lab.settings[Plane.HOST]}
+    spec = lab.layout.spec
+    if hosts == {"guests"} and spec.hypervisor_count < spec.node_count:
+        lab.declare(Plane.HOST, "fake", {})
 
 
 def make_keys(service: Service) -> LabKeys:

@@ -16,7 +16,7 @@ from gigawatt.lab.layout import LabSpec
 from gigawatt.lab.parts import install_line, packages_missing, parts_of
 from gigawatt.lab.processes import SUPERVISOR, kill_all, pids_of
 from gigawatt.lab.room import refuse_roomless, room_command
-from gigawatt.lab.running import tool_environment
+from gigawatt.lab.running import PreparedPart, tool_environment
 
 LOOK_S = 0.1
 """Pause between two looks at a lab's status. Ours."""
@@ -32,13 +32,17 @@ def start(folder: LabFolder, spec: LabSpec) -> bool:
         InputError: not root, packages are missing, or the disk has too little room.
         ConflictError: another command is starting or stopping it.
     """
+    parts = parts_of(spec)
     refuse_roomless()
-    lost = packages_missing(parts_of(spec))
+    lost = packages_missing(parts)
     if lost:
         raise InputError(f"not installed: {', '.join(lost)}", next_step=install_line(lost))
     with folder.turn():
         if pids_of(folder.path):
             return False
+        for part in parts:
+            if isinstance(part, PreparedPart):
+                part.prepare()
         _detach_loops(folder.path)
         folder.make()
         free_bytes = shutil.disk_usage(folder.path).free

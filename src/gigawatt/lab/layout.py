@@ -134,6 +134,10 @@ class Layout:
         order = [*self.spines, *self.leaves, "gateway"]
         return f"192.0.2.{1 + order.index(switch)}"
 
+    def bmc_namespace(self, node: int) -> str:
+        """Network namespace of a node's BMC; its port of the out-of-band switch has this name."""
+        return f"bmc{node}"
+
     def bmc_address(self, node: int) -> str:
         """Address of a node's BMC."""
         number = int(self.fleet.nodes.bmc_ipv4[node])

@@ -4,20 +4,44 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from gigawatt.errors import InputError
 from gigawatt.lab import fabric, room
 from gigawatt.lab.fabric_part import FabricPart
+from gigawatt.lab.guests.part import GuestsPart
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.machine.part import POWER_COMMAND, MachinesPart
+from gigawatt.lab.network.part import NetworkPart
+from gigawatt.lab.oob import OobPart
 from gigawatt.lab.running import Part, missing_packages
+from gigawatt.lab.storage.btrfs import BtrfsPart
+from gigawatt.lab.storage.cephfs import CephfsPart
+
+STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart, "cephfs": CephfsPart}
+"""The part for each engine of the storage plane."""
 
 
 def parts_of(spec: LabSpec) -> tuple[Part, ...]:
-    """The parts of a lab of this kind; its control plane, which comes last, is not among them."""
-    fabric_part = FabricPart()
+    """The parts of a lab of this kind; its control plane, which comes last, is not among them.
+
+    Raises:
+        InputError: no part holds file systems in this way.
+    """
     if spec.is_fabric_only:
-        return (fabric_part,)
-    return (fabric_part,)
+        return (FabricPart(),)
+    if spec.storage not in STORAGE_PARTS:
+        raise InputError(
+            f"no part of a lab holds file systems on {spec.storage}",
+            next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
+        )
+    storage = STORAGE_PARTS[spec.storage]()
+    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(POWER_COMMAND), storage]
+    if spec.hypervisor_count:
+        found.append(GuestsPart())
+    if spec.hypervisor_count < spec.node_count:
+        found.append(MachinesPart())
+    return tuple(found)
 
 
 def packages_missing(parts: Sequence[Part]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def find_place(folder: LabFolder, first_pid: int, where: str) -> LabPlace:
     name = where.removeprefix(FABRIC).lstrip("/") or next(iter(subnets), "")
     if where.startswith(FABRIC) and name in subnets:
         return LabPlace(None, subnets[name])
-    there = Path(f"/proc/{first_pid}/root/run/netns")
+    there = Path(f"/proc/{first_pid}/root") / "run" / "netns"
     namespaces = sorted(path.name for path in there.iterdir()) if there.is_dir() else []
     if where in namespaces:
         return LabPlace(where)

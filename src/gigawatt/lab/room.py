@@ -28,7 +28,10 @@ PACKAGE_OF_TOOL = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "ipro
 ROOM_VARIABLE = "GIGAWATT_LAB_ROOM"
 """Set to 1 for every process in a room."""
 
-OWN_FOLDERS = ("/run/netns", "/etc/frr", "/run/frr", "/run/libvirt", "/etc/netns")
+OWN_FOLDERS = (
+    "/run/netns", "/etc/netns", "/etc/frr", "/run/frr", "/run/gigawatt",
+    "/run/libvirt", "/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt",
+)  # fmt: skip
 """Folders that programs insist on; in a room they are empty and nobody else's."""
 
 UNSHARE = (

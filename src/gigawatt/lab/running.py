@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from select import select
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import Fleet
@@ -147,6 +147,19 @@ class Part(Protocol):
 
     def ailment(self, lab: Running) -> str:
         """What is wrong with it now, in one sentence; empty when all is well."""
+        ...
+
+
+@runtime_checkable
+class PreparedPart(Protocol):
+    """A part that needs something of the world outside, which a room does not reach."""
+
+    def prepare(self) -> None:
+        """Fetch it before there is a room; nothing to do if it is there.
+
+        Raises:
+            InputError: it cannot be had.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from select import select
 
+from gigawatt.boundary.plane import Plane
 from gigawatt.errors import GigawattError
 from gigawatt.lab.control_plane import ControlPlane
 from gigawatt.lab.fleet import lab_fleet
@@ -45,7 +46,7 @@ class Supervisor:
         lab = Running(fleet, Layout(self._status.spec, fleet), self._folder.path)
         for part in self._parts:
             self._start(part, lab)
-        drivers = {plane: [s["driver"] for s in found] for plane, found in lab.settings.items()}
+        drivers = {str(plane): [s["driver"] for s in lab.settings[plane]] for plane in Plane}
         took_s = time.monotonic() - self._start_s
         self._say(replace(self._status, state="up", took_s=took_s, drivers=drivers))
         return lab

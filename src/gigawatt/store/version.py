@@ -25,14 +25,19 @@ from gigawatt.store import (
     instances_schema,
     people_schema,
     queue_schema,
+    receipts_schema,
     replica_schema,
     schema,
+    secrets_schema,
     storage_quota_schema,
     usage_schema,
 )
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = (
+    *("0001", "0002", "0003", "0004", "0005", "0006"),
+    *("0007", "0008", "0009", "0010", "0011"),
+)
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
 HEAD = REVISIONS[-1]
@@ -43,8 +48,11 @@ _EVERY_TABLE = (
     firewall_schema,
     instances_schema,
     people_schema,
+    secrets_schema,
     queue_schema,
+    receipts_schema,
     replica_schema,
+    secrets_schema,
     storage_quota_schema,
     usage_schema,
 )

@@ -55,7 +55,7 @@ def _spec(
 
 def _line(part: PartStatus) -> str:
     took = f"{part.took_s:6.1f} s" if part.state in {"up", "ailing", "failed"} else ""
-    return f"  {SIGNS[part.state]} {part.name:<12} {part.state:<9}{took}  {part.said}".rstrip()
+    return f"  {SIGNS[part.state]} {part.name:<18} {part.state:<9}{took}  {part.said}".rstrip()
 
 
 def _picture(status: LabStatus) -> RenderableType:
@@ -137,10 +137,11 @@ def _tell(name: str, status: LabStatus, keys: LabKeys, form: Format) -> None:
             *_drivers(status),
         ],
     )
+    where = "" if name == "lab" else f" --lab {name}"
     console.print(
         f"  next: gw fleet map\n"
-        f"        gw cluster create train --gpus 32 --profile {tenant} --yes\n"
-        f"        gw lab shell management"
+        f"        gw cluster create train --gpus 16 --profile {tenant} --yes\n"
+        f"        gw lab shell{where} management"
     )
 
 

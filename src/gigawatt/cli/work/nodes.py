@@ -9,6 +9,9 @@ from gigawatt.cli.work.connect import PAGE_LIMIT, connected
 from gigawatt.sdk import Client, calls
 from gigawatt.sdk import documents as doc
 
+RECEIPT_COUNT_MAX = 20
+"""Receipts that a list shows. Ours."""
+
 
 def list_blocked(form: Format, *, quiet: bool) -> None:
     """List nodes that are drained or quarantined."""
@@ -26,6 +29,23 @@ def list_blocked(form: Format, *, quiet: bool) -> None:
 def _blocked_cells(node: doc.Node) -> tuple[str, ...]:
     held_by = ", ".join(holder.cluster_name for holder in node.status.holders)
     return node.id, node.state, held_by, node.state_reason
+
+
+def list_receipts(node_id: str, form: Format, *, quiet: bool) -> None:
+    """List the receipts of a node."""
+    with connected() as connection:
+        found = connection.client.list_node_receipts(node_id, limit=RECEIPT_COUNT_MAX).items
+    columns = ("receipt", "ended", "cluster", "is", "what did not pass, or was not done")
+    listing = Listing(columns, _receipt_cells, f"{node_id} was never cleaned")
+    show_list(found, form, listing, quiet=quiet)
+
+
+def _receipt_cells(receipt: doc.CleaningReceipt) -> tuple[str, ...]:
+    last = receipt.steps[-1].ended_at.isoformat(timespec="seconds") if receipt.steps else ""
+    is_worth = [s for s in receipt.steps if not s.is_passed or s.detail.startswith("not done")]
+    said = "; ".join(f"{step.name}: {step.detail}" for step in is_worth)
+    verdict = "clean" if receipt.is_passed else "not clean"
+    return receipt.id, last, receipt.cluster_id, verdict, said
 
 
 def _each_known(client: Client, nodes: Sequence[str]) -> list[str]:

@@ -35,7 +35,14 @@ SUBVOLUME_INODE = "256"
 
 FUSE_CONTROL = "/sys/fs/fuse/connections"
 
-SERVE = ("bindfs", "--multithreaded", "-o", "nosuid,nodev")
+FILES = "files"
+"""Folder of a subvolume that is exported: the mark is on the one above, out of a host's reach."""
+
+SHOW_COUNT_MAX = 5
+"""The tool fails when the kernel drops the qgroup of a deleted subvolume beneath it. MEASURED"""
+
+SERVE = ("bindfs", "--multithreaded", "-o", "nosuid,nodev,big_writes")
+"""Without big_writes every write is cut into pieces of 4 KiB (mount.fuse(8) of libfuse 2)."""
 
 ABORT = """
 mountpoint -q "$1" || mount -t fusectl fusectl "$1" || exit 1
@@ -122,7 +129,8 @@ class BtrfsEngine:
         await self._make_limit(number, entry.quota_bytes)
         await run(["btrfs", "subvolume", "create", "-i", qgroup_of(number), str(making)])
         # The folder belongs to whoever mounts it; who is let in is not for permissions to say.
-        await run(["chmod", "0777", str(making)])
+        await run(["mkdir", str(making / FILES)])
+        await run(["chmod", "0777", str(making / FILES)])
         await run(["setfattr", "-n", MARK, "-v", mark_of(number, owner), str(making)])
         await run(["mv", "--no-target-directory", "--no-clobber", str(making), str(path)])
         await run(["btrfs", "filesystem", "sync", str(self.disk)])
@@ -187,7 +195,7 @@ class BtrfsEngine:
             )
         target = str(export_path(self.folder, vni, filesystem))
         await self.commands.run(["mkdir", "-p", target])
-        await self.commands.run([*SERVE, marks[filesystem], target])
+        await self.commands.run([*SERVE, f"{marks[filesystem]}/{FILES}", target])
 
     async def shut_out(self, filesystem: int, vni: int) -> None:
         """See ``PoolEngine.shut_out``: end the server's connection, then take the mount away.
@@ -249,7 +257,7 @@ class BtrfsEngine:
         Raises:
             DriverError: it does not go.
         """
-        await self.commands.run(["mkdir", "-p", str(self.disk / "making"), str(self.tree)])
+        await self.commands.run(["mkdir", "-p", str(self.disk / "making")])
         words = ["find", str(self.disk / "making"), "-mindepth", "1", "-maxdepth", "1"]
         text = await self.commands.run([*words, "-inum", SUBVOLUME_INODE, "-print"])
         if text.split():
@@ -273,6 +281,10 @@ class BtrfsEngine:
         """Limits and use, after all that was written is counted."""
         words = ["btrfs", "qgroup", "show", "--sync", "-pcre", "--raw", str(self.disk)]
         said = await self.commands.say(words)
+        for _ in range(SHOW_COUNT_MAX - 1):
+            if "cannot find the qgroup" not in said.stderr:
+                break
+            said = await self.commands.say(words)
         if said.status or "inconsistent" in said.stderr:
             raise DriverRetryableError(
                 f"{self.commands.device}: quotas do not count: {said.stderr.strip()}",
@@ -289,6 +301,14 @@ class BtrfsEngine:
         if not paths:
             return {}
         said = await self.commands.say(["getfattr", "--absolute-names", "-n", MARK, *paths])
+        # A subvolume of somebody else has no mark; one whose mark cannot be read may be ours.
+        problems = [x for x in said.stderr.splitlines() if not x.endswith("No such attribute")]
+        if problems:
+            raise DriverRetryableError(
+                f"{self.commands.device}: whose files these are cannot be read: {problems[0]}",
+                device=self.commands.device,
+                next_step=f"Look at the disk of {self.disk} ('dmesg', 'btrfs device stats').",
+            )
         return read_marks(said.stdout)
 
     async def _served(
@@ -301,7 +321,7 @@ class BtrfsEngine:
         """
         for (number, vni), mount in exports.items():
             there = files.get(number)
-            if there is None or Path(mount.source) != self.tree / there.path[1:]:
+            if there is None or Path(mount.source) != self.tree / there.path[1:] / FILES:
                 raise DriverPermanentError(
                     f"{self.commands.device}: {mount.path} shows {mount.source}"
                     f" and not filesystem {number}",
@@ -311,9 +331,9 @@ class BtrfsEngine:
                 )
         if not exports:
             return frozenset()
-        said = await self.commands.say(
-            ["stat", "--format=%n", *(mount.path for mount in exports.values())]
-        )
+        # Of the file system: what is asked of a file may be answered from the kernel's memory.
+        words = ["stat", "--file-system", "--format=%n"]
+        said = await self.commands.say([*words, *(mount.path for mount in exports.values())])
         alive = set(said.stdout.splitlines())
         return frozenset(key for key, mount in exports.items() if mount.path in alive)
 

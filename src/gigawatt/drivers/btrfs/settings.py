@@ -1,9 +1,19 @@
 """Settings of the storage plane over btrfs, as the site file has them."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
+"""Folders that mean the same to a shell, a mount table and a mount option. Ours."""
+
+
+def _plain(folder: Path) -> Path:
+    if FOLDER.fullmatch(str(folder)) is None or ".." in folder.parts:
+        raise ValueError(f"wanted an absolute path of plain names, got {str(folder)!r}")
+    return folder
 
 
 class BtrfsPool(BaseModel):
@@ -18,7 +28,7 @@ class BtrfsPool(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     pool_id: str
-    folder: Annotated[Path, Field(pattern=r"^(/[A-Za-z0-9._@+-]+)+$")]
+    folder: Annotated[Path, AfterValidator(_plain)]
     is_thin: bool = False
 
 
@@ -33,7 +43,7 @@ class BtrfsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     driver: Literal["btrfs"]
-    pools: Annotated[tuple[BtrfsPool, ...], Field(min_length=1)]
+    storage_pools: Annotated[tuple[BtrfsPool, ...], Field(min_length=1)]
     command_prefix: tuple[str, ...] = ()
     is_quoted: bool = False
     command_s_max: Annotated[float, Field(gt=0, le=600)] = 60.0

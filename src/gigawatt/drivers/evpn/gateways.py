@@ -23,8 +23,8 @@ from gigawatt.drivers.evpn.policy import (
     policy_table,
     uplink_table,
 )
-from gigawatt.drivers.evpn.reach import batch, nft
-from gigawatt.drivers.evpn.segments import bridge_name, leg_name, vni_of
+from gigawatt.drivers.evpn.reach import fed, nft
+from gigawatt.drivers.evpn.segments import Links, bridge_name, leg_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import GatewaySettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
 from gigawatt.errors import DriverError
@@ -46,6 +46,12 @@ def up_name(vni: int) -> str:
     return f"{FAR}{vni}"
 
 
+def gateway_mac(vni: int) -> str:
+    """MAC of a gateway in its network: the same when it is made again, as hosts remember it."""
+    octets = (vni >> 16 & 255, vni >> 8 & 255, vni & 255)
+    return "02:67:79:" + ":".join(f"{octet:02x}" for octet in octets)
+
+
 @dataclass(frozen=True)
 class Space:
     """What a gateway's namespace said. Fields: addresses by interface, with prefix length."""
@@ -65,7 +71,7 @@ class GatewaysOfSite:
         self._site = SiteId(site)
         self._uplink = settings.uplink
         self.switch = switch
-        self._dnsmasq = Dnsmasq(settings.folder, settings.domain)
+        self._dnsmasq = Dnsmasq(settings.folder, settings.dns_domain)
 
     async def put(self, gateway: Gateway, held: Gateway | None) -> None:
         """Make a gateway as it shall be, whatever is there of it; all or nothing.
@@ -87,7 +93,8 @@ class GatewaysOfSite:
                 if held is not None and not held.subnet.startswith("("):
                     await self._build(state, held)
                 else:
-                    await self.switch.apply(device, *self._unmaking(state, gateway.vni))
+                    forgetting = self._dnsmasq.forget(gateway.vni)
+                    await self.switch.apply(device, *self._unmaking(state, gateway.vni), forgetting)
                 raise
             await self.switch.announces(device, {gateway.vni})
 
@@ -117,7 +124,9 @@ class GatewaysOfSite:
             self._seen(state, vni, spaces.get(vni), routes) for vni in sorted(named | set(spaces))
         )
 
-    async def reserve(self, device: DeviceId, vni: int, port: str, lease: tuple[str, str]) -> None:
+    async def reserve(
+        self, device: DeviceId, vni: int, access_port: str, lease: tuple[str, str]
+    ) -> None:
         """Give a MAC its address (``lease``) by DHCP from now on.
 
         Raises:
@@ -125,9 +134,9 @@ class GatewaysOfSite:
             DriverPermanentError: it refuses.
         """
         async with self.switch.turn():
-            await self.switch.apply(device, self._dnsmasq.reserve(vni, port, lease))
+            await self.switch.apply(device, self._dnsmasq.reserve(vni, access_port, lease))
 
-    async def unreserve(self, device: DeviceId, vni: int, port: str) -> None:
+    async def unreserve(self, device: DeviceId, vni: int, access_port: str) -> None:
         """Give no address to what is at a port any more, and forget its name.
 
         Raises:
@@ -135,7 +144,7 @@ class GatewaysOfSite:
             DriverPermanentError: it refuses.
         """
         async with self.switch.turn():
-            text = self._dnsmasq.unreserve(vni, port, _space_words(vni))
+            text = self._dnsmasq.unreserve(vni, access_port, _space_words(vni))
             await self.switch.apply(device, text)
 
     async def _state(self, device: DeviceId) -> SwitchState:
@@ -190,25 +199,29 @@ class GatewaysOfSite:
     async def _build(self, state: SwitchState, gateway: Gateway) -> None:
         vni = gateway.vni
         address = f"{gateway_of(gateway.subnet)}/{IPv4Network(gateway.subnet).prefixlen}"
-        wire, rows = self.switch.wiring.up(vni, state.links)
+        is_bare = bool(self.switch.wiring.down(vni, state.links, frozenset({leg_name(vni)})))
+        wire, rows = self.switch.wiring.up(vni, Links({}) if is_bare else state.links)
         outer = [
-            _pair(leg_name(vni), NEAR, vni),
+            _pair(leg_name(vni), f"{NEAR} address {gateway_mac(vni)}", vni),
             _pair(up_name(vni), FAR, vni),
             *wire,
-            f"link set {leg_name(vni)} master {bridge_name(vni)} up",
-            f"link set {up_name(vni)} up",
+            *opened(leg_name(vni), bridge_name(vni)),
+            *opened(up_name(vni)),
             f"route replace {gateway.subnet} via {INNER} dev {up_name(vni)} onlink",
             f"address replace {OUTER}/32 dev lo",
         ]
         inner = [
-            "link set lo up",
+            "link set dev lo up",
             f"address add {address} dev {NEAR}",
             f"address add {INNER}/32 dev {FAR}",
-            f"link set {NEAR} addrgenmode none up",
-            f"link set {FAR} addrgenmode none up",
+            *opened(NEAR),
+            *opened(FAR),
             f"route add default via {OUTER} dev {FAR} onlink",
         ]
         forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+        # Else frames of every network would have to pass the rules of the uplink, and none do.
+        bridging = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+        apart = f"if [ -e {bridging} ]; then echo 0 > {bridging}; fi"
         table = state.tables.get(POLICY_TABLE)
         uplink = uplink_table(self._uplink)
         is_closed = table is not None and table.skeleton() == uplink.skeleton()
@@ -218,10 +231,10 @@ class GatewaysOfSite:
             f"ip netns add {space_name(vni)}",
             _in_space(vni, _rules(gateway)),
             _in_space(vni, f"sh -c '{forward}'"),
-            "" if is_closed else f"{nft(loading(uplink))}\n{forward}",
-            batch("ip", outer),
-            batch("bridge", rows),
-            _in_space(vni, batch("ip", inner)),
+            "" if is_closed else f"{nft(loading(uplink))}\n{forward}\n{apart}",
+            fed("ip", outer),
+            fed("bridge", rows),
+            _in_space(vni, fed("ip", inner)),
             self._dnsmasq.start(vni, gateway.subnet, _space_words(vni)),
         )
 
@@ -233,7 +246,7 @@ class GatewaysOfSite:
         space = f"/run/netns/{space_name(vni)}"
         return [
             self._dnsmasq.stop(vni),
-            batch("ip", lines),
+            fed("ip", lines),
             f"if [ -e {space} ]; then ip netns del {space_name(vni)}; fi",
         ]
 
@@ -247,7 +260,7 @@ def _in_space(vni: int, script: str) -> str:
 
 
 def _pair(outer: str, inner: str, vni: int) -> str:
-    return f"link add {outer} addrgenmode none type veth peer name {inner} netns {space_name(vni)}"
+    return f"link add {outer} type veth peer name {inner} netns {space_name(vni)}"
 
 
 def _rules(gateway: Gateway) -> str:

@@ -11,8 +11,8 @@ from ipaddress import IPv4Interface
 
 from gigawatt.drivers.evpn.access import Leave, access_table, leaves_in, table_name
 from gigawatt.drivers.evpn.nft_json import Table, loading
-from gigawatt.drivers.evpn.reach import batch, nft
-from gigawatt.drivers.evpn.segments import ALIAS, bridge_name, vni_of
+from gigawatt.drivers.evpn.reach import fed, nft
+from gigawatt.drivers.evpn.segments import ALIAS, bridge_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import PortSettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
 from gigawatt.errors import DriverError
@@ -84,9 +84,9 @@ class PortsOfSwitch:
             DriverRetryableError: may or may not have happened.
             DriverPermanentError: the switch refuses.
         """
-        lines = [f'link set {name} alias ""' for name in sorted(interfaces)]
+        lines = [f'link set dev {name} alias ""' for name in sorted(interfaces)]
         async with self.switch.turn():
-            await self.switch.apply(device, batch("ip", lines))
+            await self.switch.apply(device, fed("ip", lines))
 
     def seen(self, state: SwitchState, interface: str) -> Seen | None:
         """What a port is, None when it holds nothing."""
@@ -119,6 +119,9 @@ class PortsOfSwitch:
         wanted = access_table(self._plane, frozenset(self._ports), {})
         managed = set(map(str, table.sets.get("managed", ("", ()))[1]))
         return table.skeleton() == wanted.skeleton() and managed == set(self._ports)
+
+    def _is_same(self, known: Table, table: Table) -> bool:
+        return self._is_ours(known) and leaves_in(known) == leaves_in(table)
 
     def _fault(self, state: SwitchState, interface: str, vni: int, spoken: str) -> str:
         if not spoken:
@@ -157,9 +160,9 @@ class PortsOfSwitch:
             for name in touched
             if name not in wanted or links.master(name) != bridge_name(wanted[name].vni)
         )
-        close = [f"link set {name} nomaster down" for name in sorted(moved)]
+        close = [f"link set dev {name} nomaster down" for name in sorted(moved)]
         for name, place in wanted.items():
-            close.append(f'link set {name} alias "{ALIAS} {place.vni} {place.address}"')
+            close.append(f'link set dev {name} alias "{ALIAS} {place.vni} {place.address}"')
         old = {vni for name in moved if (vni := vni_of(links.master(name))) is not None}
         for vni in sorted(old - fresh):
             close += wiring.down(vni, links, moved)
@@ -169,10 +172,12 @@ class PortsOfSwitch:
             open_lines += lines
             rows += flood
         for name, place in wanted.items():
-            open_lines.append(f"link set {name} master {bridge_name(place.vni)} up")
-        rules = nft(loading(self._table(after)))
-        opening = (batch("ip", open_lines), batch("bridge", rows))
-        await self.switch.apply(device, batch("ip", close), rules, *opening)
+            open_lines += opened(name, bridge_name(place.vni))
+        table = self._table(after)
+        known = state.tables.get((table.family, table.name))
+        rules = "" if known is not None and self._is_same(known, table) else nft(loading(table))
+        opening = (fed("ip", open_lines), fed("bridge", rows))
+        await self.switch.apply(device, fed("ip", close), rules, *opening)
 
     def _table(self, after: Mapping[str, Place]) -> Table:
         leaves = {

@@ -34,6 +34,16 @@ def vni_of(name: str | None, prefix: str = "br") -> int | None:
     return int(number) if name != number and number.isdigit() else None
 
 
+def opened(name: str, bridge: str | None = None) -> list[str]:
+    """Lines for ``ip`` that put an interface into a bridge, if any, and switch it on.
+
+    First of all it is told to make up no IPv6 address of its own: the kernel would switch it on
+    before that if asked for both at once.
+    """
+    into = [] if bridge is None else [f"link set dev {name} master {bridge}"]
+    return [f"link set dev {name} addrgenmode none", *into, f"link set dev {name} up"]
+
+
 @dataclass(frozen=True)
 class Links:
     """Interfaces of a switch as ``ip -j -d link`` lists them, and its flood rows.
@@ -123,15 +133,15 @@ class Wiring:
         suppress = "off" if self.is_learning else "on"
         lines = []
         if bridge not in links.by_name:
-            lines.append(f"link add {bridge} addrgenmode none type bridge mcast_snooping 0")
+            lines.append(f"link add {bridge} type bridge mcast_snooping 0")
         if vxlan in links.by_name:
             lines.append(f"link del {vxlan}")
         lines += [
-            f"link set {bridge} up",
-            f"link add {vxlan} addrgenmode none type vxlan {how}",
-            f"link set {vxlan} master {bridge}",
-            f"link set {vxlan} type bridge_slave neigh_suppress {suppress} learning {learning}",
-            f"link set {vxlan} up",
+            *opened(bridge),
+            f"link add {vxlan} type vxlan {how}",
+            f"link set dev {vxlan} master {bridge}",
+            f"link set dev {vxlan} type bridge_slave neigh_suppress {suppress} learning {learning}",
+            *opened(vxlan),
         ]
         rows = [
             f"fdb append {FLOOD} dev {vxlan} dst {other} self permanent" for other in self.others

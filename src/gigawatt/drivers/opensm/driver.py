@@ -12,15 +12,20 @@ from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
 from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
 from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet, hang_up
+from gigawatt.drivers.opensm.sweeping import Sweep, wrong_ports
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
+from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Endpoint, Fence, Observation
 
 POLL_S = 0.02
-HANG_UP_AGAIN_S = 30.0
-"""How long a manager may sweep before it is told again; 10,000 ports took 17 to 25 s on ibsim."""
+HANG_UP_AGAIN_S, HANG_UP_AGAIN_S_PER_PORT = 1.0, 0.0025
+"""How long a manager may sweep before it is told again; 10,000 ports took 17 to 25 s on ibsim.
+
+A signal that comes while it sweeps can be lost: OpenSM forgets it at the end of that sweep.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,10 @@ class OpensmDriver:
     def plane(self) -> Plane:
         """The compute fabric."""
         return Plane.FABRIC
+
+    def knows(self, device: DeviceId) -> bool:
+        """Whether a device is one of its fabrics."""
+        return device in self._fabrics
 
     def close(self) -> None:
         """End the processes that read the subnets."""
@@ -107,6 +116,15 @@ class OpensmDriver:
                     entries[device] = held
                     locations += fabric.locations(ports)
         return Observation(entries, frozenset(devices) - entries.keys(), tuple(locations))
+
+    async def health(self, device: DeviceId) -> list[PortReading]:
+        """Link and counters of every port of one fabric, for ``fleet.discovery.port_health``.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+            DriverPermanentError: there is no such fabric.
+        """
+        return await self._checked(device, ())[0].health()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``; PathRecords of the subnet managers say who reaches whom.
@@ -176,9 +194,8 @@ class OpensmDriver:
     ) -> None:
         """Bring ``after`` about for the ports of ``entries``, or leave the fabric at ``before``."""
         guids = {entry.guid for entry in entries}
-        ports = await fabric.tables(guids)
         held = {guid for p in after.by_p_key.values() for guid in p.members}
-        absent = guids & held - {port.guid for port in ports}
+        absent = guids & held - await fabric.present(guids)
         if absent:
             fabric.note(before, replace(before, generations=after.generations))
             raise DriverRetryableError(
@@ -188,12 +205,13 @@ class OpensmDriver:
                 next_step="Look at the cable and at 'iblinkinfo'; quarantine the node.",
             )
         fabric.note(before, after)
-        if before.by_p_key == after.by_p_key and not wrong_ports(ports, after):
+        is_same = before.by_p_key == after.by_p_key
+        if is_same and not wrong_ports(await fabric.tables(guids), after):
             return
         try:
             await self._sweep(fabric, after, guids)
         except DriverError as error:
-            if before.by_p_key == after.by_p_key:
+            if is_same:
                 raise
             await self._go_back(fabric, before, after, guids, error)
 
@@ -233,24 +251,22 @@ class OpensmDriver:
         subnets = fabric.subnets_of(guids)
         now_s = self._clock.now_s()
         until_s, again_s = now_s + self._patience.change_s, now_s
+        sweep = Sweep(fabric, wanted, guids)
         gone: DriverRetryableError | None = None
-        looked_at = fabric.last_of(guids)
         while True:
             if now_s >= again_s:
-                again_s = now_s + HANG_UP_AGAIN_S
+                again_s = now_s + HANG_UP_AGAIN_S + HANG_UP_AGAIN_S_PER_PORT * len(fabric.guids)
                 gone = _hang_up_all(subnets)
-            wrong = wrong_ports(await fabric.tables(looked_at), wanted)
-            if not wrong and looked_at == guids:
+                await self._clock.sleep(sweep.pause_s)
+            wrong = await sweep.look()
+            if wrong is None:
                 return
-            if wrong and gone is not None:
+            if gone is not None:
                 raise gone
             now_s = self._clock.now_s()
-            if wrong and now_s >= until_s:
-                raise _disagrees(fabric.device, wrong[0], wanted, self._patience.change_s)
-            # Every look costs managers time, so the ports that they come to last are waited for.
-            looked_at = fabric.last_of({port.guid for port in wrong}) if wrong else guids
-            if wrong:
-                await self._clock.sleep(POLL_S)
+            if now_s >= until_s:
+                raise _disagrees(fabric.device, wrong, wanted, self._patience.change_s)
+            await self._clock.sleep(sweep.pause_s)
 
 
 def _hang_up_all(subnets: Sequence[Subnet]) -> DriverRetryableError | None:
@@ -262,16 +278,6 @@ def _hang_up_all(subnets: Sequence[Subnet]) -> DriverRetryableError | None:
         except DriverRetryableError as error:
             gone = error
     return gone
-
-
-def wrong_ports(port_tables: Sequence[PortTables], wanted: IbPartitions) -> list[PortTables]:
-    """The ports of which a table is not what the partitions say."""
-    tables = wanted.tables()
-    return [
-        port
-        for port in port_tables
-        if not port.host == port.leaf == tables.get(port.guid, DEFAULT_TABLE)
-    ]
 
 
 def _disagrees(

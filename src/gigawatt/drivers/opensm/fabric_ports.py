@@ -14,6 +14,7 @@ from gigawatt.boundary.entries import (
 from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
 from gigawatt.drivers.opensm.probing import Paths
 from gigawatt.drivers.opensm.subnet import Subnet
+from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId, SwitchId
 
@@ -52,17 +53,28 @@ class FabricPorts:
         names = {self._subnet_of_guid[g].name for g in guids if g in self._subnet_of_guid}
         return [subnet for subnet in self._subnets if subnet.name in names]
 
-    def last_of(self, guids: Collection[int]) -> set[int]:
-        """Of each subnet the one of ``guids`` to which its manager comes last.
+    async def health(self) -> list[PortReading]:
+        """Link and counters of every port of the fabric.
 
-        OpenSM goes through ports by their GUID, whose bytes it compares from the last one on as a
-        little-endian machine reads what came from the network.
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
         """
-        last: dict[str, int] = {}
+        found = await asyncio.gather(
+            *(asyncio.to_thread(reader.health) for reader in self.readers.values())
+        )
+        return [port for ports in found for port in ports]
+
+    def in_sweep_order(self, guids: Collection[int]) -> dict[str, list[int]]:
+        """By subnet those of ``guids`` that hang on it, as its manager comes to them.
+
+        OpenSM goes through ports by their GUID, as a little-endian machine reads what came from
+        the network: the last byte counts most.
+        """
+        found: dict[str, list[int]] = {}
         for guid in sorted(guids, key=lambda guid: guid.to_bytes(8, "big")[::-1]):
             if guid in self._subnet_of_guid:
-                last[self._subnet_of_guid[guid].name] = guid
-        return set(last.values())
+                found.setdefault(self._subnet_of_guid[guid].name, []).append(guid)
+        return found
 
     async def scan(self) -> list[PortTables]:
         """Every host port, once each manager has answered.
@@ -88,14 +100,23 @@ class FabricPorts:
         Raises:
             DriverRetryableError: a subnet cannot be read.
         """
-        by_subnet: defaultdict[str, list[int]] = defaultdict(list)
-        for guid in guids:
-            if guid in self._subnet_of_guid:
-                by_subnet[self._subnet_of_guid[guid].name].append(guid)
+        by_subnet = self.in_sweep_order(guids)
         found = await asyncio.gather(
             *(asyncio.to_thread(self.readers[n].tables, some) for n, some in by_subnet.items())
         )
         return [port for ports in found for port in ports]
+
+    async def present(self, guids: Collection[int]) -> set[int]:
+        """Those of ``guids`` that are on the fabric.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+        """
+        by_subnet = self.in_sweep_order(guids)
+        found = await asyncio.gather(
+            *(asyncio.to_thread(self.readers[n].present, some) for n, some in by_subnet.items())
+        )
+        return set[int]().union(*found)
 
     async def paths(self, pairs: Collection[tuple[int, int]]) -> Paths:
         """Which pairs of GUIDs have a path; never two of different subnets.

@@ -15,11 +15,13 @@ from typing import Any
 
 from gigawatt.boundary.entries import DEFAULT_P_KEY
 from gigawatt.drivers.opensm import mad_reader
+from gigawatt.drivers.opensm.port_info import port_reading
 from gigawatt.drivers.opensm.subnet import Subnet
 from gigawatt.errors import DriverRetryableError
+from gigawatt.fleet.discovery.port_health import PortReading
 
-ANSWER_S_MAX = 60.0
-"""A scan of 10,000 ports takes some ten seconds; who says nothing for longer hangs."""
+ANSWER_S_MAX, ANSWER_S_MAX_PER_PORT = 60.0, 0.03
+"""A scan of 10,000 ports takes some ten seconds, on a busy machine a hundred; then it hangs."""
 END_S_MAX = 2.0
 """A process that waits for its next request ends at once."""
 
@@ -72,6 +74,17 @@ class FabricReader:
             rows = [row for row in self.scan() if row.guid in guids]
         return rows
 
+    def present(self, guids: Collection[int]) -> set[int]:
+        """Those of ``guids`` that are on the subnet; looks for them when one is not where it was.
+
+        Raises:
+            DriverRetryableError: the subnet cannot be read.
+        """
+        found = set(self._ask({"do": "present", "guids": sorted(guids)})["guids"])
+        if len(found) < len(guids):
+            found = {row.guid for row in self.scan()}.intersection(guids)
+        return found
+
     def paths(self, pairs: Sequence[tuple[int, int]]) -> list[bool]:
         """For each pair of port GUIDs whether the subnet manager gives a path.
 
@@ -80,6 +93,14 @@ class FabricReader:
         """
         answer = self._ask({"do": "paths", "pairs": pairs})
         return [bool(is_path) for is_path in answer["paths"]]
+
+    def health(self) -> list[PortReading]:
+        """Link and counters of every port at either end of a link.
+
+        Raises:
+            DriverRetryableError: the subnet cannot be read.
+        """
+        return [port_reading(*row) for row in self._ask({"do": "health"})["links"]]
 
     def close(self) -> None:
         """End the process."""
@@ -112,13 +133,13 @@ class FabricReader:
         assert process.stdout is not None, "opened with a pipe"
         process.stdin.write(line)
         process.stdin.flush()
-        answer = b""
+        answer, wait_s_max = b"", ANSWER_S_MAX + ANSWER_S_MAX_PER_PORT * len(self._subnet.guids)
         while not answer.endswith(b"\n"):
-            is_readable, _, _ = select([process.stdout], [], [], ANSWER_S_MAX)
+            is_readable, _, _ = select([process.stdout], [], [], wait_s_max)
             chunk = os.read(process.stdout.fileno(), 1 << 20) if is_readable else b""
             if not chunk:
                 raise OSError(
-                    f"no answer within {ANSWER_S_MAX:.0f} s" if process.poll() is None else "dead"
+                    f"no answer within {wait_s_max:.0f} s" if process.poll() is None else "dead"
                 )
             answer += chunk
         return answer

@@ -19,7 +19,7 @@ def open_opensm(settings: OpensmSettings, opening: Opening) -> OpensmDriver:
     Raises:
         InputError: a fabric is none of the fleet's, or a leaf none of the fabric's.
     """
-    fabrics = [_fabric(opening.fleet, fabric) for fabric in settings.fabrics]
+    fabrics = [managed_fabric(opening.fleet, fabric) for fabric in settings.fabrics]
     patience = Patience(settings.change_s, settings.turn_s)
     return OpensmDriver(opening.fleet, fabrics, opening.clock, patience)
 
@@ -50,7 +50,12 @@ def _leaves_of(fleet: Fleet, guids: Collection[int]) -> tuple[str, ...]:
     return tuple(fleet.switches.ids[row] for row in np.unique(fleet.nics.leaf[is_ours]).tolist())
 
 
-def _fabric(fleet: Fleet, settings: FabricSettings) -> ManagedFabric:
+def managed_fabric(fleet: Fleet, settings: FabricSettings) -> ManagedFabric:
+    """The fabric that the settings name.
+
+    Raises:
+        InputError: it is none of the fleet's, or a leaf none of the fabric's.
+    """
     known = {name: row for row, name in enumerate(fleet.fabrics.ids)}
     row = known.get(settings.fabric)
     if row is None or fleet.fabrics.kind[row] is not FabricKind.INFINIBAND:

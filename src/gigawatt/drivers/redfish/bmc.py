@@ -175,6 +175,6 @@ def _cd_drive(root: sushy.Sushy) -> sushy.resources.manager.virtual_media.Virtua
     else:
         drives = [d for m in system.managers for d in m.virtual_media.get_members()]
     for drive in drives:
-        if sushy.VIRTUAL_MEDIA_TYPE_CD in drive.media_types:
+        if sushy.VIRTUAL_MEDIA_CD in drive.media_types:
             return drive
     raise DriverPermanentError("the BMC has no virtual CD drive")

@@ -37,28 +37,25 @@ class Bounded:
 
     def __init__(self) -> None:
         """Begin with nothing overdue."""
-        self._running: Counter[DeviceId] = Counter()
+        self._overdue: Counter[DeviceId] = Counter()
 
     async def run(self, device: DeviceId, limit_s: float, call: Callable[[Deadline], T]) -> T:
         """What ``call`` gives, if it gives it within ``limit_s`` seconds.
 
         Raises:
-            DriverRetryableError: it did not, or too many calls of this device are overdue. The
+            DriverRetryableError: it did not, or too many calls of this device are stuck. The
                 call goes on unheard until its sockets time out; it begins no further request.
         """
-        if self._running[device] >= STUCK_MAX:
-            raise DriverRetryableError(
-                f"{device}: {STUCK_MAX} calls are under way or stuck already", device=device
-            )
+        if self._overdue[device] >= STUCK_MAX:
+            raise DriverRetryableError(f"{device}: {STUCK_MAX} calls are stuck", device=device)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         deadline = Deadline(limit_s)
 
         def settle(result: T | None, error: BaseException | None) -> None:
-            self._running[device] -= 1
             if answer.done():
-                return
-            if error is not None:
+                self._overdue[device] -= 1
+            elif error is not None:
                 answer.set_exception(error)
             else:
                 answer.set_result(result)  # type: ignore[arg-type]
@@ -70,13 +67,19 @@ class Bounded:
             except Exception as failure:  # noqa: BLE001 - handed to who waits
                 error = failure
             with suppress(RuntimeError):  # the loop may have ended meanwhile
+                # A loop that ended leaves its count behind; a driver lives in one loop.
                 loop.call_soon_threadsafe(settle, result, error)
 
-        self._running[device] += 1
         threading.Thread(target=work, name=f"redfish {device}", daemon=True).start()
         try:
             return await asyncio.wait_for(answer, limit_s)
+        except asyncio.CancelledError:
+            self._overdue[device] += 1
+            raise
         except TimeoutError:
+            if not answer.cancelled():
+                raise  # the call's own
+            self._overdue[device] += 1
             raise DriverRetryableError(
                 f"{device}: no answer within {limit_s:g} s",
                 device=device,

@@ -1,8 +1,10 @@
 """A session with one BMC: its certificate pinned, its time limited, its errors in our words."""
 
 import json
-from collections.abc import Iterator
+import ssl
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import requests
 import sushy
@@ -22,6 +24,18 @@ SAID_MAX = 300
 AGAIN = {408, 409, 423, 425, 429}
 """Refusals that pass by themselves: RFC 9110 and RFC 6585; 409 and 423 by DSP0266, 7.6."""
 
+NO_REDFISH = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading an answer raises that was cut off, or is not of the form that the standard says."""
+
+
+@cache
+def _unsigned() -> ssl.SSLContext:
+    """TLS without authorities: reading those of the system takes longer than a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
 
 class PinnedAdapter(HTTPAdapter):
     """Speaks only to who shows the one certificate, and begins nothing after the deadline."""
@@ -37,27 +51,22 @@ class PinnedAdapter(HTTPAdapter):
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
     ) -> None:
         """See ``requests.adapters.HTTPAdapter``."""
-        pool_kwargs |= {"assert_fingerprint": self._fingerprint, "assert_hostname": False}
+        pool_kwargs |= {
+            "assert_fingerprint": self._fingerprint,
+            "assert_hostname": False,
+            "ssl_context": _unsigned(),
+        }
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
 
     @override
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: float | tuple[float | None, float | None] | None = None,
-        verify: bool | str = True,
-        cert: str | tuple[str, str] | None = None,
-        proxies: dict[str, str] | None = None,
-    ) -> requests.Response:
-        """See ``requests.adapters.HTTPAdapter``.
+    def add_headers(self, request: requests.PreparedRequest, **kwargs: object) -> None:
+        """What ``requests`` calls before each request.
 
         Raises:
             requests.Timeout: the time of the call is up.
         """
         if self._deadline.left_s() <= 0:
             raise requests.Timeout("the time of the call is up")
-        return super().send(request, stream, timeout, verify, cert, proxies)
 
 
 def connector_to(address: BmcAddress, reach: BmcReach, deadline: Deadline) -> Connector:
@@ -72,6 +81,9 @@ def connector_to(address: BmcAddress, reach: BmcReach, deadline: Deadline) -> Co
     )
     session = connector._session  # noqa: SLF001 - sushy has no other way to pin a certificate
     session.mount("https://", PinnedAdapter(address.fingerprint, deadline))
+    # sushy closes the connection after each request, for those who keep a connector for days;
+    # ours lives for one call, and a handshake costs a BMC more than a request.
+    session.headers["Connection"] = "keep-alive"
     session.trust_env = False
     return connector
 
@@ -128,22 +140,29 @@ def logged_in(
 
 
 @contextmanager
-def said(device: DeviceId, what: str) -> Iterator[None]:
-    """Turn what sushy raises to errors of ours.
+def said(device: DeviceId, what: str, hidden: Collection[str] = ()) -> Iterator[None]:
+    """Turn what sushy raises to errors of ours; no word of ``hidden`` is repeated.
 
     Raises:
-        DriverRetryableError: no answer, or one that passes.
+        DriverRetryableError: no answer, one that passes, or one that cannot be read.
         DriverPermanentError: the BMC refused, or is not what the settings say.
     """
+
+    def words_of(error: Exception) -> str:
+        told = repr(error) if isinstance(error, NO_REDFISH) else str(error)
+        for secret in hidden:
+            told = told.replace(secret, "***")
+        return f"{device}: could not {what}: {told[:SAID_MAX]}"
+
     try:
         yield
     except said_by_sushy.HTTPError as error:
-        words = f"{device}: could not {what}: {error.status_code} {str(error)[:SAID_MAX]}"
-        if error.status_code >= 500 or error.status_code in AGAIN:
+        words = words_of(error)
+        if not 400 <= error.status_code < 500 or error.status_code in AGAIN:
             raise DriverRetryableError(words, device=device) from error
         raise DriverPermanentError(words, device=device) from error
     except said_by_sushy.ConnectionError as error:
-        words = f"{device}: could not {what}: {str(error)[:SAID_MAX]}"
+        words = words_of(error)
         if "Fingerprints did not match" in str(error):
             raise DriverPermanentError(
                 words,
@@ -153,6 +172,6 @@ def said(device: DeviceId, what: str) -> Iterator[None]:
             ) from error
         raise DriverRetryableError(words, device=device) from error
     except said_by_sushy.SushyError as error:
-        raise DriverPermanentError(
-            f"{device}: could not {what}: {str(error)[:SAID_MAX]}", device=device
-        ) from error
+        raise DriverPermanentError(words_of(error), device=device) from error
+    except NO_REDFISH as error:
+        raise DriverRetryableError(words_of(error), device=device) from error

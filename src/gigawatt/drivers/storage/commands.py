@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Commands:
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "PATH": f"{TOOL_PATH}:{os.environ.get('PATH', '')}"}
                 | {"LC_ALL": "C"},
+                start_new_session=True,
             )
         except OSError as error:
             raise DriverRetryableError(
@@ -74,7 +76,8 @@ class Commands:
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
-                    process.kill()
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.communicate()
         assert process.returncode is not None, "communicate waits for the end"
         return Said(
             process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")

@@ -79,9 +79,7 @@ def _refuses_files(state: PoolState, entry: FileSystem, owner: ClusterId | None)
     return None if there is None else _refuses_change(there, entry, owner)
 
 
-def _refuses_change(
-    there: StoredFiles, entry: FileSystem, owner: ClusterId | None
-) -> str | None:
+def _refuses_change(there: StoredFiles, entry: FileSystem, owner: ClusterId | None) -> str | None:
     if owner is not None and there.owner != owner:
         return f"its files are of {there.owner}"
     if there.path != entry.path:

@@ -50,7 +50,7 @@ class UfmClient:
         self._clock = clock
         self._tls: ssl.SSLContext | None = None
 
-    async def partitions(self) -> dict[int, dict[int, Membership]]:
+    async def ib_partitions(self) -> dict[int, dict[int, Membership]]:
         """Members by P_Key, the default partition too where UFM lists it.
 
         Raises:

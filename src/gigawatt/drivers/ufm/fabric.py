@@ -1,4 +1,4 @@
-"""One InfiniBand fabric under UFM as a component: told by REST, believed by its ports."""
+"""One InfiniBand fabric under UFM (ADR-0039): told by REST, believed by its ports."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
@@ -12,11 +12,11 @@ from gigawatt.boundary.entries import (
 )
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fenced import Entries
-from gigawatt.drivers.opensm.driver import wrong_ports
 from gigawatt.drivers.opensm.fabric_ports import FabricPorts
 from gigawatt.drivers.opensm.partitions_conf import IbPartition, IbPartitions
 from gigawatt.drivers.opensm.probing import Paths, reaches
 from gigawatt.drivers.opensm.rules import P_KEYS_PER_PORT_MAX, refuses_entries
+from gigawatt.drivers.opensm.sweeping import wrong_ports
 from gigawatt.drivers.ufm.client import UfmClient
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.model import Fleet
@@ -117,7 +117,7 @@ class UfmFabric:
             DriverPermanentError: refused; the fabric is as it was.
         """
         await self._refuse_absent({e.guid for e in _members_of(wanted)})
-        before = await self._client.partitions()
+        before = await self._client.ib_partitions()
         after = {p_key: dict(members) for p_key, members in before.items()}
         fresh: Listing = {}
         for entry in _members_of(wanted):
@@ -133,7 +133,7 @@ class UfmFabric:
             DriverRetryableError: may or may not have happened.
             DriverPermanentError: refused.
         """
-        before = await self._client.partitions()
+        before = await self._client.ib_partitions()
         after = {p_key: dict(members) for p_key, members in before.items()}
         for entry in _members_of(leaving):
             after.get(entry.p_key, {}).pop(entry.guid, None)
@@ -150,7 +150,7 @@ class UfmFabric:
         Raises:
             DriverError: UFM or a manager does not answer.
         """
-        listing = await self._client.partitions()
+        listing = await self._client.ib_partitions()
         listed = {
             (p_key, guid): how
             for p_key, members in listing.items()
@@ -195,7 +195,7 @@ class UfmFabric:
         for node_id in {end.node_id for pair in pairs for end in pair}:
             if node_id not in self._fleet.nodes.index_of:
                 raise DriverPermanentError(f"fleet {self._fleet.name!r} has no node {node_id!r}")
-        ib_partitions = self._as_partitions(await self._client.partitions())
+        ib_partitions = self._as_partitions(await self._client.ib_partitions())
         ask = self._ports.paths if self._ports.readers else _by_record(ib_partitions)
         return tuple(
             [
@@ -228,7 +228,7 @@ class UfmFabric:
     async def _refuse_absent(self, guids: set[int]) -> None:
         if not self._ports.readers:
             return
-        absent = guids - {port.guid for port in await self._ports.tables(guids)}
+        absent = guids - await self._ports.present(guids)
         if absent:
             raise DriverRetryableError(
                 f"{self._device} does not see port {min(absent):#018x}"
@@ -264,7 +264,7 @@ class UfmFabric:
     async def _go_back(self, former: Listing, guids: set[int], error: DriverError) -> None:
         kind = type(error)
         try:
-            listing = await self._client.partitions()
+            listing = await self._client.ib_partitions()
             for p_key, members in former.items():
                 if listing.get(p_key, {}) != members:
                     await self._client.set(p_key, members)
@@ -301,7 +301,7 @@ class UfmFabric:
             await self._clock.sleep(POLL_S)
 
     async def _disagreement(self, wanted: Listing, guids: set[int]) -> str | None:
-        listing = await self._client.partitions()
+        listing = await self._client.ib_partitions()
         for p_key, members in wanted.items():
             if listing.get(p_key, {}) != members:
                 return f"UFM lists other members of partition {p_key:#06x} than it was told"

@@ -7,6 +7,7 @@
 | ``state NODE`` | asks the kernel's process table | ``on`` or ``off``, and a boot progress |
 | ``on NODE [--media FILE]`` | powers on; a ``cidata`` medium (NoCloud) is read first | nothing |
 | ``off NODE [--graceful]`` | kills all that runs in it, or asks its init to end | nothing |
+| ``prove-off NODE`` | looks for a process of it; exit code 1 if there is one | what it found |
 | ``sanitise NODE`` | erases the disk; the machine must be off | what was there |
 | ``sample NODE`` | looks what is on the disk; exit code 1 if anything is | what it found |
 

@@ -8,7 +8,6 @@ from typing import TextIO
 from gigawatt.errors import GigawattError, UnknownIdError
 from gigawatt.lab.machine.config import MachineConfig, MachinesConfig, read_config
 from gigawatt.lab.machine.disk import sample, sanitise
-from gigawatt.lab.machine.power import power_on
 from gigawatt.lab.machine.processes import end, first_process, progress
 
 GRACEFUL_S_MAX = 30.0
@@ -21,7 +20,7 @@ def main() -> None:
     """Do what the words say."""
     parser = argparse.ArgumentParser(prog="python -m gigawatt.lab.machine")
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("verb", choices=("state", "on", "off", "sanitise", "sample"))
+    parser.add_argument("verb", choices=("state", "on", "off", "prove-off", "sanitise", "sample"))
     parser.add_argument("node")
     parser.add_argument("--media", type=Path)
     parser.add_argument("--graceful", action="store_true")
@@ -43,12 +42,21 @@ def _do(config: MachinesConfig, machine: MachineConfig, words: argparse.Namespac
         first = first_process(netns)
         _say(f"{'off' if first is None else 'on'} {progress(first)}")
     elif words.verb == "on":
+        # It imports numbers and YAML, which takes longer than all that the others do.
+        from gigawatt.lab.machine.power import power_on  # noqa: PLC0415
+
         power_on(config, machine, words.media)
     elif words.verb == "off":
         wait_s_max = GRACEFUL_S_MAX if words.graceful else KILL_S_MAX
         if not end(netns, is_graceful=words.graceful, wait_s_max=wait_s_max):
             _say(f"{machine.node_id} is still on after {wait_s_max:g} s", sys.stderr)
             return 1
+    elif words.verb == "prove-off":
+        first = first_process(netns)
+        if first is not None:
+            _say(f"process {first} of {machine.node_id} runs", sys.stderr)
+            return 1
+        _say("the kernel has no process of it")
     elif words.verb == "sanitise":
         _say(sanitise(machine))
     else:

@@ -21,6 +21,7 @@ class BmcConfig(BaseModel):
         account_style: ``post`` makes accounts by POST, ``slots`` by PATCH of an empty one.
         takes_roles: whether roles can be made.
         firmware_versions: version by id of firmware.
+        power_command: see the package.
         power_w_on, power_w_off: what its sensors say of the host. Illustrative.
     """
 
@@ -36,6 +37,7 @@ class BmcConfig(BaseModel):
     account_style: Literal["post", "slots"] = "post"
     takes_roles: bool = True
     firmware_versions: dict[str, str] = {"BMC": "1.2.3", "BIOS": "2.4.0"}
+    power_command: tuple[str, ...] = ()
     power_w_on: int = Field(default=6_000, ge=0)
     power_w_off: int = Field(default=120, ge=0)
 
@@ -46,7 +48,6 @@ class SimulatorConfig(BaseModel):
     Fields:
         folder: for what virtual media hold; nobody else's.
         control_path: unix socket by which faults are set.
-        power_command: see the package.
         seconds_to_reboot: how long a BMC is away when it restarts.
     """
 
@@ -54,5 +55,4 @@ class SimulatorConfig(BaseModel):
     bmcs: tuple[BmcConfig, ...]
     folder: Path
     control_path: Path
-    power_command: tuple[str, ...] = ()
     seconds_to_reboot: float = Field(default=2.0, ge=0)

@@ -45,6 +45,22 @@ class _Server(ThreadingHTTPServer):
         self.tls.load_cert_chain(config.certificate_path)
 
     @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Make a connection safe in its own thread, where it cannot keep others waiting."""
+        request.settimeout(SILENCE_S_MAX)
+        if self.bmc.failing.now.hangs == "accept":
+            self.bmc.ended.wait()
+        if self.bmc.is_away:
+            self.shutdown_request(request)
+            return
+        try:
+            safe = self.tls.wrap_socket(request, server_side=True)
+        except OSError:
+            request.close()
+            return
+        super().process_request_thread(safe, client_address)
+
+    @override
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients come and go, and break off handshakes."""
 
@@ -60,20 +76,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _bmc(self) -> SimulatedBmc:
         assert isinstance(self.server, _Server), "made by it"
         return self.server.bmc
-
-    @override
-    def setup(self) -> None:
-        """Make the connection safe, here and not where others are accepted."""
-        bmc = self._bmc
-        self.request.settimeout(SILENCE_S_MAX)
-        if bmc.failing.now.hangs == "accept":
-            bmc.ended.wait()
-        if bmc.is_away:
-            self.request.close()
-            raise ConnectionAbortedError("the BMC restarts")
-        assert isinstance(self.server, _Server), "made by it"
-        self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-        super().setup()
 
     @override
     def log_message(self, format: str, *args: object) -> None:

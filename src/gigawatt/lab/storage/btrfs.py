@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gigawatt.drivers.btrfs.exports import exports_folder
 from gigawatt.lab.running import Running
@@ -15,6 +16,15 @@ PACKAGE_OF_TOOL: Mapping[str, str] = {
     "setfattr": "attr",
     "losetup": "mount",
 }
+
+
+METADATA_BYTES_MIN = 512 * 2**20
+"""What btrfs keeps for itself: that, and a tenth. Ours, so that quotas can be filled."""
+
+
+def disk_bytes_of(capacity_bytes: int) -> int:
+    """Size of the disk of a pool that promises ``capacity_bytes``."""
+    return min(capacity_bytes + capacity_bytes // 10 + METADATA_BYTES_MIN, DISK_BYTES_MAX)
 
 
 def pool_folder(lab: Running, pool_id: str) -> Path:
@@ -42,18 +52,13 @@ class BtrfsPart:
             InputError: a pool cannot be mounted.
         """
         pools = lab.fleet.storage_pools
+        declared: list[dict[str, Any]] = []
         for row, pool_id in enumerate(pools.ids):
-            start_pool(lab, pool_folder(lab, pool_id), int(pools.capacity_bytes[row]))
-        lab.declare(
-            "storage",
-            "btrfs",
-            {
-                "pools": [
-                    {"pool_id": i, "folder": str(pool_folder(lab, i)), "is_thin": True}
-                    for i in pools.ids
-                ]
-            },
-        )
+            folder, capacity_bytes = pool_folder(lab, pool_id), int(pools.capacity_bytes[row])
+            start_pool(lab, folder, capacity_bytes)
+            is_thin = disk_bytes_of(capacity_bytes) < capacity_bytes
+            declared.append({"pool_id": pool_id, "folder": str(folder), "is_thin": is_thin})
+        lab.declare("storage", "btrfs", {"storage_pools": declared})
 
     def ailment(self, lab: Running) -> str:
         """What is wrong with it now."""
@@ -81,11 +86,13 @@ def start_pool(lab: Running, folder: Path, capacity_bytes: int) -> None:
         path.mkdir(parents=True, exist_ok=True)
     if not image.exists():
         fresh = folder / "pool.new"
-        lab.run(["truncate", f"--size={min(capacity_bytes, DISK_BYTES_MAX)}", str(fresh)])
+        lab.run(["truncate", f"--size={disk_bytes_of(capacity_bytes)}", str(fresh)])
         lab.run(["mkfs.btrfs", "--quiet", "--force", "--nodiscard", str(fresh)])
         fresh.replace(image)
     lab.run(["mount", "-o", "loop,nosuid,nodev,noatime", "-t", "btrfs", str(image), str(disk)])
     lab.run(["btrfs", "quota", "enable", str(disk)])
+    # The driver takes a disk without this folder for another disk, not for an empty pool.
+    (disk / "tree").mkdir(exist_ok=True)
     options = "size=16m,mode=0755,nosuid,nodev"
     lab.run(["mount", "-t", "tmpfs", "-o", options, "gigawatt-exports", str(exports)])
     lab.run(["mount", "--make-shared", str(exports)])

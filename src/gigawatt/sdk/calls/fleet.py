@@ -63,3 +63,8 @@ def return_node(node_id: str, reason: str) -> Call[doc.Node]:
     """Give a node back to service."""
     body = doc.NodeReason(reason=reason)
     return Call("POST", path_of("nodes", node_id, verb="return"), doc.Node, body=body)
+
+
+def get_site() -> Call[doc.Site]:
+    """Which drivers serve the planes, and how many devices each has."""
+    return Call("GET", path_of("site"), doc.Site)

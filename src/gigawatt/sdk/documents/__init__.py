@@ -172,6 +172,9 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
+from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
+from gigawatt.sdk.documents.site import Site, SiteDriver
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -214,6 +217,8 @@ __all__ = [
     "ChangePlan",
     "ChangeProject",
     "ChangeSize",
+    "CleaningReceipt",
+    "CleaningStep",
     "Cluster",
     "ClusterConfig",
     "ClusterNetwork",
@@ -311,6 +316,8 @@ __all__ = [
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
+    "RedfishBody",
+    "RedfishChange",
     "RentFit",
     "ReplaceNodes",
     "Request",
@@ -323,6 +330,8 @@ __all__ = [
     "Session",
     "SetQuota",
     "SetStorageQuota",
+    "Site",
+    "SiteDriver",
     "SiteSummary",
     "Spread",
     "SpreadCap",

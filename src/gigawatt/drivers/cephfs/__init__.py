@@ -1,0 +1,1 @@
+"""The storage plane over CephFS: subvolumes with quotas, a key of its own for each export."""

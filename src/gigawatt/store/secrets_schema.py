@@ -1,0 +1,18 @@
+"""The table of secrets, in the same database as the store's; nothing in it is in clear."""
+
+from sqlalchemy import Column, Double, Table, Text
+
+from gigawatt.store.schema import metadata
+
+_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+
+secrets = Table(
+    "secret",
+    metadata,
+    Column("secret_ref", _NAME, primary_key=True),
+    Column("key_id", _NAME, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("changed_s", Double, nullable=False),
+)
+"""Secrets by name. ``sealed`` is nonce and ciphertext of AES-256-GCM, base64; ``key_id`` tells
+with which key. The keys are in a file, never in the database."""

@@ -1,0 +1,141 @@
+"""libvirt with the lab's small guests, for the tests of one module in a room."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gigawatt.app.clock import SystemClock
+from gigawatt.boundary.entries import HostSlice
+from gigawatt.drivers.fenced import FencedDriver
+from gigawatt.drivers.guests.opening import open_guests
+from gigawatt.drivers.guests.settings import GuestsSettings
+from gigawatt.drivers.opening import Opening
+from gigawatt.ids import NodeId
+from gigawatt.interfaces.driver import Fence
+from gigawatt.interfaces.receipts import CleaningReceipt
+from gigawatt.lab.fleet import lab_fleet
+from gigawatt.lab.guests.part import GuestsPart
+from gigawatt.lab.layout import LabSpec, Layout
+from gigawatt.lab.running import Running
+
+
+class NoSecrets:
+    """Guests have no passwords."""
+
+    def _none(self, secret_ref: str) -> str:
+        raise AssertionError(f"the host plane asked for the secret {secret_ref}")
+
+    make = read = rotate = forget = _none
+
+    def put(self, secret_ref: str, secret: str) -> None:
+        del secret
+        self._none(secret_ref)
+
+
+@dataclass
+class KeptReceipts:
+    """Receipts in memory, the newest last."""
+
+    kept: list[CleaningReceipt] = field(default_factory=list)
+
+    def keep(self, receipt: CleaningReceipt) -> None:
+        self.kept.append(receipt)
+
+    def of_node(self, node_id: NodeId, limit: int = 100) -> list[CleaningReceipt]:
+        return [one for one in reversed(self.kept) if one.node_id == node_id][:limit]
+
+
+@dataclass
+class RunningGuests:
+    """A lab that has nothing but guests; its drivers note in the folder ``name``."""
+
+    lab: Running
+    settings: GuestsSettings
+    receipts: KeptReceipts = field(default_factory=KeptReceipts)
+    name: str = "driver"
+
+    def open(self, name: str = "", **changed: object) -> FencedDriver:
+        """A driver; with ``changed`` settings if any."""
+        settings = GuestsSettings.model_validate(self.settings.model_dump() | changed)
+        folder = self.lab.folder / (name or self.name)
+        clock = SystemClock()
+        return open_guests(
+            settings, Opening(self.lab.fleet, clock, NoSecrets(), self.receipts, folder)
+        )
+
+    def slice(self, mask: int, node: int = 0, **fields: object) -> HostSlice:
+        """A slice that is on, unless ``fields`` says otherwise."""
+        values: dict[str, object] = {
+            "node_id": NodeId(self.lab.fleet.nodes.ids[node]),
+            "gpu_mask": mask,
+            "guest": True,
+            "hostname": "train-0",
+            "image": "debian-12-gpu",
+            "ssh_public_keys": (),
+            "power": "on",
+        }
+        return HostSlice(**{**values, **fields})  # type: ignore[arg-type]
+
+    def virsh(self, *words: str) -> str:
+        return self.lab.run(["virsh", "--quiet", *words])
+
+    def files(self) -> list[str]:
+        """What lies in the guests' folder."""
+        folder = Path(self.settings.hypervisors[0].folder)
+        return sorted(path.name for path in folder.glob("*"))
+
+
+def put(driver: FencedDriver, entry: HostSlice, fence: Fence) -> None:
+    asyncio.run(driver.ensure(entry.device, [entry], fence))
+
+
+def take(driver: FencedDriver, entry: HostSlice, fence: Fence) -> None:
+    asyncio.run(driver.remove(entry.device, [entry], fence))
+
+
+def seen(driver: FencedDriver, entry: HostSlice) -> frozenset[object] | None:
+    """What the host of ``entry`` holds; None: it does not answer."""
+    return asyncio.run(driver.observe([entry.device])).entries.get(entry.device)
+
+
+def guest_processes() -> list[int]:
+    """Numbers of the QEMU processes in the room."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"qemu-system-x86_64"):
+            found.append(int(path.parent.name))
+    return found
+
+
+def taps() -> list[str]:
+    """Interfaces that guests are plugged in with."""
+    words = ["ip", "-json", "link"]
+    links = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    return sorted(link["ifname"] for link in links if link["ifname"].startswith("vnet"))
+
+
+@contextmanager
+def running_guests(folder: Path) -> Iterator[RunningGuests]:
+    """Start libvirtd and declare; at the end nothing of it runs."""
+    spec = LabSpec(node_count=4, hypervisor_count=2)
+    fleet = lab_fleet(spec)
+    lab = Running(fleet, Layout(spec, fleet), folder)
+    try:
+        GuestsPart().start(lab)
+        (declared,) = lab.settings["host"]
+        running = RunningGuests(lab, GuestsSettings.model_validate(declared))
+        yield running
+        for name in running.virsh("list", "--name").split():
+            running.virsh("destroy", name)
+        for name in running.virsh("list", "--all", "--name").split():
+            subprocess.run(["virsh", "--quiet", "undefine", name], check=True)
+    finally:
+        lab.stop()
