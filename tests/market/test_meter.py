@@ -15,10 +15,10 @@ from gigawatt.market.meter import (
     Cut,
     Delivered,
     MembersChanged,
-    Meter,
     Promise,
     ReadinessChanged,
     Stopped,
+    UsageMeter,
     advance,
     amount_micro_usd,
 )
@@ -45,7 +45,7 @@ EVENTS = st.lists(
 
 
 def metered(events):
-    meter, usages = Meter(CLUSTER), []
+    meter, usages = UsageMeter(CLUSTER), []
     for event in [*events, Cut(50)]:
         meter, ended = advance(meter, event)
         usages += ended
@@ -114,9 +114,9 @@ def test_usages_are_numbered_without_gaps(events):
 
 @given(EVENTS)
 def test_a_meter_carried_on_elsewhere_gives_the_same(events):
-    meter, usages = Meter(CLUSTER), []
+    meter, usages = UsageMeter(CLUSTER), []
     for event in events:
-        meter, ended = advance(Meter(**{f: getattr(meter, f) for f in meter.__slots__}), event)
+        meter, ended = advance(UsageMeter(**{f: getattr(meter, f) for f in meter.__slots__}), event)
         usages += ended
     _, rest = advance(meter, Cut(50))
     assert [*usages, *rest] == metered(events)[1]
@@ -129,7 +129,7 @@ def test_what_was_never_delivered_costs_nothing():
 
 def test_a_dead_node_is_not_billed_and_its_price_is_kept():
     hour = 3_600_000
-    meter, usages = Meter(CLUSTER), []
+    meter, usages = UsageMeter(CLUSTER), []
     for event in [
         MembersChanged(0, {NODES[0]: Promise(8, 2_000_000), NODES[1]: Promise(8, 2_000_000)}),
         Delivered(0),

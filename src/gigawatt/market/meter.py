@@ -1,6 +1,6 @@
 """The meter: from what happens to a cluster to usage that is billed, exact to the millisecond.
 
-A fold: ``advance(meter, event)`` gives the meter after an event and the usage that ended with it.
+A fold: ``advance`` gives the meter after an event, and the usage that ended with it.
 Time is whole milliseconds and intervals are half open, so usages of a node never overlap and the
 sum over any cut of time is the same. A node is billed while all of this is so: the cluster was
 verified and its release was not asked for; the node is a working member, not a spare; the node is
@@ -101,7 +101,7 @@ _NO_PROMISES: Mapping[NodeId, Promise] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
+class UsageMeter:
     """The meter of one cluster.
 
     Fields:
@@ -122,55 +122,57 @@ class Meter:
     next_number: int = 0
 
 
-def advance(meter: Meter, event: MeterEvent) -> tuple[Meter, tuple[Usage, ...]]:
+def advance(usage_meter: UsageMeter, event: MeterEvent) -> tuple[UsageMeter, tuple[Usage, ...]]:
     """The meter after ``event``, and the usages that ended, by node.
 
     A node's usage ends when it is no longer billed, when its promise changes, and at a cut.
     """
-    at_ms = event.at_ms if meter.at_ms is None else max(event.at_ms, meter.at_ms)
-    after = _after(replace(meter, at_ms=at_ms), event)
+    at_ms = event.at_ms if usage_meter.at_ms is None else max(event.at_ms, usage_meter.at_ms)
+    after = _after(replace(usage_meter, at_ms=at_ms), event)
     running = _billed(after)
     ended = [
         node_id
-        for node_id in sorted(meter.since_ms)
+        for node_id in sorted(usage_meter.since_ms)
         if isinstance(event, Cut)
         or node_id not in running
-        or after.promises[node_id] != meter.promises[node_id]
+        or after.promises[node_id] != usage_meter.promises[node_id]
     ]
     usages: list[Usage] = []
-    since_ms = dict(meter.since_ms)
+    since_ms = dict(usage_meter.since_ms)
     for node_id in ended:
         from_ms = since_ms.pop(node_id)
         if at_ms > from_ms:
-            number = meter.next_number + len(usages)
-            promise = meter.promises[node_id]
-            usages.append(Usage(meter.cluster_id, number, node_id, promise, from_ms, at_ms))
+            number = usage_meter.next_number + len(usages)
+            promise = usage_meter.promises[node_id]
+            usages.append(Usage(usage_meter.cluster_id, number, node_id, promise, from_ms, at_ms))
     for node_id in running:
         since_ms.setdefault(node_id, at_ms)
-    after = replace(after, since_ms=since_ms, next_number=meter.next_number + len(usages))
+    after = replace(after, since_ms=since_ms, next_number=usage_meter.next_number + len(usages))
     return after, tuple(usages)
 
 
-def _after(meter: Meter, event: MeterEvent) -> Meter:
+def _after(usage_meter: UsageMeter, event: MeterEvent) -> UsageMeter:
     match event:
         case Delivered():
-            return replace(meter, is_delivered=True)
+            return replace(usage_meter, is_delivered=True)
         case Stopped():
-            return replace(meter, is_delivered=False)
+            return replace(usage_meter, is_delivered=False)
         case MembersChanged(promises=promises):
-            kept = {node: meter.promises.get(node, new) for node, new in promises.items()}
+            kept = {node: usage_meter.promises.get(node, new) for node, new in promises.items()}
             # A promise holds for the size that it was made for.
             kept |= {n: p for n, p in promises.items() if kept[n].gpu_count != p.gpu_count}
-            return replace(meter, promises=MappingProxyType(kept))
+            return replace(usage_meter, promises=MappingProxyType(kept))
         case ReadinessChanged(node_id=node_id, is_ready=is_ready):
-            others = meter.unready - {node_id}
-            return replace(meter, unready=others if is_ready else others | {node_id})
+            others = usage_meter.unready - {node_id}
+            return replace(usage_meter, unready=others if is_ready else others | {node_id})
         case Cut():
-            return meter
+            return usage_meter
 
 
-def _billed(meter: Meter) -> frozenset[NodeId]:
-    return frozenset(meter.promises) - meter.unready if meter.is_delivered else frozenset()
+def _billed(usage_meter: UsageMeter) -> frozenset[NodeId]:
+    if not usage_meter.is_delivered:
+        return frozenset()
+    return frozenset(usage_meter.promises) - usage_meter.unready
 
 
 def amount_micro_usd(usages: Iterable[Usage]) -> int:
