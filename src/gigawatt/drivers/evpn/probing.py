@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.evpn.reach import batch
+from gigawatt.drivers.evpn.reach import fed
 from gigawatt.drivers.evpn.segments import bridge_name, opened
 from gigawatt.drivers.evpn.switch import Switch
 from gigawatt.errors import DriverError
 from gigawatt.ids import DeviceId
 
-ARPING_S = 2
+ARPING_S = 3
 """Seconds that an answer is waited for; a network of one building takes a thousandth. Ours."""
 PROBE_NETWORK = "169.254"
 """Addresses that no host of a cluster may have (RFC 3927)."""
@@ -118,7 +118,7 @@ def _standing(spot: Spot, address: str) -> str:
     inner = [f"address add {address}/16 dev near", *opened("near")]
     enter = f"nsenter --net=/run/netns/{_space(spot)} "
     made = f"ip netns add {_space(spot)}"
-    return "\n".join([_gone(spot), made, batch("ip", outer), enter + batch("ip", inner)])
+    return "\n".join([_gone(spot), made, fed("ip", outer), enter + fed("ip", inner)])
 
 
 def _gone(spot: Spot) -> str:

@@ -41,7 +41,7 @@ def frr_config(layout: Layout, switch: str) -> str:
         f" coalesce-time {COALESCE_MS}",
         " neighbor fabric peer-group",
         " neighbor fabric remote-as external",
-        " neighbor fabric timers 1 3",
+        " neighbor fabric timers 3 12",
         " neighbor fabric timers connect 1",
         *(f" neighbor {end} interface peer-group fabric" for end in ends),
         " address-family ipv4 unicast",
