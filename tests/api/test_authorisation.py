@@ -253,7 +253,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
-        return {"node_id": ABSENT, "file_name": ABSENT, **{f"{n}_id": ABSENT for n in names}}
+        there = {"node_id": ABSENT, "file_name": ABSENT, "redfish_path": "v1/Systems/1"}
+        return {**there, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
     found = {
         "organisation_id": ids["organisation"],
@@ -272,17 +273,27 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
+        "redfish_path": "v1/Systems/1",
         "proof_id": ids.get("proof", ABSENT),
         "reconciliation_id": ids.get("reconciliation", ABSENT),
     }
+    if operation in REDFISH:
+        target = world.service.control.around.store.cluster(ids["cluster"]).target
+        found["node_id"] = target.members[0].node_id
+        found["redfish_path"] += "/Actions/ComputerSystem.Reset" * (operation == "call_redfish")
     return {**found, **fresh(world, operation, ids)}
 
 
+REDFISH = ("read_redfish", "call_redfish", "change_redfish")
 BODIES: dict[str, dict[str, Any]] = {
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
     "verify_audit": {},
+    "call_redfish": {"ResetType": "On"},
+    "change_redfish": {
+        "Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}
+    },
     "create_organisation": {"name": "again"},
     "create_project": {"name": "again"},
     "rotate_api_key": {"grace_s": 0},
@@ -456,7 +467,8 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
 def names_an_object(world: Any, operation: str) -> bool:
     path = operations(world)[operation][1]
     of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}")
-    names_one = "{" in path and not any(name in path for name in of_the_site)
+    is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
+    names_one = "{" in path and not is_of_the_site
     return names_one or operation in {
         "create_plan",
         "create_cluster",

@@ -57,6 +57,13 @@ def tiny() -> Fleet:
     )
 
 
+def test_bare_metal_survives_the_round_trip() -> None:
+    fleet = tiny()
+    metal = replace(fleet, node_types=(replace(fleet.node_types[0], is_bare_metal=True),))
+    assert load_fleet(dump_fleet(metal)).node_types == metal.node_types
+    assert "is_bare_metal" not in dump_fleet(fleet)
+
+
 def assert_equal(first: Fleet, second: Fleet) -> None:
     """Every table, column and order is the same, and so is every dtype."""
     assert (first.name, first.node_types) == (second.name, second.node_types)

@@ -6,6 +6,7 @@ the machine is compared before and after: processes, mounts, interfaces, namespa
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,6 +134,23 @@ def test_a_lab_comes_up_serves_and_goes(machine):
     machine.nothing_is_left()
 
 
+def test_clusters_are_carved_on_all_planes_proven_and_given_back(machine):
+    lab = json.loads(machine.gw("lab", "up", "--nodes", "6", "-o", "json"))
+    assert "fake" not in {name for names in lab["drivers"].values() for name in names}
+    as_tenant = ("--profile", "lab:tenant")
+    guests = ("--exclude", "h-su000-n00", "--exclude", "h-su000-n01")
+    machine.gw(*as_tenant, "cluster", "create", "slice", "--gpus", "2", "--yes")
+    machine.gw(*as_tenant, "cluster", "create", "whole", "--gpus", "16", *guests, "--yes")
+    assert "Proven" in machine.gw("prove")
+    assert "nothing to repair" in machine.gw("reconcile")
+    conf = machine.folder() / "ib0" / "partitions.conf"
+    assert len(re.findall(r"^clu_\w+=0x", conf.read_text(), re.M)) == 2
+    for name in ("slice", "whole"):
+        machine.gw(*as_tenant, "cluster", "release", name, "--yes")
+    assert not re.findall(r"^clu_\w+=0x", conf.read_text(), re.M)
+
+
+@pytest.mark.slow
 def test_what_is_discovered_is_the_fleet_of_the_lab(machine):
     machine.gw("lab", "up", "--fabric-only", "--nodes", "10")
     fleet = lab_fleet(LabSpec(node_count=10, is_fabric_only=True))

@@ -197,15 +197,8 @@ def test_wrong_words_and_media_are_refused_and_leave_it_off(machines, tmp_path):
 
 def test_nothing_of_a_tenant_is_left_for_the_next_after_cleaning(machines, keys):
     boot(machines, A, "a-0", keys["a"][1])
-    places = [
-        "/",
-        "/home/tenant/",
-        "/home/",
-        "/tmp/",  # noqa: S108 - the machine's own
-        "/root/",
-        "/var/spool/cron/crontabs/",
-        "/etc/",
-    ]
+    folders = ("", "home/tenant/", "home/", "tmp/", "root/", "var/spool/cron/crontabs/", "etc/")
+    places = [f"/{folder}" for folder in folders]
     plant = "; ".join(f"sudo -n mkdir -p {p}; sudo -n touch {p}planted-by-a" for p in places)
     plant += "; echo '* * * * * root touch /planted-by-a' | sudo -n tee /etc/cron.d/planted-by-a"
     plant += "; sudo -n rm -rf /usr/bin/tac; find / -name 'planted-by-a' 2>/dev/null | wc -l"

@@ -4,11 +4,16 @@ Goal: guests below one node leave as many whole nodes and large aligned blocks a
 Method: states of one node by hand; random sequences of place and free by hypothesis.
 """
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.model import Fleet, Nodes
 from gigawatt.fleet.slices import aligned_masks
 from gigawatt.ids import TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
@@ -63,6 +68,25 @@ def test_near_leaf_groups_come_first() -> None:
     mask = FLEET.full_gpu_mask_of_node.copy()
     mask[3] = 0
     assert put(mask, ask(4), near=(3,))[0] == 0
+
+
+def test_bare_metal_is_given_whole_or_not_at_all() -> None:
+    metal = replace(FLEET.node_types[0], name="metal", is_bare_metal=True)
+    fleet = replace(FLEET, node_types=(*FLEET.node_types, metal), nodes=_typed(FLEET, 1, 30))
+    mask = fleet.full_gpu_mask_of_node
+    for size in (1, 2, 4):
+        answer = place(fleet, mask, ask(size))
+        assert isinstance(answer, Placement)
+        assert fleet.node_type(answer.members[0][0]).name != "metal"
+    only_metal = replace(FLEET, node_types=(metal,))
+    with pytest.raises(InputError, match="metal offers 8 GPUs of one node"):
+        place(only_metal, only_metal.full_gpu_mask_of_node, ask(4))
+    assert isinstance(place(only_metal, only_metal.full_gpu_mask_of_node, ask(16)), Placement)
+
+
+def _typed(fleet: Fleet, node_type: int, count: int) -> Nodes:
+    """The nodes of a fleet, the first ``count`` of another type."""
+    return replace(fleet.nodes, type=np.where(np.arange(len(fleet.nodes)) < count, node_type, 0))
 
 
 def test_a_spare_slice_is_on_another_node_within_the_caps() -> None:

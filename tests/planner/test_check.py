@@ -189,7 +189,15 @@ WITH_NINTH = replace(
     report=replace(REPORT, price_micro_usd_per_hour=33 * NINTH_PRICE),
 )
 
+WITH_HALF = replace(
+    member(OTHER, 0, gpu_mask=0x0F),
+    report=replace(REPORT, price_micro_usd_per_hour=28 * NINTH_PRICE),
+)
+METAL = replace(FLEET.node_types[0], is_bare_metal=True)
+ON_METAL = replace(LIVE, fleet=replace(FLEET, node_types=(METAL, *FLEET.node_types[1:])))
+
 CASES = {
+    "masks: a part of a bare-metal node": (ON_METAL, WITH_HALF, "masks"),
     "masks: a GPU that is not there": (NINE_GPUS, WITH_NINTH, "masks"),
     "place: storage pool": (
         LIVE,

@@ -97,7 +97,7 @@ def test_bad_glossary_is_caught(text: str):
 
 # --- specification ----------------------------------------------------------------------------
 
-PROMISE = re.compile(r"^\| (?P<id>[A-Z]\d+) \| (?P<sentence>[^|]+) \| (?P<tests>[^|]+) \|$")
+PROMISE = re.compile(r"^\| (?P<id>[A-Z]{1,2}\d+) \| (?P<sentence>[^|]+) \| (?P<tests>[^|]+) \|$")
 
 
 def functions(node: ast.ClassDef) -> set[str]:
@@ -137,7 +137,7 @@ test_names.__test__ = False  # type: ignore[attr-defined]
 
 def promise_complaints(text: str, known: Collection[str]) -> Iterator[str]:
     """Rows of the promise table that are malformed or name a test that does not exist."""
-    rows = [line for line in text.splitlines() if re.match(r"\| [A-Z]\d+ \|", line)]
+    rows = [line for line in text.splitlines() if re.match(r"\| [A-Z]{1,2}\d+ \|", line)]
     if not rows:
         yield "no promises"
     seen: set[str] = set()

@@ -18,6 +18,10 @@ Method = Literal["GET", "POST", "PATCH"]
 ROOT: Final = ("redfish", "v1")
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """One part of an address: no percent sign, no dots alone, nothing that a BMC could read twice."""
+_NAME = re.compile(r"[A-Za-z0-9@#._-]{1,128}")
+"""A member of an answer; others are left out."""
+_INSIDE = re.compile(r"(/[A-Za-z0-9_.-]{1,64})*")
+"""Where in a resource a link points (a fragment, RFC 6901); empty for all of it."""
 SEGMENTS_MAX = 10
 DEPTH_MAX = 32
 """Levels of an answer that are looked at. Ours: real resources have fewer than ten."""
@@ -40,6 +44,7 @@ READABLE: Final[tuple[tuple[str, ...], ...]] = (
     ("Chassis", _ID, "Power"),
     ("Chassis", _ID, "Thermal"),
     ("Chassis", _ID, "ThermalSubsystem"),
+    ("Chassis", _ID, "EnvironmentMetrics"),
     ("Chassis", _ID, "Sensors"),
     ("Chassis", _ID, "Sensors", _ID),
     ("Managers",),
@@ -81,13 +86,13 @@ class RedfishCall:
 
 
 def judge_call(
-    method: str, resource: str, body: object = None, media_prefixes: tuple[str, ...] = ()
+    method: str, redfish_path: str, body: object = None, media_prefixes: tuple[str, ...] = ()
 ) -> RedfishCall:
     """The request that may go on.
 
     Args:
         method: HTTP's.
-        resource: what stands behind ``.../redfish/`` in the address, as it came: not decoded.
+        redfish_path: what stands behind ``.../redfish/`` in the address, as it came: not decoded.
         body: the JSON that came.
         media_prefixes: URLs below which tenants may name images; none forbids virtual media.
 
@@ -95,7 +100,7 @@ def judge_call(
         ForbiddenError: it is not on the list.
         InputError: it is, but its body is not of the form that is.
     """
-    place = _place("redfish/" + resource)
+    place = _place("redfish/" + redfish_path)
     if method == "GET" and place is not None and _is_one_of(place, READABLE):
         return RedfishCall("GET", _path(place))
     if method == "PATCH" and place is not None and _fits(place, ("Systems", _ID)):
@@ -105,7 +110,7 @@ def judge_call(
         if check is not None:
             return RedfishCall("POST", _path(place), check(body))
     raise ForbiddenError(
-        f"tenants may not {method} /redfish/{_shown(resource)}",
+        f"tenants may not {method} /redfish/{_shown(redfish_path)}",
         next_step="Read docs/lab/site_file.md for what a tenant may do with its nodes' BMCs.",
     )
 
@@ -249,11 +254,12 @@ def _shown_value(value: object, prefix: str, depth: int) -> object:
 def _shown_text(value: str, prefix: str) -> object:
     """Text as it is, a link into what may be read as a link through us; no other address."""
     if value.lower().startswith("/redfish"):
-        place = _place(value.lstrip("/"))
-        if place is None:
+        path, _, inside = value.partition("#")
+        place = _place(path.removeprefix("/"))
+        if place is None or not _INSIDE.fullmatch(inside):
             return _GONE
         is_open = _is_one_of(place, READABLE) or _check_of_action(place, ("/",)) is not None
-        return prefix + _path(place) if is_open else _GONE
+        return prefix + _path(place) + f"#{inside}" * bool(inside) if is_open else _GONE
     return _GONE if "://" in value or value.startswith("//") else value
 
 
@@ -263,7 +269,7 @@ def _shown_object(value: Mapping[str, Any], prefix: str, depth: int) -> object:
         return _GONE
     seen: dict[str, Any] = {}
     for name, one in value.items():
-        if name in HIDDEN_KEYS or name == "@odata.context":
+        if name in HIDDEN_KEYS or name == "@odata.context" or not _NAME.fullmatch(name):
             continue
         if name == "@odata.type":
             seen[name] = one  # "#ComputerSystem.v1_20_0.ComputerSystem": a name, no address
@@ -280,5 +286,5 @@ def _shown_object(value: Mapping[str, Any], prefix: str, depth: int) -> object:
     return seen
 
 
-def _shown(resource: str) -> str:
-    return json.dumps(resource[:80])[1:-1]
+def _shown(redfish_path: str) -> str:
+    return json.dumps(redfish_path[:80])[1:-1]

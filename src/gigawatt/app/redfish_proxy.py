@@ -22,7 +22,6 @@ from gigawatt.errors import (
     DriverPermanentError,
     DriverRetryableError,
     InputError,
-    OutOfReachError,
     RateError,
     UnknownIdError,
 )
@@ -108,17 +107,17 @@ class RedfishProxy:
         """What the tenant of a cluster sees of the answer of a node's BMC.
 
         Raises:
-            ConflictError: the cluster is not active, or holds only a part of the node.
+            ConflictError: the cluster is not active, or holds only a part of the node; the site
+                has no BMC of it that can be reached; or the BMC does not take the values.
             DriverPermanentError: the BMC refuses.
             DriverRetryableError: the BMC does not answer as it should, or in time.
-            OutOfReachError: the site has no BMC that can be reached.
             RateError: others are asking this BMC just now.
             UnknownIdError: the cluster has no such node.
         """
         site_id = self._refuse(record, node_id)
         making = self._book.request_to(site_id, record.cluster_id, node_id, self._secrets)
         if making is None:
-            raise OutOfReachError(
+            raise ConflictError(
                 f"the BMC of {node_id} is not known here",
                 next_step="Only nodes whose BMCs site.yaml names can be reached so.",
             )
@@ -198,6 +197,11 @@ def _judged(node_id: NodeId, answer: BmcAnswer, prefix: str) -> object:
         raise UnknownIdError(f"{device} has no such resource")
     if answer.status >= 500 or answer.status in {408, 425, 429}:
         raise DriverRetryableError(f"{device} answers {answer.status}", device=device)
+    if 400 <= answer.status < 500:
+        raise ConflictError(
+            f"{device} refuses ({answer.status})",
+            next_step="Read the resource: it says which values this machine takes.",
+        )
     if not 200 <= answer.status < 300:
         # A redirection too: nobody follows where a BMC points.
         raise DriverPermanentError(f"{device} answers {answer.status}", device=device)

@@ -78,7 +78,7 @@ def _bounded_body(response: requests.Response, until_s: float) -> bytes:
         DriverRetryableError: it is too long, or too slow.
     """
     body = b""
-    for chunk in response.iter_content(65_536):
+    while chunk := response.raw.read1(65_536):
         body += chunk
         if len(body) > ANSWER_BYTES_MAX:
             raise DriverRetryableError(f"the BMC's answer has more than {ANSWER_BYTES_MAX} bytes")

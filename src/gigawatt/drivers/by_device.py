@@ -4,13 +4,23 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
 from gigawatt.errors import DriverPermanentError
 from gigawatt.fleet.model import Fleet
-from gigawatt.ids import DeviceId
+from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import Driver, Endpoint, Fence, Observation
+
+
+@runtime_checkable
+class TellsOwners(Protocol):
+    """A driver that can say whose a key of a device is."""
+
+    def owner_of(self, device: DeviceId, key: str) -> ClusterId | None:
+        """Whose it is; None: nobody's."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -90,17 +100,42 @@ class DriverByDevice:
             DriverPermanentError: a node does not exist.
         """
         asked: defaultdict[Driver, list[int]] = defaultdict(list)
+        apart = [pair for pair in pairs if self._is_apart(*pair)]
+        one_cluster = {pair for pair in apart if self._is_one_cluster(*pair)}
         for number, (a, b) in enumerate(pairs):
+            if (a, b) in apart and (a, b) not in one_cluster:
+                continue
             for driver in dict.fromkeys(self._of(device) for device in self._told_by(a, b)):
                 asked[driver].append(number)
+        # Of two hosts of one cluster with different drivers, b's tells whether b is on.
+        put = [(b, b) if (a, b) in one_cluster else (a, b) for a, b in pairs]
         answers = await asyncio.gather(
-            *(driver.probe([pairs[n] for n in numbers]) for driver, numbers in asked.items())
+            *(driver.probe([put[n] for n in numbers]) for driver, numbers in asked.items())
         )
         reached = [False] * len(pairs)
         for numbers, said in zip(asked.values(), answers, strict=True):
             for number, does_reach in zip(numbers, said, strict=True):
                 reached[number] = reached[number] or does_reach
         return tuple(reached)
+
+    def _is_apart(self, a: Endpoint, b: Endpoint) -> bool:
+        """Whether no single driver knows both hosts, so that none can tell whose both are."""
+        if self._plane is not Plane.HOST:
+            return False
+        for end in (a, b):
+            self._row(end)
+        return self._of(_host(a)) is not self._of(_host(b))
+
+    def _is_one_cluster(self, a: Endpoint, b: Endpoint) -> bool:
+        """Whether both slices are one cluster's, by the notes of the drivers."""
+        owners = []
+        for end in (a, b):
+            driver = self._of(_host(end))
+            key = f"slot/{end.slot}"
+            owners.append(
+                driver.owner_of(_host(end), key) if isinstance(driver, TellsOwners) else None
+            )
+        return owners[0] is not None and owners[0] == owners[1]
 
     def _told_by(self, a: Endpoint, b: Endpoint) -> Sequence[DeviceId]:
         """Devices whose drivers can tell whether a reaches b."""
@@ -135,3 +170,7 @@ class DriverByDevice:
                 f"{device} is no device of plane {self._plane}", device=device
             )
         return driver
+
+
+def _host(end: Endpoint) -> DeviceId:
+    return DeviceId(f"host/{end.node_id}")

@@ -115,6 +115,15 @@ class FencedDriver:
         """Whether a device is one of the component's own."""
         return self._component.knows(device)
 
+    def owner_of(self, device: DeviceId, key: str) -> ClusterId | None:
+        """Whose a key is by our notes; None: nobody's.
+
+        Raises:
+            DriverRetryableError: the notes cannot be read.
+        """
+        kept = self._ledger.read(device).keys.get(key)
+        return None if kept is None else kept.owner
+
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.
 

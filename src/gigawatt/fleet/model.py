@@ -198,6 +198,7 @@ class NodeType:
         cpu_core_count: physical CPU cores.
         dpu_count: DPUs on the in-band network.
         price_micro_usd_per_gpu_hour: the operator's list price, micro-USD per GPU-hour.
+        is_bare_metal: no hypervisor runs on it, so it is given whole or not at all.
     """
 
     name: str
@@ -210,6 +211,7 @@ class NodeType:
     cpu_core_count: int
     dpu_count: int
     price_micro_usd_per_gpu_hour: int
+    is_bare_metal: bool = False
 
 
 @dataclass(frozen=True)

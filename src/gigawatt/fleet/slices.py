@@ -26,6 +26,11 @@ def slice_sizes(gpu_count: int) -> tuple[int, ...]:
     return (*powers, gpu_count)
 
 
+def offered_sizes(node_type: NodeType) -> tuple[int, ...]:
+    """Sizes of slice that nodes of a type offer, the whole node last; bare metal has only that."""
+    return (node_type.gpu_count,) if node_type.is_bare_metal else slice_sizes(node_type.gpu_count)
+
+
 def aligned_masks(gpu_count: int, size: int) -> tuple[int, ...]:
     """GPU masks of every aligned slice of ``size`` GPUs, lowest first.
 

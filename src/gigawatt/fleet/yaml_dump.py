@@ -132,10 +132,12 @@ def _wiring(fleet: Fleet, names: _Names) -> Iterator[str]:
 
 
 def _node_type(node_type: NodeType) -> str:
-    cells = {}
+    cells: dict[str, str] = {}
     for field in fields(node_type):
         value = getattr(node_type, field.name)
-        if isinstance(value, str):
+        if isinstance(value, bool):
+            cells |= {field.name: "true"} if value else {}
+        elif isinstance(value, str):
             cells[field.name] = _text(value)
         else:
             cells[field.name] = _float(value) if field.name == "power_w_max" else str(value)

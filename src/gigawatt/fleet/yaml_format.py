@@ -135,6 +135,7 @@ class _NodeType(_Row):
     cpu_core_count: Count
     dpu_count: Count
     price_micro_usd_per_gpu_hour: Bytes
+    is_bare_metal: bool = False
 
 
 class _Node(_Row):

@@ -1,5 +1,9 @@
 """The fleet that a lab stands in for."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from gigawatt.errors import InputError
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import HGX_H100
@@ -7,6 +11,9 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.lab.layout import LabSpec
 
 NODES_PER_LEAF_GROUP = 8
+BARE_METAL = replace(HGX_H100, name="bare-metal", is_bare_metal=True)
+HYPERVISOR = replace(HGX_H100, name="hypervisor")
+"""What the two kinds of node of a lab are called."""
 RADIX = 16
 """Small switches, so that 16 nodes have spines above their leaves. Ours."""
 LARGE_NODES_PER_LEAF_GROUP, LARGE_RADIX = 32, 64
@@ -40,4 +47,10 @@ def lab_fleet(spec: LabSpec) -> Fleet:
         storage_bytes=spec.storage_bytes,
         racks_per_row=8,
     )
-    return build_fleet(spec.name, [block])
+    fleet = build_fleet(spec.name, [block])
+    if spec.is_fabric_only:
+        return fleet
+    # Hypervisors come first (see ``Layout``); clusters of whole nodes never mix the two.
+    rows = np.arange(len(fleet.nodes)) >= spec.hypervisor_count
+    nodes = replace(fleet.nodes, type=rows.astype(np.int32))
+    return replace(fleet, node_types=(HYPERVISOR, BARE_METAL), nodes=nodes)

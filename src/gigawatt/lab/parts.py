@@ -35,8 +35,8 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
             f"no part of a lab holds file systems on {spec.storage}",
             next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
         )
-    network = (NetworkPart(), OobPart(power_command=POWER_COMMAND))
-    found: list[Part] = [FabricPart(), *network, STORAGE_PARTS[spec.storage]()]
+    storage = STORAGE_PARTS[spec.storage]()
+    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(POWER_COMMAND), storage]
     if spec.hypervisor_count:
         found.append(GuestsPart())
     if spec.hypervisor_count < spec.node_count:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gigawatt.errors import InputError
-from gigawatt.fleet.slices import slice_sizes
+from gigawatt.fleet.slices import offered_sizes
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.placement.explain import WORDS, counted, why_not_slice, why_not_whole
 from gigawatt.placement.result import Refusal
@@ -15,12 +15,13 @@ from gigawatt.placement.whole import Ask, most_nodes
 
 def _smaller(ask: Ask, shape: Shape) -> int:
     """Most GPUs of one type that fit now under the same constraints, fewer than wanted."""
-    per_node = ask.fleet.node_types[shape.type_index].gpu_count
+    node_type = ask.fleet.node_types[shape.type_index]
+    per_node = node_type.gpu_count
     whole = 0 if shape.slice_gpu_count else most_nodes(ask, shape) * per_node
     if whole or shape.unit_node_count > 1 or shape.whole_domains:
         return whole
     limit = min(per_node, ask.request.gpu_count)
-    for size in reversed([size for size in slice_sizes(per_node) if size < limit]):
+    for size in reversed([size for size in offered_sizes(node_type) if size < limit]):
         if answer(ask, Shape(shape.type_index, 0, size, 1, whole_domains=False)) is not None:
             return size
     return 0

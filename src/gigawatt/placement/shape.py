@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gigawatt.errors import ImpossibleError, InputError
 from gigawatt.fleet.model import Fleet, NodeType
-from gigawatt.fleet.slices import slice_sizes
+from gigawatt.fleet.slices import offered_sizes
 from gigawatt.intent.request import ClusterRequest
 
 
@@ -32,7 +32,7 @@ def _shape(request: ClusterRequest, type_index: int, node_type: NodeType) -> Sha
     per_node, wanted = node_type.gpu_count, request.gpu_count
     segment = request.segment_node_count or 1
     if wanted < per_node:
-        sizes = slice_sizes(per_node)
+        sizes = offered_sizes(node_type)
         if wanted not in sizes:
             offered = ", ".join(str(size) for size in sizes)
             return f"{node_type.name} offers {offered} GPUs of one node, or whole nodes"

@@ -74,6 +74,10 @@ def _masks(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
             yield f"node {member.node_id} is not in the fleet"
         elif not 0 < member.gpu_mask <= int(snapshot.fleet.full_gpu_mask_of_node[row]):
             yield f"node {member.node_id} has no GPU mask {member.gpu_mask:#x}"
+        elif snapshot.fleet.node_type(row).is_bare_metal and member.gpu_mask != int(
+            snapshot.fleet.full_gpu_mask_of_node[row]
+        ):
+            yield f"node {member.node_id} is bare metal, and {member.gpu_mask:#x} is a part of it"
 
 
 def _capacity(snapshot: Snapshot, plan: Plan) -> Iterator[str]:

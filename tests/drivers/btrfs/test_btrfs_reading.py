@@ -90,14 +90,14 @@ def test_a_host_attaches_the_folder_of_its_network_and_hides_the_rest():
 
 @pytest.mark.parametrize("folder", ["relative", "/a b", "/a/../b", "/a:b", "/a,b", "/"])
 def test_a_folder_that_a_mount_option_would_read_otherwise_is_refused(folder):
-    given_ = {"driver": "btrfs", "pools": [{"pool_id": "p", "folder": folder}]}
+    given_ = {"driver": "btrfs", "storage_pools": [{"pool_id": "p", "folder": folder}]}
     with pytest.raises(ValidationError, match="plain names"):
         BtrfsSettings.model_validate(given_)
 
 
 def test_settings_are_complete_and_nothing_else():
-    settings = {"driver": "btrfs", "pools": [{"pool_id": "p", "folder": "/srv/p"}]}
-    assert BtrfsSettings.model_validate(settings).pools[0].is_thin is False
-    for more in ({"pools": []}, {"colour": "red"}, {"command_s_max": 0}):
+    settings = {"driver": "btrfs", "storage_pools": [{"pool_id": "p", "folder": "/srv/p"}]}
+    assert BtrfsSettings.model_validate(settings).storage_pools[0].is_thin is False
+    for more in ({"storage_pools": []}, {"colour": "red"}, {"command_s_max": 0}):
         with pytest.raises(ValidationError):
             BtrfsSettings.model_validate({**settings, **more})

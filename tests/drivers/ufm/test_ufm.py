@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
+from gigawatt.app.site_file import parse_site
 from gigawatt.boundary.entries import DEFAULT_P_KEY, PartitionMember
+from gigawatt.boundary.plane import PLANES
 from gigawatt.drivers.ufm.settings import UfmSettings
-from gigawatt.errors import DriverPermanentError, DriverRetryableError
+from gigawatt.errors import DriverPermanentError, DriverRetryableError, InputError
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import HGX_H100
 from gigawatt.ids import ClusterId, DeviceId
@@ -264,6 +266,25 @@ def test_settings_that_would_be_unsafe_are_refused(change, reason):
     UfmSettings.model_validate(given)
     with pytest.raises(ValidationError, match=reason):
         UfmSettings.model_validate({**given, **change})
+
+
+def test_a_site_file_names_it():
+    text = """
+fabric:
+- driver: ufm
+  fabric_id: ib0
+  url: https://ufm.example
+  username: gigawatt
+  secret_ref: ufm/password
+  subnets: [{adapter: mlx5_0, adapter_port: 1}]
+  manager_guids: [0x0002c90300000001]
+"""
+    fakes = "".join(f"{plane}: [{{driver: fake}}]\n" for plane in PLANES[1:])
+    part = parse_site(text + fakes).parts[0]
+    assert isinstance(part.settings, UfmSettings)
+    assert part.settings.manager_guids == (0x0002C90300000001,)
+    with pytest.raises(InputError, match="wanted https"):
+        parse_site(text.replace("https:", "http:") + fakes)
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

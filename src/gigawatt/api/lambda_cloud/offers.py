@@ -15,7 +15,7 @@ import numpy as np
 from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.fleet.catalogue import accelerator, node_types
 from gigawatt.fleet.model import U16, Fleet, NodeType
-from gigawatt.fleet.slices import aligned_masks, slice_sizes
+from gigawatt.fleet.slices import aligned_masks, offered_sizes
 from gigawatt.interfaces.instances import Taken
 from gigawatt.units import GIB
 
@@ -123,7 +123,7 @@ def offers_of(fleet: Fleet) -> Mapping[str, TypeOffer]:
     """Every instance type of a fleet by its name, in the order of its node types."""
     rows_of: dict[tuple[str, int], list[int]] = {}
     for row, kind in enumerate(fleet.node_types):
-        for size in slice_sizes(kind.gpu_count):
+        for size in offered_sizes(kind):
             rows_of.setdefault((kind.gpu_type, size), []).append(row)
     offers = {}
     for (gpu_type, size), rows in rows_of.items():

@@ -140,7 +140,7 @@ def _tell(name: str, status: LabStatus, keys: LabKeys, form: Format) -> None:
     where = "" if name == "lab" else f" --lab {name}"
     console.print(
         f"  next: gw fleet map\n"
-        f"        gw cluster create train --gpus 32 --profile {tenant} --yes\n"
+        f"        gw cluster create train --gpus 16 --profile {tenant} --yes\n"
         f"        gw lab shell{where} management"
     )
 

@@ -26,6 +26,6 @@ def open_btrfs(settings: BtrfsSettings, opening: Opening) -> StorageDriver:
             ),
             is_thin=one.is_thin,
         )
-        for one in settings.pools
+        for one in settings.storage_pools
     }
     return open_storage(engines, opening)

@@ -43,7 +43,7 @@ class BtrfsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     driver: Literal["btrfs"]
-    pools: Annotated[tuple[BtrfsPool, ...], Field(min_length=1)]
+    storage_pools: Annotated[tuple[BtrfsPool, ...], Field(min_length=1)]
     command_prefix: tuple[str, ...] = ()
     is_quoted: bool = False
     command_s_max: Annotated[float, Field(gt=0, le=600)] = 60.0

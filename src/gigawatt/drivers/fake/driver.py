@@ -13,7 +13,7 @@ from gigawatt.drivers.fake.places import PLANE_OF_CLASS
 from gigawatt.drivers.fake.probe import Pair, probe
 from gigawatt.drivers.fake.world import DeviceWorld
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
-from gigawatt.ids import DeviceId, FabricId, StoragePoolId
+from gigawatt.ids import ClusterId, DeviceId, FabricId, StoragePoolId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver, Fence, Observation
 
@@ -44,6 +44,11 @@ class FakeDriver:
     def plane(self) -> Plane:
         """The plane that this driver serves."""
         return self._plane
+
+    def owner_of(self, device: DeviceId, key: str) -> ClusterId | None:
+        """Whose a key is; None: nobody's."""
+        held = self._world.look([device])[device].held.get(key)
+        return None if held is None else held.owner
 
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.

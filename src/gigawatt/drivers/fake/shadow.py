@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake.world import DeviceWorld
-from gigawatt.ids import DeviceId
+from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import OPERATOR, Driver, Endpoint, Fence, Observation
 
 
@@ -26,6 +26,11 @@ class ShadowedDriver:
     def plane(self) -> Plane:
         """The plane that this driver serves."""
         return self._driver.plane
+
+    def owner_of(self, device: DeviceId, key: str) -> ClusterId | None:
+        """Whose a key is; None: nobody's."""
+        held = self._world.look([device])[device].held.get(key)
+        return None if held is None else held.owner
 
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.

@@ -136,10 +136,11 @@ class Machines:
             DriverRetryableError: a BMC does not answer.
             DriverPermanentError: there is no such node.
         """
+        for node_id in sorted({end.node_id for pair in pairs for end in pair}):
+            if node_id not in self._opening.fleet.nodes.index_of:
+                raise DriverPermanentError(f"the fleet has no node {node_id!r}")
         devices = {DeviceId(f"host/{end.node_id}") for pair in pairs for end in pair}
-        for device in sorted(devices - self._nodes.keys()):
-            raise DriverPermanentError(f"{device} is none of the bare-metal nodes", device=device)
-        owner = {device: self._owner(device) for device in devices}
+        owner = {d: self._owner(d) if d in self._nodes else None for d in devices}
         is_on: dict[DeviceId, bool] = {}
         answers: list[bool] = []
         for a, b in ((f"host/{a.node_id}", f"host/{b.node_id}") for a, b in pairs):

@@ -63,7 +63,12 @@ class Sweep:
                 return None
         # What was seen right early could have been swept over since: the ends are seen again.
         order = self._fabric.in_sweep_order(self._guids)
-        ends = {guid for guids in order.values() for guid in (guids[0], guids[-1])}
+        ends = {
+            end
+            for guids in order.values()
+            if len(guids) > CHUNK
+            for end in guids[:: len(guids) - 1]
+        }
         again = [port for port in await self._fabric.tables(ends) if not self._is_right(port)]
         if again:
             self._waiting = order

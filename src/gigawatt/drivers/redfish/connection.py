@@ -59,23 +59,14 @@ class PinnedAdapter(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
 
     @override
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: float | tuple[float | None, float | None] | None = None,
-        verify: bool | str = True,
-        cert: str | tuple[str, str] | None = None,
-        proxies: dict[str, str] | None = None,
-    ) -> requests.Response:
-        """See ``requests.adapters.HTTPAdapter``.
+    def add_headers(self, request: requests.PreparedRequest, **kwargs: object) -> None:
+        """What ``requests`` calls before each request.
 
         Raises:
             requests.Timeout: the time of the call is up.
         """
         if self._deadline.left_s() <= 0:
             raise requests.Timeout("the time of the call is up")
-        return super().send(request, stream, timeout, verify, cert, proxies)
 
 
 def connector_to(address: BmcAddress, reach: BmcReach, deadline: Deadline) -> Connector:

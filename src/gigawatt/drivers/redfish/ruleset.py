@@ -7,7 +7,6 @@ only, ARP too, and BMCs are not even asked for each other's.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 from gigawatt.drivers.redfish.settings import OobSwitch
@@ -151,15 +150,6 @@ _HOOK: Json = {"type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}
 _SYN_ACK: Json = {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]]}
 _ANSWER: Json = {"match": {"op": "!=", "left": _SYN_ACK, "right": "syn"}}
 """Not the beginning of a connection."""
-
-
-def is_address(text: str) -> bool:
-    """Whether this is an IPv4 address."""
-    try:
-        IPv4Address(text)
-    except AddressValueError:
-        return False
-    return True
 
 
 def _meta(key: str) -> Json:

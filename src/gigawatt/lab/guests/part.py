@@ -40,8 +40,6 @@ PACKAGE_OF_TOOL = {
     "xorriso": "xorriso",
     "busybox": "busybox-static",
     "dropbear": "dropbear-bin",
-    "dpkg": "dpkg",
-    "timeout": "coreutils",
 }
 CONFIGURATION = Path("/etc/libvirt")
 DAEMON_SETTINGS = 'log_level = 3\nunix_sock_rw_perms = "0700"\nauth_unix_rw = "none"\n'

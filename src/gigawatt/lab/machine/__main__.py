@@ -8,7 +8,6 @@ from typing import TextIO
 from gigawatt.errors import GigawattError, UnknownIdError
 from gigawatt.lab.machine.config import MachineConfig, MachinesConfig, read_config
 from gigawatt.lab.machine.disk import sample, sanitise
-from gigawatt.lab.machine.power import power_on
 from gigawatt.lab.machine.processes import end, first_process, progress
 
 GRACEFUL_S_MAX = 30.0
@@ -43,6 +42,9 @@ def _do(config: MachinesConfig, machine: MachineConfig, words: argparse.Namespac
         first = first_process(netns)
         _say(f"{'off' if first is None else 'on'} {progress(first)}")
     elif words.verb == "on":
+        # It imports numbers and YAML, which takes longer than all that the others do.
+        from gigawatt.lab.machine.power import power_on  # noqa: PLC0415
+
         power_on(config, machine, words.media)
     elif words.verb == "off":
         wait_s_max = GRACEFUL_S_MAX if words.graceful else KILL_S_MAX

@@ -114,7 +114,7 @@ def machines_of(lab: Running) -> MachinesConfig:
         str(one["pool_id"]): str(one["folder"])
         for settings in storage
         if settings["driver"] == "btrfs"
-        for one in settings["pools"]
+        for one in settings["storage_pools"]
     }
     return MachinesConfig(found, pools, (str(lab.folder), *pools.values()))
 

@@ -50,7 +50,7 @@ class Session:
     """One session; ``number`` is its id."""
 
     number: int
-    token: str
+    auth_token: str
     account: Account
     used_s: float = field(default_factory=monotonic)
 
@@ -168,7 +168,7 @@ class Accounts:
         self.sessions[session.number] = session
         return session
 
-    def by_token(self, token: str) -> Account:
+    def by_token(self, auth_token: str) -> Account:
         """Whose token this is.
 
         Raises:
@@ -176,7 +176,7 @@ class Accounts:
         """
         for session in self.sessions.values():
             is_fresh = monotonic() - session.used_s < SESSION_S_MAX
-            if is_fresh and secrets.compare_digest(session.token, token):
+            if is_fresh and secrets.compare_digest(session.auth_token, auth_token):
                 session.used_s = monotonic()
                 return session.account
         raise RefusedError(401, "NoValidSession", "there is no such session")

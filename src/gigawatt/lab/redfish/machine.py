@@ -12,7 +12,7 @@ SAID_MAX = 300
 """Characters of a command's output that an error shows. Ours."""
 
 
-class Machine:
+class HostPower:
     """One host; see the package for what the command must do."""
 
     def __init__(self, node_id: NodeId, command: tuple[str, ...]) -> None:

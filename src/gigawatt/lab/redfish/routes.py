@@ -33,14 +33,11 @@ class Route:
     is_slow: bool = False
 
 
-def _routes() -> Iterator[Route]:
+def _readable() -> Iterator[Route]:
+    """What can be read; all but where a stranger begins by who is logged in."""
+
     def get(path: str, handler: Handler, *privileges: str) -> Route:
         return Route("GET", re.compile(path), handler, privileges)
-
-    def change(
-        method: str, path: str, handler: Handler, *privileges: str, is_slow: bool = False
-    ) -> Route:
-        return Route(method, re.compile(path), handler, privileges, is_slow)
 
     yield get("/redfish", tree.versions)
     yield get(ROOT, tree.service_root)
@@ -77,6 +74,16 @@ def _routes() -> Iterator[Route]:
         f"{SESSIONS}/{NAME}": users.session,
     }.items():
         yield get(path, handler, LOGIN)
+
+
+def _changeable() -> Iterator[Route]:
+    """What can be changed or done."""
+
+    def change(
+        method: str, path: str, handler: Handler, *privileges: str, is_slow: bool = False
+    ) -> Route:
+        return Route(method, re.compile(path), handler, privileges, is_slow)
+
     yield change("POST", SESSIONS, users.open_session)
     yield change("DELETE", f"{SESSIONS}/{NAME}", users.close_session, SELF, LOGIN)
     yield change("POST", ACCOUNTS, users.make_account, USERS)
@@ -97,7 +104,7 @@ def _routes() -> Iterator[Route]:
     yield change("POST", reset, actions.restart, "ConfigureManager")
 
 
-ROUTES = tuple(_routes())
+ROUTES = (*_readable(), *_changeable())
 
 
 def asks(bmc: SimulatedBmc, headers: Mapping[str, str]) -> Account | None:

@@ -13,7 +13,7 @@ from gigawatt.lab.redfish.accounts import Accounts
 from gigawatt.lab.redfish.answer import Json
 from gigawatt.lab.redfish.config import BmcConfig, SimulatorConfig
 from gigawatt.lab.redfish.faults import Failing
-from gigawatt.lab.redfish.machine import Machine
+from gigawatt.lab.redfish.machine import HostPower
 
 LOG_LENGTH = 200
 """Entries of the log; the oldest goes first. Ours."""
@@ -70,7 +70,7 @@ class SimulatedBmc:
         """As it left the factory, its host remembered as off."""
         self.accounts = Accounts(self.config)
         self.firmware_versions = dict(self.config.firmware_versions)
-        self.machine = Machine(self.config.node_id, self.config.power_command)
+        self.machine = HostPower(self.config.node_id, self.config.power_command)
         self._event_count = 0
 
     @property

@@ -23,7 +23,7 @@ RESETS = (
 OK = {"State": "Enabled", "Health": "OK"}
 
 
-def resource(path: str, kind: str, name: str, **properties: object) -> Json:
+def described(path: str, kind: str, name: str, **properties: object) -> Json:
     """A resource with the four properties that all have; ``kind`` is ``Type.vX_Y_Z``."""
     return {
         "@odata.id": path,
@@ -41,7 +41,7 @@ def versions(_: Request) -> Answer:
 
 def service_root(request: Request) -> Answer:
     """Where all begins; nobody needs to log in."""
-    body = resource(
+    body = described(
         f"{ROOT}/",
         "ServiceRoot.v1_16_0",
         "Root Service",
@@ -85,7 +85,7 @@ def system(request: Request) -> Answer:
     bmc = request.bmc
     is_on, progress = bmc.machine.state()
     targets = ["None", "Cd", "Hdd"]
-    body = resource(
+    body = described(
         SYSTEM,
         "ComputerSystem.v1_22_0",
         bmc.config.node_id,
@@ -121,7 +121,7 @@ def system(request: Request) -> Answer:
 def manager(request: Request) -> Answer:
     """The BMC itself."""
     bmc = request.bmc
-    body = resource(
+    body = described(
         MANAGER,
         "Manager.v1_19_0",
         f"BMC of {bmc.config.node_id}",
@@ -156,7 +156,7 @@ def drive(request: Request) -> Answer:
     """The virtual CD drive."""
     held = request.bmc.drive
     is_full = held.url is not None
-    body = resource(
+    body = described(
         DRIVE,
         "VirtualMedia.v1_6_3",
         "Virtual CD",
@@ -178,7 +178,7 @@ def drive(request: Request) -> Answer:
 
 def chassis(request: Request) -> Answer:
     """The box."""
-    body = resource(
+    body = described(
         CHASSIS,
         "Chassis.v1_25_0",
         f"Chassis of {request.bmc.config.node_id}",
@@ -207,7 +207,7 @@ def sensors(_: Request) -> Answer:
 
 def sensor(request: Request) -> Answer:
     """The one sensor: power."""
-    body = resource(
+    body = described(
         f"{CHASSIS}/Sensors/Power",
         "Sensor.v1_9_0",
         "Power, simulated",
@@ -225,7 +225,7 @@ def environment(request: Request) -> Answer:
     path = f"{CHASSIS}/EnvironmentMetrics"
     return Answer(
         200,
-        resource(path, "EnvironmentMetrics.v1_3_1", "Metrics, simulated", PowerWatts=reading),
+        described(path, "EnvironmentMetrics.v1_3_1", "Metrics, simulated", PowerWatts=reading),
     )
 
 
@@ -238,14 +238,14 @@ def power(request: Request) -> Answer:
         "Name": "Power, simulated",
         "PowerConsumedWatts": power_w(request.bmc),
     }
-    return Answer(200, resource(path, "Power.v1_7_1", "Power", PowerControl=[control]))
+    return Answer(200, described(path, "Power.v1_7_1", "Power", PowerControl=[control]))
 
 
 def update_service(_: Request) -> Answer:
     """Firmware; it can be read only, but sushy insists on an action to change it."""
     path = f"{ROOT}/UpdateService"
     target = f"{path}/Actions/UpdateService.SimpleUpdate"
-    body = resource(
+    body = described(
         path,
         "UpdateService.v1_14_0",
         "Update service",
@@ -283,7 +283,7 @@ def firmware(request: Request) -> Answer:
         raise RefusedError(404, "ResourceMissingAtURI", f"there is no firmware {name!r}")
     path = f"{ROOT}/UpdateService/FirmwareInventory/{name}"
     version = request.bmc.firmware_versions[name]
-    body = resource(
+    body = described(
         path, "SoftwareInventory.v1_10_2", name, Version=version, Updateable=False, Status=OK
     )
     return Answer(200, body)
@@ -292,7 +292,7 @@ def firmware(request: Request) -> Answer:
 def event_service(_: Request) -> Answer:
     """Events, by server-sent events only."""
     path = f"{ROOT}/EventService"
-    body = resource(
+    body = described(
         path,
         "EventService.v1_10_1",
         "Event service",
@@ -307,7 +307,7 @@ def telemetry_service(_: Request) -> Answer:
     """Telemetry: one report."""
     path = f"{ROOT}/TelemetryService"
     reports = link(f"{path}/MetricReports")
-    body = resource(path, "TelemetryService.v1_3_3", "Telemetry", MetricReports=reports, Status=OK)
+    body = described(path, "TelemetryService.v1_3_3", "Telemetry", MetricReports=reports, Status=OK)
     return Answer(200, body)
 
 
@@ -326,7 +326,7 @@ def report(request: Request) -> Answer:
         "Timestamp": now_text(),
         "MetricProperty": f"{CHASSIS}/Sensors/Power#/Reading",
     }
-    body = resource(
+    body = described(
         path,
         "MetricReport.v1_5_1",
         "Power, simulated",
@@ -345,7 +345,7 @@ def log_services(_: Request) -> Answer:
 
 def log_service(_: Request) -> Answer:
     """The log of the BMC."""
-    body = resource(
+    body = described(
         LOG,
         "LogService.v1_7_0",
         "Log",
@@ -356,7 +356,7 @@ def log_service(_: Request) -> Answer:
 
 
 def _entry(entry: LogEntry) -> Json:
-    return resource(
+    return described(
         f"{LOG}/Entries/{entry.number}",
         "LogEntry.v1_16_1",
         f"Entry {entry.number}",

@@ -20,7 +20,7 @@ from gigawatt.lab.redfish.answer import (
     link,
 )
 from gigawatt.lab.redfish.request import Request
-from gigawatt.lab.redfish.tree import ROOT, resource
+from gigawatt.lab.redfish.tree import ROOT, described
 
 ACCOUNTS, ROLES = f"{ROOT}/AccountService/Accounts", f"{ROOT}/AccountService/Roles"
 SESSIONS = f"{ROOT}/SessionService/Sessions"
@@ -28,7 +28,7 @@ SESSIONS = f"{ROOT}/SessionService/Sessions"
 
 def account_service(_: Request) -> Answer:
     """The rules for accounts."""
-    body = resource(
+    body = described(
         f"{ROOT}/AccountService",
         "AccountService.v1_15_0",
         "Account service",
@@ -48,8 +48,8 @@ def _account(request: Request, number: int) -> Json:
     account = request.bmc.accounts.by_number.get(number)
     if account is None:
         empty: Json = {"UserName": "", "RoleId": "", "Enabled": False, "Locked": False}
-        return resource(path, "ManagerAccount.v1_12_0", "User account", Password=None, **empty)
-    return resource(
+        return described(path, "ManagerAccount.v1_12_0", "User account", Password=None, **empty)
+    return described(
         path,
         "ManagerAccount.v1_12_0",
         "User account",
@@ -193,7 +193,7 @@ def role_list(request: Request) -> Answer:
 def _role(request: Request, name: str) -> Json:
     privileges = list(request.bmc.accounts.roles[name])
     is_standard = name in STANDARD_ROLES
-    return resource(
+    return described(
         f"{ROLES}/{name}",
         "Role.v1_3_2",
         "Role",
@@ -251,7 +251,7 @@ def change_role(request: Request) -> Answer:
 
 def session_service(_: Request) -> Answer:
     """The rules for sessions."""
-    body = resource(
+    body = described(
         f"{ROOT}/SessionService",
         "SessionService.v1_1_9",
         "Session service",
@@ -264,7 +264,7 @@ def session_service(_: Request) -> Answer:
 
 def _session(found: Session) -> Json:
     path = f"{SESSIONS}/{found.number}"
-    return resource(path, "Session.v1_7_1", "Session", UserName=found.account.username)
+    return described(path, "Session.v1_7_1", "Session", UserName=found.account.username)
 
 
 def session_list(request: Request) -> Answer:
@@ -286,7 +286,7 @@ def open_session(request: Request) -> Answer:
     accounts = request.bmc.accounts
     found = accounts.log_in(request.value("UserName", str), request.value("Password", str))
     opened = accounts.open_session(found)
-    headers = {"X-Auth-Token": opened.token, "Location": f"{SESSIONS}/{opened.number}"}
+    headers = {"X-Auth-Token": opened.auth_token, "Location": f"{SESSIONS}/{opened.number}"}
     return Answer(201, _session(opened), headers)
 
 

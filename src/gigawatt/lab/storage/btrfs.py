@@ -58,7 +58,7 @@ class BtrfsPart:
             start_pool(lab, folder, capacity_bytes)
             is_thin = disk_bytes_of(capacity_bytes) < capacity_bytes
             declared.append({"pool_id": pool_id, "folder": str(folder), "is_thin": is_thin})
-        lab.declare("storage", "btrfs", {"pools": declared})
+        lab.declare("storage", "btrfs", {"storage_pools": declared})
 
     def ailment(self, lab: Running) -> str:
         """What is wrong with it now."""
