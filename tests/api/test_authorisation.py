@@ -253,7 +253,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
-        there = {"node_id": ABSENT, "file_name": ABSENT, "resource": "v1/Systems/1"}
+        there = {"node_id": ABSENT, "file_name": ABSENT, "redfish_path": "v1/Systems/1"}
         return {**there, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
     found = {
@@ -273,14 +273,14 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "ruleset_id": ids["ruleset"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
-        "resource": "v1/Systems/1",
+        "redfish_path": "v1/Systems/1",
         "proof_id": ids.get("proof", ABSENT),
         "reconciliation_id": ids.get("reconciliation", ABSENT),
     }
     if operation in REDFISH:
         target = world.service.control.around.store.cluster(ids["cluster"]).target
         found["node_id"] = target.members[0].node_id
-        found["resource"] += "/Actions/ComputerSystem.Reset" * (operation == "call_redfish")
+        found["redfish_path"] += "/Actions/ComputerSystem.Reset" * (operation == "call_redfish")
     return {**found, **fresh(world, operation, ids)}
 
 

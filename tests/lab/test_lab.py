@@ -136,7 +136,7 @@ def test_a_lab_comes_up_serves_and_goes(machine):
 
 def test_clusters_are_carved_on_all_planes_proven_and_given_back(machine):
     lab = json.loads(machine.gw("lab", "up", "--nodes", "6", "-o", "json"))
-    assert not {"fake"} & {name for names in list(lab["drivers"].values())[:4] for name in names}
+    assert "fake" not in {name for names in lab["drivers"].values() for name in names}
     as_tenant = ("--profile", "lab:tenant")
     guests = ("--exclude", "h-su000-n00", "--exclude", "h-su000-n01")
     machine.gw(*as_tenant, "cluster", "create", "slice", "--gpus", "2", "--yes")

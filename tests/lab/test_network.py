@@ -231,7 +231,7 @@ def test_a_host_cannot_speak_as_another(network):
             "set",
             "eth0",
             "address",
-            network.settings.ports[port_device(2)]["slot/0"].mac,
+            network.settings.access_ports[port_device(2)]["slot/0"].mac,
         )
 
     lies = {
@@ -242,7 +242,7 @@ def test_a_host_cannot_speak_as_another(network):
     network.run("node2", "sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1")
     for expression, lie in lies.items():
         assert not heard(network, "node3", expression, lie), expression
-    leaf = network.settings.ports[port_device(2)]["slot/0"].switch
+    leaf = network.settings.access_ports[port_device(2)]["slot/0"].switch
     network.run(leaf, "nft", "delete", "table", "bridge", "gigawatt_in_band")
     for expression, lie in lies.items():
         assert heard(network, "node3", expression, lie), f"the control heard nothing: {expression}"
@@ -257,7 +257,7 @@ def test_a_host_cannot_speak_as_another(network):
 def test_a_host_cannot_speak_to_the_switches(network):
     a = Cluster(1, [1, 2])
     network.carve(a)
-    leaf = network.settings.ports[port_device(1)]["slot/0"].switch
+    leaf = network.settings.access_ports[port_device(1)]["slot/0"].switch
     vtep = network.settings.switches[leaf].vtep
     network.run("node1", "ip", "route", "add", f"{vtep}/32", "dev", "eth0")
     assert not network.arpings("node1", vtep)
@@ -346,7 +346,7 @@ def test_rules_that_were_tampered_with_are_seen_and_put_back(network, how):
 def test_a_port_in_a_network_by_another_hand_is_seen(network):
     a = Cluster(1, [2])
     network.carve(a)
-    where = network.settings.ports[port_device(3)]["slot/0"]
+    where = network.settings.access_ports[port_device(3)]["slot/0"]
     network.run(where.switch, "ip", "link", "set", where.interface, "master", f"br{a.vni}", "up")
     found = network.observe(port_device(3))
     assert found is not None

@@ -49,8 +49,12 @@ def kill(network: RunningNetwork, switch: str, daemon: str) -> None:
 
 
 def restart(network: RunningNetwork, switch: str, daemon: str) -> None:
-    start_daemon(network.lab, switch, daemon)
+    """Start a daemon again, and with zebra bgpd, as FRR's own watchdog does."""
     lab = network.lab
+    if daemon == "zebra":
+        kill(network, switch, "bgpd")
+        start_daemon(lab, switch, "zebra")
+    start_daemon(lab, switch, "bgpd")
     lab.until(lambda: not silent_neighbours(lab, switch), f"neighbours of {switch}")
 
 

@@ -22,6 +22,7 @@ LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
     "secret",
+    "cleaning_receipt",
     "instance",
     "session",
     "login_identity",

@@ -86,13 +86,13 @@ class RedfishCall:
 
 
 def judge_call(
-    method: str, resource: str, body: object = None, media_prefixes: tuple[str, ...] = ()
+    method: str, redfish_path: str, body: object = None, media_prefixes: tuple[str, ...] = ()
 ) -> RedfishCall:
     """The request that may go on.
 
     Args:
         method: HTTP's.
-        resource: what stands behind ``.../redfish/`` in the address, as it came: not decoded.
+        redfish_path: what stands behind ``.../redfish/`` in the address, as it came: not decoded.
         body: the JSON that came.
         media_prefixes: URLs below which tenants may name images; none forbids virtual media.
 
@@ -100,7 +100,7 @@ def judge_call(
         ForbiddenError: it is not on the list.
         InputError: it is, but its body is not of the form that is.
     """
-    place = _place("redfish/" + resource)
+    place = _place("redfish/" + redfish_path)
     if method == "GET" and place is not None and _is_one_of(place, READABLE):
         return RedfishCall("GET", _path(place))
     if method == "PATCH" and place is not None and _fits(place, ("Systems", _ID)):
@@ -110,7 +110,7 @@ def judge_call(
         if check is not None:
             return RedfishCall("POST", _path(place), check(body))
     raise ForbiddenError(
-        f"tenants may not {method} /redfish/{_shown(resource)}",
+        f"tenants may not {method} /redfish/{_shown(redfish_path)}",
         next_step="Read docs/lab/site_file.md for what a tenant may do with its nodes' BMCs.",
     )
 
@@ -286,5 +286,5 @@ def _shown_object(value: Mapping[str, Any], prefix: str, depth: int) -> object:
     return seen
 
 
-def _shown(resource: str) -> str:
-    return json.dumps(resource[:80])[1:-1]
+def _shown(redfish_path: str) -> str:
+    return json.dumps(redfish_path[:80])[1:-1]

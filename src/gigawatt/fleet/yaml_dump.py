@@ -132,7 +132,7 @@ def _wiring(fleet: Fleet, names: _Names) -> Iterator[str]:
 
 
 def _node_type(node_type: NodeType) -> str:
-    cells = {}
+    cells: dict[str, str] = {}
     for field in fields(node_type):
         value = getattr(node_type, field.name)
         if isinstance(value, bool):

@@ -44,7 +44,12 @@ def ports(tmp_path) -> PortsOfSwitch:
     own = {"reach": (), "vtep": "192.0.2.3"}
     others = {f"leaf{n}": {"reach": (), "vtep": vtep} for n, vtep in enumerate(WIRING.others, 1)}
     settings = EvpnSettings.model_validate(
-        {"plane": "in_band", "mode": "static", "switches": {"leaf0": own, **others}, "ports": {}}
+        {
+            "plane": "in_band",
+            "mode": "static",
+            "switches": {"leaf0": own, **others},
+            "access_ports": {},
+        }
     )
     switch = Switch("leaf0", settings, Ledger(tmp_path, None))
     known = {

@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from gigawatt.drivers.evpn.reach import Reach, batch
+from gigawatt.drivers.evpn.reach import Reach, fed
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 
 DEVICE = "port/n0"
@@ -63,4 +63,4 @@ def test_each_answer_is_with_its_question_and_errors_with_it():
 
 
 def test_no_lines_are_no_command():
-    assert batch("ip", []) == ""
+    assert fed("ip", []) == ""

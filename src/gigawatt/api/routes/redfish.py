@@ -15,7 +15,7 @@ from gigawatt.sdk.calls import BASE
 
 router = new_router("redfish")
 
-PATH = "/clusters/{cluster_id}/nodes/{node_id}/redfish/{resource:path}"
+PATH = "/clusters/{cluster_id}/nodes/{node_id}/redfish/{redfish_path:path}"
 COST = 5.0
 """Requests of ours that one request to a BMC counts for: it is a slow machine."""
 
@@ -49,10 +49,10 @@ def _carry(access: Access, request: Request, node_id: str, body: object = None) 
 
 @operation(router, "GET", PATH)
 def read_redfish(
-    cluster_id: str, node_id: str, resource: str, request: Request, access: Allowed
+    cluster_id: str, node_id: str, redfish_path: str, request: Request, access: Allowed
 ) -> dict[str, Any]:
     """A Redfish resource of a node that the cluster has as a whole."""
-    del cluster_id, resource
+    del cluster_id, redfish_path
     return _carry(access, request, node_id)
 
 
@@ -60,13 +60,13 @@ def read_redfish(
 def call_redfish(
     cluster_id: str,
     node_id: str,
-    resource: str,
+    redfish_path: str,
     body: doc.RedfishBody,
     request: Request,
     access: Allowed,
 ) -> dict[str, Any]:
     """A Redfish action on a node: reset, and media that the operator offers."""
-    del cluster_id, resource
+    del cluster_id, redfish_path
     return _carry(access, request, node_id, body.root)
 
 
@@ -74,11 +74,11 @@ def call_redfish(
 def change_redfish(
     cluster_id: str,
     node_id: str,
-    resource: str,
+    redfish_path: str,
     body: doc.RedfishBody,
     request: Request,
     access: Allowed,
 ) -> dict[str, Any]:
     """What a node boots from next time."""
-    del cluster_id, resource
+    del cluster_id, redfish_path
     return _carry(access, request, node_id, body.root)

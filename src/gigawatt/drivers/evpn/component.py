@@ -31,7 +31,6 @@ VNI_MAX = 2**24 - 1
 """A VNI has 24 bits (RFC 7348, section 5)."""
 
 Held = NetworkPort | ComputePort
-Ports = Mapping[str, PortSettings]
 
 
 class EvpnNetwork:
@@ -41,11 +40,11 @@ class EvpnNetwork:
         """Drive the switches of ``settings``; ``turns`` keeps processes apart."""
         self._plane = Plane(settings.plane)
         self._fleet = fleet
-        self._ports = settings.ports
+        self._ports = settings.access_ports
         self._switches = {name: Switch(name, settings, turns) for name in settings.switches}
         self._prober = Prober(self._switches, self._plane, turns)
         by_switch: defaultdict[str, dict[str, PortSettings]] = defaultdict(dict)
-        for ports in settings.ports.values():
+        for ports in settings.access_ports.values():
             for port in ports.values():
                 by_switch[port.switch][port.interface] = port
         self._at = {

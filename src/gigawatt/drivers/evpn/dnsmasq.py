@@ -19,7 +19,7 @@ class Dnsmasq:
     """Shell words for the servers of all networks. Fields: see ``GatewaySettings``."""
 
     folder: str
-    domain: str
+    dns_domain: str
 
     def is_running(self, vni: int | str) -> str:
         """A condition: whether the server of a network runs."""
@@ -40,9 +40,9 @@ class Dnsmasq:
             "no-resolv",
             "no-hosts",
             "no-poll",
-            f"domain={self.domain}",
-            f"local=/{self.domain}/",
-            f"host-record=gateway.{self.domain},{gateway}",
+            f"domain={self.dns_domain}",
+            f"local=/{self.dns_domain}/",
+            f"host-record=gateway.{self.dns_domain},{gateway}",
             "expand-hosts",
             "dhcp-authoritative",
             f"dhcp-range={network.network_address},static,{network.netmask},{LEASE_S}",
@@ -76,23 +76,23 @@ class Dnsmasq:
             f" rmdir {home}/hosts {home} 2>/dev/null || true"
         )
 
-    def reserve(self, vni: int, port: str, lease: tuple[str, str]) -> str:
+    def reserve(self, vni: int, access_port: str, lease: tuple[str, str]) -> str:
         """Give a MAC its address, also while the server runs."""
         home = f"{self.folder}/{vni}"
         return (
-            f"mkdir -p {home}/hosts; echo {lease[0]},{lease[1]} > {home}/hosts/{port};"
+            f"mkdir -p {home}/hosts; echo {','.join(lease)} > {home}/hosts/{access_port};"
             f" if {self.is_running(vni)}; then kill -HUP $(cat {home}/pid); fi"
         )
 
-    def unreserve(self, vni: int, port: str, space: str) -> str:
+    def unreserve(self, vni: int, access_port: str, space: str) -> str:
         """Take an address back with the name that went with it.
 
         The server forgets a lease only by being started again without it.
         """
         home = f"{self.folder}/{vni}"
+        file = f"{home}/hosts/{access_port}"
         return (
-            f"if [ -e {home}/hosts/{port} ]; then mac=$(cut -d, -f1 {home}/hosts/{port});"
-            f" rm {home}/hosts/{port};"
+            f"if [ -e {file} ]; then mac=$(cut -d, -f1 {file}); rm {file};"
             f" if {self.is_running(vni)}; then {self.stop(vni)};"
             f' sed -i "/ $mac /d" {home}/leases; {self._run(vni, space)};'
             f" else rmdir {home}/hosts {home} 2>/dev/null || true; fi; fi"

@@ -23,7 +23,7 @@ from gigawatt.drivers.evpn.policy import (
     policy_table,
     uplink_table,
 )
-from gigawatt.drivers.evpn.reach import batch, nft
+from gigawatt.drivers.evpn.reach import fed, nft
 from gigawatt.drivers.evpn.segments import Links, bridge_name, leg_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import GatewaySettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
@@ -71,7 +71,7 @@ class GatewaysOfSite:
         self._site = SiteId(site)
         self._uplink = settings.uplink
         self.switch = switch
-        self._dnsmasq = Dnsmasq(settings.folder, settings.domain)
+        self._dnsmasq = Dnsmasq(settings.folder, settings.dns_domain)
 
     async def put(self, gateway: Gateway, held: Gateway | None) -> None:
         """Make a gateway as it shall be, whatever is there of it; all or nothing.
@@ -124,7 +124,9 @@ class GatewaysOfSite:
             self._seen(state, vni, spaces.get(vni), routes) for vni in sorted(named | set(spaces))
         )
 
-    async def reserve(self, device: DeviceId, vni: int, port: str, lease: tuple[str, str]) -> None:
+    async def reserve(
+        self, device: DeviceId, vni: int, access_port: str, lease: tuple[str, str]
+    ) -> None:
         """Give a MAC its address (``lease``) by DHCP from now on.
 
         Raises:
@@ -132,9 +134,9 @@ class GatewaysOfSite:
             DriverPermanentError: it refuses.
         """
         async with self.switch.turn():
-            await self.switch.apply(device, self._dnsmasq.reserve(vni, port, lease))
+            await self.switch.apply(device, self._dnsmasq.reserve(vni, access_port, lease))
 
-    async def unreserve(self, device: DeviceId, vni: int, port: str) -> None:
+    async def unreserve(self, device: DeviceId, vni: int, access_port: str) -> None:
         """Give no address to what is at a port any more, and forget its name.
 
         Raises:
@@ -142,7 +144,7 @@ class GatewaysOfSite:
             DriverPermanentError: it refuses.
         """
         async with self.switch.turn():
-            text = self._dnsmasq.unreserve(vni, port, _space_words(vni))
+            text = self._dnsmasq.unreserve(vni, access_port, _space_words(vni))
             await self.switch.apply(device, text)
 
     async def _state(self, device: DeviceId) -> SwitchState:
@@ -230,9 +232,9 @@ class GatewaysOfSite:
             _in_space(vni, _rules(gateway)),
             _in_space(vni, f"sh -c '{forward}'"),
             "" if is_closed else f"{nft(loading(uplink))}\n{forward}\n{apart}",
-            batch("ip", outer),
-            batch("bridge", rows),
-            _in_space(vni, batch("ip", inner)),
+            fed("ip", outer),
+            fed("bridge", rows),
+            _in_space(vni, fed("ip", inner)),
             self._dnsmasq.start(vni, gateway.subnet, _space_words(vni)),
         )
 
@@ -244,7 +246,7 @@ class GatewaysOfSite:
         space = f"/run/netns/{space_name(vni)}"
         return [
             self._dnsmasq.stop(vni),
-            batch("ip", lines),
+            fed("ip", lines),
             f"if [ -e {space} ]; then ip netns del {space_name(vni)}; fi",
         ]
 

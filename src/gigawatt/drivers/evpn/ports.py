@@ -11,7 +11,7 @@ from ipaddress import IPv4Interface
 
 from gigawatt.drivers.evpn.access import Leave, access_table, leaves_in, table_name
 from gigawatt.drivers.evpn.nft_json import Table, loading
-from gigawatt.drivers.evpn.reach import batch, nft
+from gigawatt.drivers.evpn.reach import fed, nft
 from gigawatt.drivers.evpn.segments import ALIAS, bridge_name, opened, vni_of
 from gigawatt.drivers.evpn.settings import PortSettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
@@ -86,7 +86,7 @@ class PortsOfSwitch:
         """
         lines = [f'link set dev {name} alias ""' for name in sorted(interfaces)]
         async with self.switch.turn():
-            await self.switch.apply(device, batch("ip", lines))
+            await self.switch.apply(device, fed("ip", lines))
 
     def seen(self, state: SwitchState, interface: str) -> Seen | None:
         """What a port is, None when it holds nothing."""
@@ -176,8 +176,8 @@ class PortsOfSwitch:
         table = self._table(after)
         known = state.tables.get((table.family, table.name))
         rules = "" if known is not None and self._is_same(known, table) else nft(loading(table))
-        opening = (batch("ip", open_lines), batch("bridge", rows))
-        await self.switch.apply(device, batch("ip", close), rules, *opening)
+        opening = (fed("ip", open_lines), fed("bridge", rows))
+        await self.switch.apply(device, fed("ip", close), rules, *opening)
 
     def _table(self, after: Mapping[str, Place]) -> Table:
         leaves = {

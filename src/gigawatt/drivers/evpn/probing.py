@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.evpn.reach import batch
+from gigawatt.drivers.evpn.reach import fed
 from gigawatt.drivers.evpn.segments import bridge_name, opened
 from gigawatt.drivers.evpn.switch import Switch
 from gigawatt.drivers.ledger import Ledger
@@ -142,7 +142,7 @@ def _standing(spot: Spot, address: str) -> str:
     inner = [f"address add {address}/16 dev near", *opened("near")]
     enter = f"nsenter --net=/run/netns/{_space(spot)} "
     made = f"ip netns add {_space(spot)}"
-    return "\n".join([_gone(spot), made, batch("ip", outer), enter + batch("ip", inner)])
+    return "\n".join([_gone(spot), made, fed("ip", outer), enter + fed("ip", inner)])
 
 
 def _gone(spot: Spot) -> str:

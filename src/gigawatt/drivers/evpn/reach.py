@@ -91,7 +91,7 @@ class Reach:
         )
 
 
-def batch(tool: str, lines: Sequence[str]) -> str:
+def fed(tool: str, lines: Sequence[str]) -> str:
     """Shell words that give ``ip`` or ``bridge`` lines in one process; nothing for no lines."""
     return "\n".join([f"{tool} -batch - <<'END'", *lines, "END"]) if lines else ""
 

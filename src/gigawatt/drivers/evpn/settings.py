@@ -52,13 +52,13 @@ class GatewaySettings(Settings):
         switch: which of the switches it is.
         uplink: its interface to the world outside.
         folder: where it keeps the files of its DHCP and DNS servers.
-        domain: what the names of hosts end with.
+        dns_domain: what the names of hosts end with.
     """
 
     switch: str
     uplink: Name
     folder: str = Field(default="/run/gigawatt/evpn", pattern=r"^/[A-Za-z0-9_./-]+$")
-    domain: str = Field(default="cluster.internal", pattern=r"^[a-z0-9.-]+$")
+    dns_domain: str = Field(default="cluster.internal", pattern=r"^[a-z0-9.-]+$")
 
 
 class EvpnSettings(Settings):
@@ -69,7 +69,8 @@ class EvpnSettings(Settings):
         mode: who tells switches of each other: ``frr`` (BGP EVPN) or ``static`` (nobody; every
             network floods to all switches).
         switches: by name.
-        ports: by device (``port/NODE``, ``fabric/FABRIC``) and key (``slot/0``, ``port/GUID``).
+        access_ports: by device (``port/NODE``, ``fabric/FABRIC``) and key (``slot/0``,
+            ``port/GUID``).
         gateways: by site.
         wait_s_max: seconds that one command on a switch, or FRR's taking notice, may take.
     """
@@ -78,6 +79,6 @@ class EvpnSettings(Settings):
     plane: Literal["in_band", "fabric"]
     mode: Literal["frr", "static"] = "frr"
     switches: Mapping[str, SwitchSettings]
-    ports: Mapping[str, Mapping[str, PortSettings]]
+    access_ports: Mapping[str, Mapping[str, PortSettings]]
     gateways: Mapping[str, GatewaySettings] = Field(default_factory=dict)
     wait_s_max: float = Field(default=20.0, gt=0)

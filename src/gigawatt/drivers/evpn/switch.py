@@ -136,7 +136,8 @@ class Switch:
         return DriverRetryableError(
             f"{device}: FRR of switch {self.name} does not serve EVPN: {why}",
             device=device,
-            next_step=f"See whether zebra and bgpd run on {self.name}, and its links to spines.",
+            next_step=f"See whether zebra and bgpd run on {self.name} (start bgpd again after"
+            " zebra), and its links to spines.",
         )
 
 

@@ -114,7 +114,7 @@ def in_band_settings(lab: Running, mode: Mode) -> EvpnSettings:
         plane="in_band",
         mode=mode,
         switches=_switches(layout, mode),
-        ports=ports,
+        access_ports=ports,
         gateways=dict.fromkeys(fleet.sites.ids, own),
     )
 
@@ -130,7 +130,9 @@ def compute_settings(lab: Running, mode: Mode) -> EvpnSettings:
             interface=compute_port(node, rail),
             mac=compute_mac(node, rail),
         )
-    return EvpnSettings(plane="fabric", mode=mode, switches=_switches(layout, mode), ports=ports)
+    return EvpnSettings(
+        plane="fabric", mode=mode, switches=_switches(layout, mode), access_ports=ports
+    )
 
 
 def _switches(layout: Layout, mode: Mode) -> dict[str, SwitchSettings]:

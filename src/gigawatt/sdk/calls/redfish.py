@@ -1,4 +1,4 @@
-"""Calls of Redfish on a cluster's own nodes; ``resource`` is e.g. ``v1/Systems/1``."""
+"""Calls of Redfish on a cluster's own nodes; ``redfish_path`` is e.g. ``v1/Systems/1``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,27 +7,27 @@ from gigawatt.sdk import documents as doc
 from gigawatt.sdk.calls.call import Call, path_of
 
 
-def _path(cluster_id: str, node_id: str, resource: str) -> str:
-    parts = resource.strip("/").split("/")
+def _path(cluster_id: str, node_id: str, redfish_path: str) -> str:
+    parts = redfish_path.strip("/").split("/")
     return path_of("clusters", cluster_id, "nodes", node_id, "redfish", *parts)
 
 
-def read_redfish(cluster_id: str, node_id: str, resource: str) -> Call[dict[str, Any]]:
+def read_redfish(cluster_id: str, node_id: str, redfish_path: str) -> Call[dict[str, Any]]:
     """A Redfish resource of a node that the cluster has as a whole."""
-    return Call("GET", _path(cluster_id, node_id, resource), dict[str, Any])
+    return Call("GET", _path(cluster_id, node_id, redfish_path), dict[str, Any])
 
 
 def call_redfish(
-    cluster_id: str, node_id: str, resource: str, body: Mapping[str, Any] | None = None
+    cluster_id: str, node_id: str, redfish_path: str, body: Mapping[str, Any] | None = None
 ) -> Call[dict[str, Any]]:
     """A Redfish action on a node: reset, and media that the operator offers."""
     sent = doc.RedfishBody(dict(body or {}))
-    return Call("POST", _path(cluster_id, node_id, resource), dict[str, Any], body=sent)
+    return Call("POST", _path(cluster_id, node_id, redfish_path), dict[str, Any], body=sent)
 
 
 def change_redfish(
-    cluster_id: str, node_id: str, resource: str, body: Mapping[str, Any] | None = None
+    cluster_id: str, node_id: str, redfish_path: str, body: Mapping[str, Any] | None = None
 ) -> Call[dict[str, Any]]:
     """What a node boots from next time."""
     sent = doc.RedfishBody(dict(body or {}))
-    return Call("PATCH", _path(cluster_id, node_id, resource), dict[str, Any], body=sent)
+    return Call("PATCH", _path(cluster_id, node_id, redfish_path), dict[str, Any], body=sent)
