@@ -16,7 +16,7 @@ EMPTY_FOLDERS = ("home", "root", "etc/ssh", "mnt", "tmp", "run", "var/spool/cron
 
 INITTAB = """\
 ::sysinit:/bin/sh /etc/gigawatt/start
-::respawn:/bin/busybox udhcpc -f -S -i eth0 -t 5 -T 2 -A 2 -s /etc/gigawatt/lease
+::respawn:/bin/busybox udhcpc -f -S -i eth0 -x hostname:$(hostname) -t 5 -T 2 -A 2 -s /etc/gigawatt/lease
 ::respawn:/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config
 """
 START = """\
@@ -27,7 +27,7 @@ mkdir -p -m 0755 /run/sshd /run/lock
 LEASE = """\
 #!/bin/sh
 case "$1" in
-  deconfig) ip -4 address flush dev "$interface" ;;
+  deconfig) ip -4 address flush dev "$interface"; ip link set "$interface" up ;;
   bound|renew)
     ip -4 address replace "$ip/${mask:-32}" dev "$interface"
     test -z "${mtu:-}" || ip link set "$interface" mtu "$mtu"
@@ -35,6 +35,7 @@ case "$1" in
     set -- ${staticroutes:-}
     while test $# -ge 2; do ip route replace "$1" via "$2" dev "$interface"; shift 2; done
     : > /etc/resolv.conf
+    test -z "${domain:-}" || echo "search $domain" >> /etc/resolv.conf
     for one in ${dns:-}; do echo "nameserver $one" >> /etc/resolv.conf; done ;;
 esac
 """
