@@ -145,7 +145,7 @@ def test_two_tenants_of_one_node_and_nothing_left_of_the_first(running, key_path
     assert [step.name for step in receipt.steps] == ["power off", "discard disk, seed and console"]
 
     put(driver, replace(theirs, gpu_mask=LOW, hostname="infer-1"), Fence(B, 2))
-    assert logged_in(running, key_paths[B], 0, "hostname; cat /root/.ssh/*").startswith("infer-1")
+    assert logged_in(running, key_paths[B], 0, "hostname; cat ~/.ssh/*").startswith("infer-1")
     found = logged_in(running, key_paths[B], 0, "dd if=/dev/vda bs=1M count=64 | tr -d '\\0'")
     assert found == ""
     assert ssh(key_paths[A], 0, "true").returncode == 255

@@ -9,7 +9,7 @@ from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.redfish.opening import RedfishDriver, open_redfish
 from gigawatt.drivers.redfish.settings import RedfishSettings
 from gigawatt.lab.fleet import lab_fleet
-from gigawatt.lab.layout import LabSpec, Layout
+from gigawatt.lab.layout import OOB_INTERFACE, LabSpec, Layout
 from gigawatt.lab.oob import OobPart, control_of
 from gigawatt.lab.running import Running
 from memory_secrets import MemorySecrets
@@ -43,5 +43,11 @@ class RunningOob:
         )
 
     def close(self) -> None:
+        """End the BMCs, and leave the room as it was for the next part."""
         self.lab.stop()
+        names = ["oob", *map(self.layout.bmc_namespace, range(len(self.fleet.nodes)))]
+        words = "".join(f"netns del {name}\n" for name in names)
+        self.lab.run(["ip", "-batch", "-"], stdin=words)
+        # The kernel takes a namespace down in its own time; its cable goes with this end at once.
+        self.lab.run(["ip", "-force", "-batch", "-"], stdin=f"link del {OOB_INTERFACE}\n")
         self._folder.cleanup()

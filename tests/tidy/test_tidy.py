@@ -22,6 +22,7 @@ SOURCE = ROOT / "src" / "gigawatt"
 
 CORE = {
     "fleet", "intent", "identity", "placement", "boundary", "planner", "artefacts", "economics",
+    "market",
     "units.py", "ids.py", "errors.py", "money.py",
 }  # fmt: skip
 """Rooms without I/O, time or chance (ADR-0001)."""

@@ -101,6 +101,23 @@ def logs(
     backend.labs.show_logs(lab, part, is_followed=follow)
 
 
+@app.command()
+def audit(
+    name: NameArgument = "lab",
+    expect_empty: Annotated[
+        bool, typer.Option("--expect-empty", help="Fail unless nothing is there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --output json.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List what of any tenant is in a lab, by the components' own tools; needs root.
+
+    Example: sudo -E gw lab audit --expect-empty
+    """
+    form = Format.JSON if as_json else output
+    backend.labs.show_audit(name, is_empty_expected=expect_empty, form=form)
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def shell(
     where: Annotated[

@@ -138,6 +138,7 @@ def _detach_loops(folder: Path) -> None:
         if file.strip().startswith(f"{folder}/"):
             subprocess.run(  # noqa: S603 - a device that was listed
                 ["losetup", "--detach", device],  # noqa: S607
+                capture_output=True,  # the kernel may have been faster
                 check=False,
                 env=tool_environment(),
             )

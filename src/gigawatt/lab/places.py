@@ -28,7 +28,7 @@ class LabPlace:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def _subnet_environments(folder: LabFolder) -> dict[str, dict[str, str]]:
+def subnet_environments(folder: LabFolder) -> dict[str, dict[str, str]]:
     """Environments of the lab's simulated subnets, by name."""
     try:
         text = (folder.home.path / "site.yaml").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def find_place(folder: LabFolder, first_pid: int, where: str) -> LabPlace:
     """
     if where == MANAGEMENT:
         return LabPlace()
-    subnets = _subnet_environments(folder)
+    subnets = subnet_environments(folder)
     name = where.removeprefix(FABRIC).lstrip("/") or next(iter(subnets), "")
     if where.startswith(FABRIC) and name in subnets:
         return LabPlace(None, subnets[name])
@@ -79,22 +79,40 @@ def enter(folder: LabFolder, where: str, command: Sequence[str]) -> None:
         InputError: not root, or the lab does not run.
         UnknownIdError: there is no such place.
     """
+    first_pid = _first_pid(folder)
+    place = find_place(folder, first_pid, where)
+    inside = in_namespace(list(command) or list(DEFAULT_SHELL), place.namespace)
+    env = {**tool_environment(), ROOM_VARIABLE: "1", **place.environment}
+    env["PS1"] = f"{folder.name}:{where}# "
+    program = shutil.which("nsenter", path=env["PATH"])
+    assert program is not None, "util-linux is looked for first"
+    words = [*_room_words(folder, first_pid), "env", *_assignments(place.environment), *inside]
+    os.execve(program, words, {k: v for k, v in env.items() if k not in place.environment})  # noqa: S606 - the person's own command
+
+
+def room_command_of(folder: LabFolder, command: Sequence[str]) -> list[str]:
+    """The words that run ``command`` in the room of a lab.
+
+    Raises:
+        InputError: not root, or the lab does not run.
+    """
+    return [*_room_words(folder, _first_pid(folder)), *command]
+
+
+def _first_pid(folder: LabFolder) -> int:
     refuse_roomless()
     first_pid = first_of_room(folder.path)
     if first_pid is None:
         raise InputError(
             f"lab {folder.name!r} does not run", next_step=f"Start it: gw lab up {folder.name}"
         )
-    place = find_place(folder, first_pid, where)
+    return first_pid
+
+
+def _room_words(folder: LabFolder, first_pid: int) -> list[str]:
     # Tools of simulated subnets leave folders where they run.
     room = f"--target {first_pid} --mount --net --pid --uts --ipc --wd={folder.rubbish_path}"
-    inside = in_namespace(list(command) or list(DEFAULT_SHELL), place.namespace)
-    env = {**tool_environment(), ROOM_VARIABLE: "1", **place.environment}
-    env["PS1"] = f"{folder.name}:{where}# "
-    program = shutil.which("nsenter", path=env["PATH"])
-    assert program is not None, "util-linux is looked for first"
-    words = ["nsenter", *room.split(), "--", "env", *_assignments(place.environment), *inside]
-    os.execve(program, words, {k: v for k, v in env.items() if k not in place.environment})  # noqa: S606 - the person's own command
+    return ["nsenter", *room.split(), "--"]
 
 
 def _assignments(environment: Mapping[str, str]) -> list[str]:

@@ -17,7 +17,8 @@ from gigawatt.cli.options import Format
 from gigawatt.cli.output import bytes_words, console, count_of, pairs, remarks, span, table, write
 from gigawatt.cli.settings import config_path
 from gigawatt.cli.work.profiles import Profile, Profiles, read_profiles, write_profiles
-from gigawatt.errors import GigawattError, InputError, UnknownIdError
+from gigawatt.errors import ConflictError, GigawattError, InputError, UnknownIdError
+from gigawatt.lab.audit import read_audit
 from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.folder import LabFolder, LabKeys, LabStatus, PartStatus, lab_folders
 from gigawatt.lab.launch import follow, refuse_other, start, stop
@@ -302,6 +303,27 @@ def _say_more(path: Path, start: int, of: int) -> int:
 def _say_lines(program: str, lines: Sequence[str], of: int) -> None:
     for line in lines:
         console.print(line if of == 1 else f"{program} | {line}")
+
+
+def show_audit(name: str, *, is_empty_expected: bool, form: Format) -> None:
+    """Show what of any tenant is in a lab.
+
+    Raises:
+        GigawattError: there is no such lab, not root, or a component does not answer.
+        ConflictError: something is there, and nothing should be.
+    """
+    folder = LabFolder.of(name)
+    if folder.read_status() is None:
+        raise UnknownIdError(f"there is no lab {name!r}", next_step=f"Start it: gw lab up {name}")
+    found = read_audit(folder)
+    if form is not Format.TABLE:
+        write([asdict(leftover) for leftover in found], form)
+    elif found:
+        table(("plane", "what", "where"), [(one.plane, one.what, one.where) for one in found])
+    else:
+        console.print(f"Nothing of any tenant is left in lab {name!r}.")
+    if found and is_empty_expected:
+        raise ConflictError(f"{count_of(len(found), 'thing')} of tenants in lab {name!r}")
 
 
 def enter(name: str, where: str, command: Sequence[str]) -> None:

@@ -42,6 +42,7 @@ class EvpnNetwork:
         self._fleet = fleet
         self._ports = settings.access_ports
         self._switches = {name: Switch(name, settings, turns) for name in settings.switches}
+        self._prober = Prober(self._switches, self._plane, turns)
         by_switch: defaultdict[str, dict[str, PortSettings]] = defaultdict(dict)
         for ports in settings.access_ports.values():
             for port in ports.values():
@@ -164,15 +165,14 @@ class EvpnNetwork:
         endpoints = {endpoint for pair in pairs for endpoint in pair}
         devices = {endpoint: self._keys_of(endpoint) for endpoint in endpoints}
         names = {device for keys in devices.values() for device, _ in keys if device in self._ports}
-        looks = await asyncio.gather(*(self._states(device) for device in names))
-        states = {name: state for look in looks for name, state in look.items()}
-        spots = {
-            endpoint: [self._spot(states, device, key) for device, key in keys]
-            for endpoint, keys in devices.items()
-        }
-        return await Prober(self._switches, self._plane).reach(
-            [(spots[a], spots[b]) for a, b in pairs]
-        )
+        async with self._prober.turn():
+            looks = await asyncio.gather(*(self._states(device) for device in names))
+            states = {name: state for look in looks for name, state in look.items()}
+            spots = {
+                endpoint: [self._spot(states, device, key) for device, key in keys]
+                for endpoint, keys in devices.items()
+            }
+            return await self._prober.reach([(spots[a], spots[b]) for a, b in pairs])
 
     def _keys_of(self, endpoint: Endpoint) -> list[tuple[DeviceId, str]]:
         """Device and key of what an endpoint may hold on this plane.

@@ -5,18 +5,22 @@ beside each port, into the very bridge that the port is in at this moment, and A
 the two over the real switches and their tunnels. What lies between a port and its host (a cable,
 the host's own interface, and the rules for its MAC and address) is judged by what the switch
 says. Namespaces and interfaces are gone afterwards, also after an error on the way.
+
+Names and addresses of a probe are the same each time, so that what one left that was killed is
+cleared by the next. Hence one probe at a time among all processes: two would answer each other.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.evpn.reach import fed
 from gigawatt.drivers.evpn.segments import bridge_name, opened
 from gigawatt.drivers.evpn.switch import Switch
-from gigawatt.errors import DriverError
+from gigawatt.drivers.ledger import Ledger
+from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.ids import DeviceId
 
 ARPING_S = 3
@@ -40,19 +44,24 @@ Spots = Sequence[Spot | None]
 class Prober:
     """Sends ARP between networks on switches."""
 
-    def __init__(self, switches: Mapping[str, Switch], plane: Plane) -> None:
-        """Probe among ``switches``."""
+    def __init__(self, switches: Mapping[str, Switch], plane: Plane, turns: Ledger) -> None:
+        """Probe among ``switches``; ``turns`` keeps probes of several processes apart."""
         self._switches = switches
-        self._plane = plane
+        self._turns = turns
+        self._device = DeviceId(f"probe/{plane}")
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Have the network to oneself among all that probe it; where ports are is looked inside."""
+        return self._turns.turn(self._device)
 
     async def reach(self, pairs: Sequence[tuple[Spots, Spots]]) -> tuple[bool, ...]:
-        """For each pair whether the first reaches the second.
+        """For each pair whether the first reaches the second; to be asked inside ``turn``.
 
         With several NICs, see ``_is_reached``: a rail that is down is a fault, and one NIC that
         reaches another cluster's is a leak.
 
         Raises:
-            DriverRetryableError: a switch does not answer.
+            DriverRetryableError: a switch does not answer, or a network goes meanwhile.
             DriverPermanentError: a switch refuses.
         """
         wanted: set[tuple[Spot, Spot]] = set()
@@ -70,10 +79,10 @@ class Prober:
             spot: f"{PROBE_NETWORK}.{1 + row // 250}.{1 + row % 250}"
             for row, spot in enumerate(spots)
         }
-        device = DeviceId(f"probe/{self._plane}")
+        device = self._device
         try:
             for spot in spots:
-                await self._switches[spot.switch].apply(device, _standing(spot, address[spot]))
+                await self._stand(spot, address[spot])
             found = await asyncio.gather(
                 *(self._from(device, spot, pairs, address) for spot in spots)
             )
@@ -82,6 +91,21 @@ class Prober:
                 with suppress(DriverError):
                     await self._switches[spot.switch].apply(device, _gone(spot))
         return {pair for some in found for pair in some}
+
+    async def _stand(self, spot: Spot, address: str) -> None:
+        """Put a namespace beside the ports of a network.
+
+        Raises:
+            DriverRetryableError: no answer, or the network was taken away since it was looked at.
+        """
+        try:
+            await self._switches[spot.switch].apply(self._device, _standing(spot, address))
+        except DriverPermanentError as error:
+            raise DriverRetryableError(
+                f"{self._device}: VNI {spot.vni} of {spot.switch} changed while it was probed:"
+                f" {error}",
+                device=self._device,
+            ) from error
 
     async def _from(
         self,

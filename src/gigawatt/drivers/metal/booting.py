@@ -6,12 +6,14 @@ from gigawatt.boundary.entries import HostSlice
 from gigawatt.drivers.metal.host_bmc import HostBmc
 from gigawatt.drivers.metal.seed import served_seed
 from gigawatt.drivers.metal.settings import MetalSettings
+from gigawatt.drivers.redfish.bmc import PowerState
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.clock import Clock
 
-LOOK_S = 0.25
-"""Pause between two reads of a BMC. Ours."""
+LOOK_S_FIRST, LOOK_S_MAX = 0.25, 2.0
+"""Pause between two reads of a BMC, doubled up to the maximum. Ours: a BMC is slow and has few
+sessions."""
 
 RUNNING = frozenset({"OSRunning"})
 """Words of Redfish's ``BootProgressTypes`` for an operating system that runs (DSP2046)."""
@@ -61,9 +63,9 @@ class Booting:
             ) from error
 
     async def _until_running(self, bmc: HostBmc, device: DeviceId) -> None:
-        until_s = self._clock.now_s() + self._settings.on_s_max
+        until_s, pause_s = self._clock.now_s() + self._settings.on_s_max, LOOK_S_FIRST
         while True:
-            state = await bmc.power_state()
+            state = await self._patiently(bmc, until_s)
             is_told = state.boot_progress is not None and self._settings.waits_for_system
             if state.power == "on" and is_told and state.boot_progress in RUNNING:
                 return
@@ -76,7 +78,22 @@ class Booting:
                     device=device,
                     next_step="Look at the node's serial console.",
                 )
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_S_MAX)
+
+    async def _patiently(self, bmc: HostBmc, until_s: float) -> PowerState:
+        """Power as the BMC says it; one that is busy is asked again until then.
+
+        Raises:
+            DriverRetryableError: it did not answer in time.
+        """
+        while True:
+            try:
+                return await bmc.power_state()
+            except DriverRetryableError:
+                if self._clock.now_s() >= until_s:
+                    raise
+                await self._clock.sleep(LOOK_S_MAX)
 
     async def off(self, bmc: HostBmc, device: DeviceId, *, is_graceful: bool) -> None:
         """Power off, by asking first if graceful; the BMC says off when this returns.
@@ -103,9 +120,10 @@ class Booting:
             )
 
     async def _is_off(self, bmc: HostBmc, wait_s_max: float) -> bool:
-        until_s = self._clock.now_s() + wait_s_max
-        while (await bmc.power_state()).power != "off":
+        until_s, pause_s = self._clock.now_s() + wait_s_max, LOOK_S_FIRST
+        while (await self._patiently(bmc, until_s)).power != "off":
             if self._clock.now_s() >= until_s:
                 return False
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_S_MAX)
         return True

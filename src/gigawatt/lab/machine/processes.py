@@ -7,12 +7,18 @@ others in it. Nothing is written down, so nothing can be wrong.
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from select import select
 from typing import Literal
 
+from gigawatt.lab.room import TOOL_PATH
+
+INTERFACE = "eth0"
+"""The in-band interface of every machine."""
+UNPLUG_S_MAX = 10.0
 LOOK_S = 0.02
 """Pause between two looks. Ours."""
 
@@ -56,11 +62,25 @@ def end(netns: Path, *, is_graceful: bool, wait_s_max: float) -> bool:
     Graceful: its init is asked to power off (``SIGUSR2``, see init of BusyBox).
     """
     first = first_process(netns)
-    if first is None:
-        return True
-    with suppress(ProcessLookupError):
-        os.kill(first, signal.SIGUSR2 if is_graceful else signal.SIGKILL)
-    return wait_until(lambda: first_process(netns) is None, wait_s_max)
+    if first is not None:
+        with suppress(ProcessLookupError):
+            os.kill(first, signal.SIGUSR2 if is_graceful else signal.SIGKILL)
+    is_off = first is None or wait_until(lambda: first_process(netns) is None, wait_s_max)
+    if is_off:
+        unplug(netns)
+    return is_off
+
+
+def unplug(netns: Path) -> None:
+    """Forget what the machine's interface was told, as a NIC does whose power went."""
+    for words in ("-4 address flush", "link set down"):
+        subprocess.run(  # noqa: S603 - our own words
+            ["nsenter", f"--net={netns}", "--", "ip", *words.split(), "dev", INTERFACE],  # noqa: S607 - found below
+            check=False,
+            capture_output=True,
+            env={"PATH": TOOL_PATH},
+            timeout=UNPLUG_S_MAX,
+        )
 
 
 def wait_until(is_so: Callable[[], bool], wait_s_max: float) -> bool:

@@ -1,0 +1,1 @@
+"""The market: what capacity costs, who may have it when, and what was used. Pure."""
