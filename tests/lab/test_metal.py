@@ -194,6 +194,6 @@ def test_all_nodes_boot_at_once(lab, driver, keys):
     with ThreadPoolExecutor() as pool:
         said = list(pool.map(lambda n: lab.ssh(n, keys["a"][0], "hostname").stdout, nodes))
     assert said == [f"a-{n}\n" for n in nodes]
-    assert set(machines_of(lab.lab).machines) == {lab.node_id(n) for n in range(4)}
+    assert set(machines_of(lab.lab).hosts) == {lab.node_id(n) for n in range(4)}
     devices = [DeviceId(f"host/{lab.node_id(n)}") for n in nodes]
     assert set(asyncio.run(driver.observe(devices)).entries) == set(devices)

@@ -2,8 +2,8 @@
 
 from gigawatt.drivers.fenced import FencedDriver
 from gigawatt.drivers.ledger import Ledger
+from gigawatt.drivers.metal.bare_nodes import BareNodes
 from gigawatt.drivers.metal.host_bmc import BmcOf, RedfishHostBmc
-from gigawatt.drivers.metal.machines import Machines
 from gigawatt.drivers.metal.settings import MetalSettings
 from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.redfish.bounded import Bounded
@@ -31,4 +31,4 @@ def open_metal(
         bmcs = {n: RedfishHostBmc(settings.reach, n, bounded) for n in settings.nodes}
         bmc_of = bmcs.__getitem__
     ledger = Ledger(opening.folder, opening.clock, CLEANING_S_MAX)
-    return FencedDriver(Machines(settings, opening, ledger, bmc_of), ledger)
+    return FencedDriver(BareNodes(settings, opening, ledger, bmc_of), ledger)

@@ -27,7 +27,7 @@ def main() -> None:
     words = parser.parse_args()
     try:
         config = read_config(words.config.read_text(encoding="utf-8"))
-        sys.exit(_do(config, config.machine(words.node), words))
+        sys.exit(_do(config, config.host(words.node), words))
     except UnknownIdError as error:
         _say(error, sys.stderr)
         sys.exit(2)
@@ -36,8 +36,8 @@ def main() -> None:
         sys.exit(1)
 
 
-def _do(config: MachinesConfig, machine: MachineConfig, words: argparse.Namespace) -> int:
-    netns = Path(machine.netns)
+def _do(config: MachinesConfig, host: MachineConfig, words: argparse.Namespace) -> int:
+    netns = Path(host.netns)
     if words.verb == "state":
         first = first_process(netns)
         _say(f"{'off' if first is None else 'on'} {progress(first)}")
@@ -45,22 +45,22 @@ def _do(config: MachinesConfig, machine: MachineConfig, words: argparse.Namespac
         # It imports numbers and YAML, which takes longer than all that the others do.
         from gigawatt.lab.machine.power import power_on  # noqa: PLC0415
 
-        power_on(config, machine, words.media)
+        power_on(config, host, words.media)
     elif words.verb == "off":
         wait_s_max = GRACEFUL_S_MAX if words.graceful else KILL_S_MAX
         if not end(netns, is_graceful=words.graceful, wait_s_max=wait_s_max):
-            _say(f"{machine.node_id} is still on after {wait_s_max:g} s", sys.stderr)
+            _say(f"{host.node_id} is still on after {wait_s_max:g} s", sys.stderr)
             return 1
     elif words.verb == "prove-off":
         first = first_process(netns)
         if first is not None:
-            _say(f"process {first} of {machine.node_id} runs", sys.stderr)
+            _say(f"process {first} of {host.node_id} runs", sys.stderr)
             return 1
         _say("the kernel has no process of it")
     elif words.verb == "sanitise":
-        _say(sanitise(machine))
+        _say(sanitise(host))
     else:
-        is_empty, found = sample(machine)
+        is_empty, found = sample(host)
         _say(found)
         return 0 if is_empty else 1
     return 0

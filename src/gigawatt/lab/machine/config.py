@@ -41,21 +41,21 @@ class MachineConfig:
 class MachinesConfig:
     """All machines of a lab.
 
-    Fields: pools is the folder of each storage pool by id; hidden are folders of this machine that
-    none of its machines may see.
+    Fields: storage_pools is the folder of each storage pool by id; hidden are folders of this
+    machine that none of its machines may see.
     """
 
-    machines: Mapping[NodeId, MachineConfig]
-    pools: Mapping[str, str]
+    hosts: Mapping[NodeId, MachineConfig]
+    storage_pools: Mapping[str, str]
     hidden: tuple[str, ...]
 
-    def machine(self, node_id: str) -> MachineConfig:
+    def host(self, node_id: str) -> MachineConfig:
         """The machine of a node.
 
         Raises:
             UnknownIdError: there is none.
         """
-        found = self.machines.get(NodeId(node_id))
+        found = self.hosts.get(NodeId(node_id))
         if found is None:
             raise UnknownIdError(f"there is no machine of node {node_id!r}")
         return found
@@ -74,7 +74,7 @@ def read_config(text: str) -> MachinesConfig:
     """
     try:
         raw = json.loads(text)
-        machines = {NodeId(name): MachineConfig(**one) for name, one in raw["machines"].items()}
-        return MachinesConfig(machines, dict(raw["pools"]), tuple(raw["hidden"]))
+        hosts = {NodeId(name): MachineConfig(**one) for name, one in raw["hosts"].items()}
+        return MachinesConfig(hosts, dict(raw["storage_pools"]), tuple(raw["hidden"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the machines' settings do not read: {error}") from error

@@ -55,9 +55,9 @@ Subsystem sftp internal-sftp
 """
 
 
-def furnish(machine: MachineConfig, hidden: tuple[str, ...]) -> None:
+def furnish(host: MachineConfig, hidden: tuple[str, ...]) -> None:
     """Make the disk of a machine as it must be before it starts; what is there stays."""
-    disk = machine.disk
+    disk = host.disk
     disk.mkdir(mode=0o755, parents=True, exist_ok=True)
     for name in (*EMPTY_FOLDERS, *(folder.strip("/") for folder in hidden)):
         _make_opaque(disk, Path(name))
@@ -88,31 +88,31 @@ def _make_opaque(disk: Path, name: Path) -> None:
     os.setxattr(folder, OPAQUE, b"y")
 
 
-def sanitise(machine: MachineConfig) -> str:
+def sanitise(host: MachineConfig) -> str:
     """Erase all that was ever written; what it was, in words.
 
     Raises:
         ConflictError: the machine is on.
     """
-    if first_process(Path(machine.netns)) is not None:
-        raise ConflictError(f"{machine.node_id} is on: its disk is not erased")
-    count, size_bytes = _contents(machine)
-    for folder in (machine.disk, Path(machine.folder) / "work"):
+    if first_process(Path(host.netns)) is not None:
+        raise ConflictError(f"{host.node_id} is on: its disk is not erased")
+    count, size_bytes = _contents(host)
+    for folder in (host.disk, Path(host.folder) / "work"):
         if folder.exists():
             shutil.rmtree(folder)
-    machine.console.unlink(missing_ok=True)
+    host.console.unlink(missing_ok=True)
     return f"erased {count} files and folders, {size_bytes} bytes"
 
 
-def sample(machine: MachineConfig) -> tuple[bool, str]:
+def sample(host: MachineConfig) -> tuple[bool, str]:
     """Whether nothing is on the disk, and what was found in words. Reads all of it."""
-    count, size_bytes = _contents(machine)
+    count, size_bytes = _contents(host)
     return count == 0, f"found {count} files and folders, {size_bytes} bytes"
 
 
-def _contents(machine: MachineConfig) -> tuple[int, int]:
+def _contents(host: MachineConfig) -> tuple[int, int]:
     count = size_bytes = 0
-    for folder, _, names in os.walk(machine.disk):
+    for folder, _, names in os.walk(host.disk):
         count += 1 + len(names)
         size_bytes += sum(os.lstat(Path(folder) / name).st_size for name in names)
     return count, size_bytes

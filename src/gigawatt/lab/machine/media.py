@@ -10,7 +10,6 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 from typing_extensions import override
 
@@ -21,11 +20,15 @@ SILENCE_S_MAX = 30.0
 class _Handler(BaseHTTPRequestHandler):
     """One request for a file."""
 
-    timeout: ClassVar[float | None] = SILENCE_S_MAX
-
     def __init__(self, folder: Path, *words: object) -> None:
         self._folder = folder
         super().__init__(*words)  # type: ignore[arg-type]
+
+    @override
+    def setup(self) -> None:
+        """Be patient with a connection, but not for ever."""
+        self.request.settimeout(SILENCE_S_MAX)
+        super().setup()
 
     def do_GET(self) -> None:
         """Send the file, if there is one of this name."""

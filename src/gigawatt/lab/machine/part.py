@@ -64,8 +64,8 @@ class MachinesPart:
             raise InputError("machines are powered by BMCs: the out-of-band network starts first")
         oob = RedfishSettings.model_validate(declared[0])
         config = machines_of(lab)
-        for machine in config.machines.values():
-            Path(machine.folder).mkdir(parents=True, exist_ok=True)
+        for host in config.hosts.values():
+            Path(host.folder).mkdir(parents=True, exist_ok=True)
         path = lab.folder / CONFIG_NAME
         path.write_text(config_text(config), encoding="utf-8")
         media = MediaSettings(
@@ -73,7 +73,7 @@ class MachinesPart:
         )
         _serve(lab, media)
         settings = MetalSettings(
-            nodes=tuple(config.machines),
+            nodes=tuple(config.hosts),
             reach=oob.reach,
             media=media,
             cleaning=CleaningSettings(

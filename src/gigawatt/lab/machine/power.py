@@ -32,25 +32,25 @@ the machine that the lab runs on, make devices, trace."""
 _BRIDGE = re.compile(r"^br(\d+)$")
 
 
-def power_on(config: MachinesConfig, machine: MachineConfig, medium: Path | None) -> None:
+def power_on(config: MachinesConfig, host: MachineConfig, medium: Path | None) -> None:
     """Start a machine and wait until its init runs; nothing to do if it is on.
 
     Raises:
         InputError: it does not start, or the medium does not read; it is off then.
     """
-    netns = Path(machine.netns)
+    netns = Path(host.netns)
     if first_process(netns) is not None:
         return
-    folder = Path(machine.folder)
+    folder = Path(host.folder)
     seed = read_medium(medium, folder / "medium") if medium else None
-    furnish(machine, config.hidden)
+    furnish(host, config.hidden)
     if seed is not None:
-        write_seed(seed, machine.disk)
-    vni = _vni_of(machine)
-    script = boot_script(machine, config.pools if vni is not None else {}, vni or 0)
+        write_seed(seed, host.disk)
+    vni = _vni_of(host)
+    script = boot_script(host, config.storage_pools if vni is not None else {}, vni or 0)
     (folder / "work").mkdir(exist_ok=True)
     (folder / "root").mkdir(exist_ok=True)
-    with machine.console.open("ab") as console:
+    with host.console.open("ab") as console:
         process = subprocess.Popen(  # noqa: S603 - the lab's own words
             [NSENTER, f"--net={netns}", "--", *NAMESPACES, "sh", "-eu", "-c", script],
             stdin=subprocess.DEVNULL,
@@ -70,20 +70,20 @@ def power_on(config: MachinesConfig, machine: MachineConfig, medium: Path | None
         process.kill()
         first = first_process(netns)
         assert first is None or not is_in_time, "its starter ended before it"
-        said = machine.console.read_text(errors="replace").strip()[-300:]
-        raise InputError(f"{machine.node_id} does not start: {said}")
+        said = host.console.read_text(errors="replace").strip()[-300:]
+        raise InputError(f"{host.node_id} does not start: {said}")
 
 
-def boot_script(machine: MachineConfig, pools: Mapping[str, str], vni: int) -> str:
+def boot_script(host: MachineConfig, storage_pools: Mapping[str, str], vni: int) -> str:
     """Shell words that the first process runs before it becomes init.
 
-    ``pools`` are folders of storage pools, of which what ``vni`` may mount comes to ``/mnt/POOL``.
+    ``storage_pools`` are their folders; what ``vni`` may mount of one comes to ``/mnt/POOL``.
     """
-    root = f"{machine.folder}/root"
-    layers = f"lowerdir=/,upperdir={machine.disk},workdir={machine.folder}/work"
+    root = f"{host.folder}/root"
+    layers = f"lowerdir=/,upperdir={host.disk},workdir={host.folder}/work"
     commands = [
         ("mount", "-t", "overlay", "-o", layers, "gigawatt-disk", root),
-        ("hostname", "-F", f"{machine.disk}/etc/hostname"),
+        ("hostname", "-F", f"{host.disk}/etc/hostname"),
         ("mount", "-t", "tmpfs", "-o", "mode=1777,nosuid,nodev", "gigawatt", f"{root}/tmp"),  # noqa: S108 - the machine's own
         ("mount", "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "gigawatt", f"{root}/run"),
         *_devices(root),
@@ -92,7 +92,7 @@ def boot_script(machine: MachineConfig, pools: Mapping[str, str], vni: int) -> s
         ("mount", "-o", "remount,bind,ro", f"{root}/proc/sys"),
         ("mount", "-t", "sysfs", "-o", "ro,nosuid,nodev,noexec", "sysfs", f"{root}/sys"),
     ]
-    for name, folder in pools.items():
+    for name, folder in storage_pools.items():
         commands += attach_commands(Path(folder), vni, Path(root) / "mnt" / name)
     lines = [shlex.join(command) for command in commands]
     # The old root goes below the new one, and then away: nothing of the lab is left in sight.
@@ -127,15 +127,15 @@ def _devices(root: str) -> Iterator[tuple[str, ...]]:
         yield ("mount", "--bind", f"/dev/{name}", f"{dev}/{name}")
 
 
-def _vni_of(machine: MachineConfig) -> int | None:
+def _vni_of(host: MachineConfig) -> int | None:
     """The network that the machine's switch port is in now; None if in none."""
-    if not machine.leaf_netns:
+    if not host.leaf_netns:
         return None
-    master = Path(f"/sys/class/net/{machine.leaf_port}/master")
+    master = Path(f"/sys/class/net/{host.leaf_port}/master")
     # /sys shows the interfaces of the namespace that mounted it, so the leaf's own is mounted.
     look = f"mount -t sysfs sysfs /sys && readlink {shlex.quote(str(master))} || true"
     done = subprocess.run(  # noqa: S603 - the lab's own words
-        [NSENTER, f"--net={machine.leaf_netns}", "unshare", "--mount", "sh", "-c", look],
+        [NSENTER, f"--net={host.leaf_netns}", "unshare", "--mount", "sh", "-c", look],
         capture_output=True,
         text=True,
         env=tool_environment(),

@@ -27,7 +27,7 @@ NOBODY = ClusterId("nobody")
 """Who ran on a node of which nothing is noted."""
 
 
-class Machines:
+class BareNodes:
     """The nodes of one site file."""
 
     def __init__(
