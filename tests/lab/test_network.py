@@ -372,6 +372,8 @@ def test_probes_at_the_same_time_do_not_answer_each_other(network):
     a, b = Cluster(1, [1, 2]), Cluster(2, [3, 6])
     network.carve(a, b)
     ends = {node: Endpoint(node_id(node), 0) for node in (1, 2, 3, 6)}
+    assert network.reaches("node1", a.address(2))
+    assert network.reaches("node3", b.address(6))
     # The first pair decides which address a probe gives to which network.
     asked = [
         [(ends[1], ends[2]), (ends[1], ends[3]), (ends[2], ends[6])],
