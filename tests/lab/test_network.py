@@ -368,6 +368,30 @@ def test_probes_say_what_is_so_while_hosts_are_off(network):
     assert network.probe((1, 2), (1, 7)) == (True, False)
 
 
+def test_probes_at_the_same_time_do_not_answer_each_other(network):
+    a, b = Cluster(1, [1, 2]), Cluster(2, [3, 6])
+    network.carve(a, b)
+    ends = {node: Endpoint(node_id(node), 0) for node in (1, 2, 3, 6)}
+    assert network.reaches("node1", a.address(2))
+    assert network.reaches("node3", b.address(6))
+    # The first pair decides which address a probe gives to which network.
+    asked = [
+        [(ends[1], ends[2]), (ends[1], ends[3]), (ends[2], ends[6])],
+        [(ends[3], ends[6]), (ends[3], ends[2]), (ends[6], ends[1])],
+        [(ends[6], ends[3]), (ends[2], ends[1])],
+    ]
+
+    async def probe_at_once():
+        drivers = [network.open(network.settings) for _ in asked]
+        return await asyncio.gather(
+            *(driver.probe(pairs) for driver, pairs in zip(drivers, asked, strict=True))
+        )
+
+    for _ in range(2):
+        answers = asyncio.run(probe_at_once())
+        assert answers == [(True, False, False), (True, False, False), (True, True)]
+
+
 def test_nobody_across_ever_answers_while_clusters_come_and_go(network):
     a, b = Cluster(1, [1, 2]), Cluster(2, [3, 5])
     network.carve(a)

@@ -1,4 +1,4 @@
-"""A lab as ``gw lab up`` makes it, two tenants of it, and what a person with tools would do there."""
+"""A lab as ``gw lab up`` makes it, tenants of it, and what a person with tools would do there."""
 
 import json
 import os
@@ -149,10 +149,7 @@ class WholeLab:
     @staticmethod
     def ended(tenant: Tenant, operation_id: str) -> doc.Operation:
         """An operation that came to its good end."""
-        operation = None
-        for operation in tenant.client.watch_operation(operation_id):
-            pass
-        assert operation is not None
+        *_, operation = tenant.client.watch_operation(operation_id)
         assert operation.state == "done", (operation.state_reason, operation.failure)
         return operation
 
@@ -233,6 +230,7 @@ def whole_lab(
     lab = WholeLab(home, node_count, hypervisor_count, name)
     try:
         lab.start()
-        yield lab
+        with lab.operator:
+            yield lab
     finally:
         stop(lab.folder)

@@ -10,7 +10,8 @@ LIBVIRT_FOLDERS = ("/var/lib/libvirt/qemu", "/etc/libvirt/qemu", "/run/libvirt/q
 """Where libvirt keeps what is a guest's own."""
 LIBVIRT_OWN = frozenset({"driver.pid", "nvram", "channel", "networks", "autostart", "autostarted"})
 UNSEEDED_FILES = frozenset({
-    "etc/hostname", "etc/inittab", "etc/gigawatt/start", "etc/gigawatt/lease",
+    "etc/hostname", "etc/inittab", "etc/gigawatt/start", "etc/gigawatt/dhcp",
+    "etc/gigawatt/lease",
     "etc/ssh/sshd_config", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub",
 })  # fmt: skip
 """What a machine has that was powered on once after its disk was erased, without a seed."""

@@ -37,6 +37,8 @@ class OobPart:
     def __init__(self, power_command: tuple[str, ...] = (), slot_count: int = 16) -> None:
         """Let bare-metal nodes be powered by ``power_command``, see ``lab.redfish``.
 
+        It is that of the lab's machines, so whether one is on is read from the kernel.
+
         A hypervisor's BMC remembers its state: the hypervisor is this machine.
         """
         self._power_command = power_command
@@ -89,6 +91,7 @@ class OobPart:
             path = folder / f"{name}.pem"
             _write_secret(path, pem.decode())
             is_bare = not lab.layout.is_hypervisor(row)
+            own = Path(f"/run/netns/node{row}")
             config = BmcConfig(
                 node_id=NodeId(node_id),
                 namespace=f"/run/netns/{name}",
@@ -98,6 +101,7 @@ class OobPart:
                 passwords={account: _password() for account in GOLDEN_ACCOUNTS},
                 slot_count=self._slot_count,
                 power_command=self._power_command if is_bare else (),
+                machine_namespace=own if is_bare and self._power_command else None,
                 power_w_on=round(lab.fleet.node_type(row).power_w_max),
             )
             found.append((config, fingerprint))

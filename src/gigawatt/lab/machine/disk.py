@@ -16,13 +16,17 @@ EMPTY_FOLDERS = ("home", "root", "etc/ssh", "mnt", "tmp", "run", "var/spool/cron
 
 INITTAB = """\
 ::sysinit:/bin/sh /etc/gigawatt/start
-::respawn:/bin/busybox udhcpc -f -S -i eth0 -x hostname:$(hostname) -t 5 -T 2 -A 2 -s /etc/gigawatt/lease
+::respawn:/bin/sh /etc/gigawatt/dhcp
 ::respawn:/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config
 """
 START = """\
 key=/etc/ssh/ssh_host_ed25519_key
 test -s $key || ssh-keygen -q -t ed25519 -N '' -f $key
 mkdir -p -m 0755 /run/sshd /run/lock
+"""
+DHCP = """\
+exec /bin/busybox udhcpc -f -S -i eth0 -x "hostname:$(hostname)" -t 5 -T 2 -A 2 \\
+  -s /etc/gigawatt/lease
 """
 LEASE = """\
 #!/bin/sh
@@ -62,6 +66,7 @@ def furnish(host: MachineConfig, hidden: tuple[str, ...]) -> None:
     ours = disk / "etc/gigawatt"
     ours.mkdir(parents=True, exist_ok=True)
     (ours / "start").write_text(START)
+    (ours / "dhcp").write_text(DHCP)
     (ours / "lease").write_text(LEASE)
     (ours / "lease").chmod(0o755)
     (disk / "etc/inittab").write_text(INITTAB)

@@ -22,6 +22,9 @@ class BmcConfig(BaseModel):
         takes_roles: whether roles can be made.
         firmware_versions: version by id of firmware.
         power_command: see the package.
+        machine_namespace: path of the network namespace of a machine of the lab; whether it is on
+            is then read from the kernel, without the power command, which takes a tenth of a
+            second of processor for each of many looks. None: the command is asked.
         power_w_on, power_w_off: what its sensors say of the host. Illustrative.
     """
 
@@ -38,6 +41,7 @@ class BmcConfig(BaseModel):
     takes_roles: bool = True
     firmware_versions: dict[str, str] = {"BMC": "1.2.3", "BIOS": "2.4.0"}
     power_command: tuple[str, ...] = ()
+    machine_namespace: Path | None = None
     power_w_on: int = Field(default=6_000, ge=0)
     power_w_off: int = Field(default=120, ge=0)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Lock
 
 from gigawatt.ids import NodeId
+from gigawatt.lab.machine.processes import first_process, progress
 from gigawatt.lab.redfish import POWER_S_MAX
 from gigawatt.lab.redfish.answer import RefusedError
 
@@ -15,9 +16,15 @@ SAID_MAX = 300
 class HostPower:
     """One host; see the package for what the command must do."""
 
-    def __init__(self, node_id: NodeId, command: tuple[str, ...]) -> None:
-        """Power ``node_id`` by ``command``; without one, remember."""
+    def __init__(
+        self, node_id: NodeId, command: tuple[str, ...], namespace: Path | None = None
+    ) -> None:
+        """Power ``node_id`` by ``command``; without one, remember.
+
+        ``namespace`` is the network namespace of a machine of the lab, see ``BmcConfig``.
+        """
         self._node_id = node_id
+        self._namespace = namespace
         self._command = command
         self._is_on = False
         self._turn = Lock()
@@ -28,6 +35,9 @@ class HostPower:
         Raises:
             RefusedError: the command failed, or said something else.
         """
+        if self._namespace is not None:
+            first = first_process(self._namespace)
+            return first is not None, progress(first)
         words = ["on" if self._is_on else "off"]
         if self._command:
             words = self._run("state", self._node_id).split()

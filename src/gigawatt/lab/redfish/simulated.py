@@ -70,7 +70,8 @@ class SimulatedBmc:
         """As it left the factory, its host remembered as off."""
         self.accounts = Accounts(self.config)
         self.firmware_versions = dict(self.config.firmware_versions)
-        self.machine = HostPower(self.config.node_id, self.config.power_command)
+        own = self.config
+        self.machine = HostPower(own.node_id, own.power_command, own.machine_namespace)
         self._event_count = 0
 
     @property
