@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,6 +22,13 @@ from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.driver import OPERATOR, Driver, Endpoint, Fence
 from gigawatt.lab.layout import LabSpec, Layout
+from gigawatt.lab.network.cables import (
+    WORLD,
+    compute_nics,
+    guest_side,
+    node_space,
+    tenant_switches,
+)
 from gigawatt.lab.network.part import Mode, NetworkPart, compute_settings, in_band_settings
 from gigawatt.lab.running import Running
 from gigawatt.units import TIB
@@ -233,10 +241,29 @@ class RunningNetwork:
 
 @contextmanager
 def running_network(mode: Mode) -> Iterator[RunningNetwork]:
-    """A network that is up; all of it is gone at the end with the room, its programs before."""
+    """A network that is up; all of it is gone at the end."""
     with TemporaryDirectory(prefix="gigawatt-net-") as folder:
         network = RunningNetwork(mode, Path(folder))
         try:
             yield network
         finally:
             network.lab.stop()
+            tear_down(network.lab)
+
+
+def tear_down(lab: Running) -> None:
+    """Make the room as bare as before, for the next network in it."""
+    layout = lab.layout
+    for node in filter(layout.is_hypervisor, range(SPEC.node_count)):
+        for slot in layout.slots_of(node):
+            lab.run(["ip", "link", "del", layout.host_bridge(node, slot)])
+            lab.run(["ip", "link", "del", guest_side(node, slot)])
+    for node, rail, _ in compute_nics(layout):
+        if layout.is_hypervisor(node):
+            lab.run(["ip", "link", "del", f"x{node}r{rail}"])
+    bare = [n for n in range(SPEC.node_count) if not layout.is_hypervisor(n)]
+    switches = (*layout.spines, *tenant_switches(layout))
+    for name in (*switches, WORLD, *map(node_space, bare)):
+        lab.run(["ip", "netns", "del", name])
+    for switch in switches:
+        rmtree(Path("/run/frr") / switch, ignore_errors=True)
