@@ -378,7 +378,7 @@ def test_clusters_grow_shrink_and_are_mended_and_share_files(lab, tenants):
         ),
         "ssh",
     )
-    on(one, 0, "echo shared > /mnt/ib0-fs/*/greeting")
+    on(one, 0, "cd /mnt/ib0-fs/*/ && echo shared > greeting")
     assert on(two, 1, "cat /mnt/ib0-fs/*/greeting").strip() == "shared"
 
     grown = ann.client.grow_cluster(one.document.id, 8)
