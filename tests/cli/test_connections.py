@@ -308,7 +308,7 @@ CLIENT_LINES = {
 
 LOCAL = {
     "login", "logout", "up", "server", "backup", "restore", "migrate", "underwrite", "twin",
-    "economics", "index", "completion", "demo",
+    "economics", "index", "completion", "demo", "lab",
 }  # fmt: skip
 """Commands that work on this computer alone."""
 

@@ -17,7 +17,7 @@ from gigawatt.sdk.calls import BASE
 _ACCOUNTS = ("accounts",)
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "clusters": ("plans", "clusters", "firewall"),
+    "clusters": ("plans", "clusters", "firewall", "redfish"),
     "plans": ("plans",),
     "operations": ("operations",),
     "events": ("events",),
