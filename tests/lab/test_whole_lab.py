@@ -26,6 +26,18 @@ SPEC = LabSpec(node_count=8, hypervisor_count=1)
 FLEET = lab_fleet(SPEC)
 SUBNETS = range(8)
 
+OF_MACHINES = {
+    ("fabric", "P_Key"),
+    *(("in_band", what) for what in ("interface", "switch port", "namespace", "DHCP server")),
+    *(("in_band", what) for what in ("element of known", "element of held", "file of a gateway")),
+    *(("out_of_band", what) for what in ("element of allow", "element of back")),
+    ("out_of_band", "address of a proxy"),
+    *(("storage", what) for what in ("subvolume", "quota group", "file or folder", "mount")),
+    *(("storage", what) for what in ("export", "export server")),
+    *(("host", what) for what in ("process", "address", "file on the disk")),
+}
+OF_GUESTS = {("host", what) for what in ("guest", "process of a guest", "tap", "file of a guest")}
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> Iterator[WholeLab]:
@@ -103,7 +115,7 @@ def judge_ping(lab: WholeLab, a: Carved, b: Carved) -> None:
             questions["ping", here, address] = lab.pings(here, address)
             questions["arp", here, address] = lab.arpings(here, address)
     assert [name for name, is_heard in lab.together(questions).items() if is_heard] == []
-    (one, at_one), (other, at_other) = hosts_of(a)
+    (one, at_one), *_, (other, at_other) = hosts_of(a)
     assert lab.does(*lab.arpings(one, at_other))
     assert lab.does(*lab.arpings(other, at_one))
 
@@ -151,30 +163,27 @@ def judge_login(lab: WholeLab, tenants, a: Carved, b: Carved) -> None:
     assert lab.ssh(neighbour, key, address, foreign).stdout == ""
 
 
-def judge_egress(lab: WholeLab, tenant: Tenant, a: Carved, b: Carved) -> None:
-    """Nobody gets out until it is said, and then only who it was said of."""
+def judge_gateway(lab: WholeLab, tenant: Tenant, a: Carved, b: Carved) -> None:
+    """Nobody gets out or comes in until it is said, and then only where it was said."""
     ours, theirs = hosts_of(a)[0][0], hosts_of(b)[0][0]
+    key, address = tenant.key_path, a.addresses[0]
     assert not lab.does(*lab.pings(ours, OUTSIDE))
-    changed = tenant.client.configure_cluster(a.document.id, egress_cidrs=[f"{OUTSIDE}/32"])
-    lab.ended(tenant, changed.operation_id)
-    assert lab.does(*lab.pings(ours, OUTSIDE))
-    assert not lab.does(*lab.pings(theirs, OUTSIDE))
-
-
-def judge_inbound(lab: WholeLab, tenant: Tenant, a: Carved, b: Carved) -> None:
-    """Who is outside comes in by a rule, and only there."""
-    key, (mine, theirs) = tenant.key_path, (a.addresses[0], b.addresses[0])
-    assert lab.ssh("outside", key, mine, "true").returncode == 255
+    assert "timed out" in lab.ssh("outside", key, address, "true").stderr
     rule = doc.FirewallRule(protocol="tcp", port_range=(22, 22), source_network=f"{OUTSIDE}/32")
     ruleset = tenant.client.create_firewall_ruleset(
         doc.CreateFirewallRuleset(
             project_id=tenant.project_id, name="ssh", site_id="lab", rules=[rule]
         )
     )
-    changed = tenant.client.configure_cluster(a.document.id, firewall_ruleset_ids=[ruleset.id])
+    changed = tenant.client.configure_cluster(
+        a.document.id, egress_cidrs=[f"{OUTSIDE}/32"], firewall_ruleset_ids=[ruleset.id]
+    )
     lab.ended(tenant, changed.operation_id)
-    assert lab.ssh("outside", key, mine, "true").returncode == 0
-    assert "timed out" in lab.ssh("outside", key, theirs, "true").stderr
+    assert lab.does(*lab.pings(ours, OUTSIDE))
+    assert lab.ssh("outside", key, address, "hostname").stdout.strip() == a.hostnames[0]
+    assert not lab.does(*lab.pings("outside", address)), "the rule lets in SSH only"
+    assert not lab.does(*lab.pings(theirs, OUTSIDE))
+    assert "timed out" in lab.ssh("outside", key, b.addresses[0], "true").stderr
 
 
 def proxies(lab: WholeLab) -> dict[str, set[str]]:
@@ -233,10 +242,16 @@ def judge_quota(lab: WholeLab, tenants, a: Carved, b: Carved) -> None:
     assert done.stdout.split() == ["own"], done.stderr
 
 
+def judge_audit_sees(lab: WholeLab, wanted: set[tuple[str, str]]) -> None:
+    """The audit finds every kind of thing that live clusters have, so that empty says something."""
+    found = {(one["plane"], one["what"].split(" 0x")[0].split(" gw")[0]) for one in lab.audit()}
+    found = {(plane, what.split(" in br")[0]) for plane, what in found}
+    assert wanted <= found, found
+
+
 def judge_nothing_is_left(lab: WholeLab) -> None:
     """Nothing of any tenant is anywhere, and every node passed its cleaning and is free."""
-    assert lab.audit() == []
-    lab.gw("lab", "audit", lab.name, "--expect-empty")
+    assert json.loads(lab.gw("lab", "audit", lab.name, "--json", "--expect-empty")) == []
     for node in lab.operator.list_nodes().items:
         assert node.state == "available", node
     for row in (1, 2, 3, 4):
@@ -248,18 +263,142 @@ def judge_nothing_is_left(lab: WholeLab) -> None:
 def test_two_tenants_share_a_lab_and_nothing_passes_between_them(lab, tenants, pair):
     a, b = pair
     settled(lab, a, b)
-    assert {one["plane"] for one in lab.audit()} == {
-        "fabric", "in_band", "out_of_band", "storage", "host",
-    }  # fmt: skip
-    lab.gw("lab", "audit", lab.name, "--expect-empty", status=4)
+    judge_audit_sees(lab, OF_MACHINES)
     judge_fabric(lab, a, b, subnets=(0, 7))
     judge_ping(lab, a, b)
     judge_intruder(lab, a, b)
     judge_login(lab, tenants, a, b)
     judge_bmcs(lab, a, b)
     judge_quota(lab, tenants, a, b)
-    judge_egress(lab, tenants[0], a, b)
-    judge_inbound(lab, tenants[0], a, b)
+    judge_gateway(lab, tenants[0], a, b)
     with ThreadPoolExecutor() as workers:
         list(workers.map(lab.release, tenants, pair))
     judge_nothing_is_left(lab)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_the_exhaustive_matrix_also_with_guests(lab, tenants, pair):
+    a, b = pair
+    with ThreadPoolExecutor() as workers:
+        asked = [
+            workers.submit(lab.carve, tenant, "slice", 2, (0,), storage_bytes=16 * MIB)
+            for tenant in tenants
+        ]
+    slices = [one.result() for one in asked]
+    settled(lab, a, b)
+    judge_audit_sees(lab, OF_MACHINES | OF_GUESTS)
+    judge_fabric(lab, a, b)
+    judge_tables(lab, a, b)
+    judge_ping(lab, a, b)
+    judge_accounts(lab, a, b)
+    judge_guests(lab, tenants, slices, a)
+    assert "Proven" in lab.gw("prove")
+    assert "nothing to repair" in lab.gw("reconcile")
+    for tenant, one in zip(tenants, slices, strict=True):
+        lab.release(tenant, one)
+    for tenant, one in zip(tenants, pair, strict=True):
+        lab.release(tenant, one)
+    judge_nothing_is_left(lab)
+
+
+def judge_tables(lab: WholeLab, a: Carved, b: Carved) -> None:
+    """P_Key tables of hosts and of their switch ports hold one's own partition and no other."""
+    found = {
+        (one["what"].split()[1], one["where"]) for one in lab.audit() if one["plane"] == "fabric"
+    }
+    for cluster in (a, b):
+        key = f"{cluster.document.status.keys.p_key | 0x8000:#06x}"
+        for row, rail in product(cluster.rows, SUBNETS):
+            here = f"subnet{rail} {lab.node_ids[row]} hca{rail}"
+            assert {text for text, where in found if where == here} == {key}
+
+
+def judge_accounts(lab: WholeLab, a: Carved, b: Carved) -> None:
+    """An account that is right at one BMC is nobody at another; a wrong password is nobody."""
+    folder = lab.folder.path / "oob"
+    passwords = json.loads((folder / "operator_passwords.json").read_text("utf-8"))
+
+    def logs_in(row: int, password: str) -> bool:
+        words = ["curl", "-fks", "--noproxy", "*", "--max-time", "10", "-o", "/dev/null"]
+        words += ["-u", f"operator:{password}"]
+        return lab.does(None, *words, f"https://100.64.0.{10 + row}/redfish/v1/Systems")
+
+    for row, other in ((a.rows[0], b.rows[0]), (b.rows[1], a.rows[1])):
+        own, foreign = (passwords[lab.node_ids[one]] for one in (row, other))
+        assert logs_in(row, own)
+        assert not logs_in(row, foreign)
+
+
+def judge_guests(lab: WholeLab, tenants, slices: list[Carved], a: Carved) -> None:
+    """Guests of two tenants on one hypervisor: each is its tenant's, reached by a rule only."""
+    for tenant, foreigner, one in zip(tenants, reversed(tenants), slices, strict=True):
+        (address,) = one.addresses
+        assert "timed out" in lab.ssh("outside", tenant.key_path, address, "true").stderr
+        rule = doc.FirewallRule(protocol="tcp", source_network=f"{OUTSIDE}/32")
+        ruleset = tenant.client.create_firewall_ruleset(
+            doc.CreateFirewallRuleset(
+                project_id=tenant.project_id, name="guests", site_id="lab", rules=[rule]
+            )
+        )
+        changed = tenant.client.configure_cluster(
+            one.document.id, firewall_ruleset_ids=[ruleset.id]
+        )
+        lab.ended(tenant, changed.operation_id)
+        said = lab.ssh("outside", tenant.key_path, address, "hostname")
+        assert said.stdout.strip() == one.hostnames[0], said.stderr
+        assert lab.ssh("outside", foreigner.key_path, address, "true").returncode == 255
+        assert not lab.does(*lab.pings(hosts_of(a)[0][0], address))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_clusters_grow_shrink_and_are_mended_and_share_files(lab, tenants):
+    ann, _ = tenants
+    shared = ann.client.create_file_system(
+        doc.FileSystemRequest(project_id=ann.project_id, name="shared", quota_bytes=32 * MIB)
+    )
+    if shared.operation_id:
+        lab.ended(ann, shared.operation_id)
+    mounts = [doc.FileSystemMount(file_system_id=shared.id)]
+    one = lab.carve(ann, "one", 16, (1, 2), file_system_mounts=mounts)
+    two = lab.carve(ann, "two", 16, (3, 4), file_system_mounts=mounts)
+    settled(lab, one, two)
+    judge_ping(lab, one, two)
+
+    def on(cluster: Carved, number: int, command: str) -> str:
+        hosts = hosts_of(cluster)
+        done = lab.ssh(hosts[number - 1][0], ann.key_path, hosts[number][1], command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    lab.until(
+        lambda: (
+            lab.ssh(hosts_of(one)[1][0], ann.key_path, one.addresses[0], "true").returncode == 0
+        ),
+        "ssh",
+    )
+    on(one, 0, "cd /mnt/ib0-fs/*/ && echo shared > greeting")
+    assert on(two, 1, "cat /mnt/ib0-fs/*/greeting").strip() == "shared"
+
+    grown = ann.client.grow_cluster(one.document.id, 8)
+    one = lab.carved(ann, one.document.id, lab.ended(ann, grown.operation_id))
+    assert len(one.rows) == 3
+    settled(lab, one)
+    judge_ping(lab, one, two)
+    failed = one.rows[0]
+    replaced = ann.client.replace_cluster_nodes(one.document.id, [lab.node_ids[failed]])
+    one = lab.carved(ann, one.document.id, lab.ended(ann, replaced.operation_id))
+    assert failed not in one.rows
+    settled(lab, one)
+    judge_ping(lab, one, two)
+    shrunk = ann.client.shrink_cluster(one.document.id, 16)
+    one = lab.carved(ann, one.document.id, lab.ended(ann, shrunk.operation_id))
+    assert len(one.rows) == 1
+    assert "Proven" in lab.gw("prove")
+    for cluster in (one, two):
+        lab.release(ann, cluster)
+    gone = ann.client.delete_file_system(shared.id)
+    if gone.operation_id:
+        lab.ended(ann, gone.operation_id)
+    assert lab.audit() == []

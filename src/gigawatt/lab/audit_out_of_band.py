@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.errors import InputError
@@ -10,6 +12,8 @@ from gigawatt.lab.audit_scene import AuditScene, Leftover
 from gigawatt.lab.layout import MANAGEMENT_BMC_SIDE, OOB_INTERFACE
 from gigawatt.lab.oob import GOLDEN_ACCOUNTS, OPERATOR, SWITCH
 
+BMCS_AT_ONCE = 8
+"""BMCs that are asked at once: each mostly waits. Ours."""
 WAYS = ("allow", "back")
 """Sets of the switch that open a way to a BMC."""
 
@@ -31,22 +35,26 @@ def audit_out_of_band(scene: AuditScene) -> Iterator[Leftover]:
             if address["family"] == "inet" and address["local"] != MANAGEMENT_BMC_SIDE:
                 yield Leftover(Plane.OUT_OF_BAND, "address of a proxy", address["local"])
     passwords = json.loads((scene.folder.path / "oob/operator_passwords.json").read_text("utf-8"))
-    for row, node_id in enumerate(scene.layout.fleet.nodes.ids):
-        yield from _of_bmc(scene, row, str(passwords[node_id]))
+    nodes = enumerate(scene.layout.fleet.nodes.ids)
+    readers = [BmcReader(scene, row, str(passwords[node_id])) for row, node_id in nodes]
+    with ThreadPoolExecutor(BMCS_AT_ONCE) as workers:
+        for found in workers.map(lambda reader: list(_of_bmc(reader)), readers):
+            yield from found
 
 
-def _of_bmc(scene: AuditScene, row: int, password: str) -> Iterator[Leftover]:
-    name = scene.layout.bmc_namespace(row)
-    reader = BmcReader(scene, row, password)
-    accounts = reader.get("AccountService/Accounts")[0]["Members"]
-    paths = [one["@odata.id"].removeprefix(ROOT) for one in accounts]
-    for account in reader.get(*paths):
+def _of_bmc(reader: "BmcReader") -> Iterator[Leftover]:
+    name = reader.name
+    accounts, systems = (
+        [str(one["@odata.id"]).removeprefix(ROOT) for one in listed["Members"]]
+        for listed in reader.get("AccountService/Accounts", "Systems")
+    )
+    *users, system = reader.get(*accounts, systems[0])
+    for account in users:
         user = str(account.get("UserName", ""))
         if user and user not in GOLDEN_ACCOUNTS:
             yield Leftover(Plane.OUT_OF_BAND, f"account {user}", name)
         elif user and account.get("RoleId") != GOLDEN_ACCOUNTS[user]:
             yield Leftover(Plane.OUT_OF_BAND, f"{user} is {account.get('RoleId')}", name)
-    (system,) = reader.get(reader.get("Systems")[0]["Members"][0]["@odata.id"].removeprefix(ROOT))
     if (system.get("Boot") or {}).get("BootSourceOverrideEnabled") not in {None, "Disabled"}:
         yield Leftover(Plane.OUT_OF_BAND, "boot override", name)
 
@@ -60,11 +68,12 @@ class BmcReader:
     def __init__(self, scene: AuditScene, row: int, password: str) -> None:
         """Read the BMC of the node in ``row``."""
         self._scene = scene
+        self.name = scene.layout.bmc_namespace(row)
         self._address = scene.layout.bmc_address(row)
-        certificate = scene.folder.path / "oob" / f"{scene.layout.bmc_namespace(row)}.pem"
+        certificate = scene.folder.path / "oob" / f"{self.name}.pem"
         self._config = f'user = "{OPERATOR}:{password}"\ncacert = "{certificate}"\n'
 
-    def get(self, *resources: str) -> list[dict[str, object]]:
+    def get(self, *resources: str) -> list[dict[str, Any]]:
         """The documents of these resources, in one connection.
 
         Raises:
