@@ -9,10 +9,11 @@ named. In the end the components' own tools show nothing of B, and A as it was.
 
 import json
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -20,9 +21,12 @@ import pytest
 from fault_lab import A_NODES, B_NODES, ENDED, GONE, SPARE, FaultLab
 from lab_watch import LabWatch, leave_mark, machine_of, proxies
 
+from gigawatt.boundary.plane import Plane
+from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.errors import GigawattError
+from gigawatt.lab.audit_scene import Leftover
 from gigawatt.lab.network.underlay import silent_neighbours, start_daemon
-from gigawatt.lab.oob import GOLDEN_ACCOUNTS, control_of
+from gigawatt.lab.oob import control_of
 from gigawatt.lab.redfish.faults import Faults
 from gigawatt.sdk import documents as doc
 
@@ -252,6 +256,7 @@ def started(tmp_path_factory) -> Iterator[FaultLab]:
         lab.a_id, lab.a_vni = a.id, a.status.keys.vni
         (lab.a_proxy,) = proxies()
         leave_mark(A_NODES[0])
+        lab.a_alone = lab.audit()
         yield lab
     finally:
         lab.close()
@@ -266,29 +271,14 @@ def lab(started: FaultLab) -> Iterator[FaultLab]:
         act(started)
 
 
-def leftovers(lab: FaultLab) -> list[str]:
-    """Everything of anybody but A that the components' own tools show."""
-    found = []
-    text = (lab.folder.path / "ib0" / "partitions.conf").read_text()
-    found += [x for x in re.findall(r"^(clu_\w+)=0x", text, re.M) if x != lab.a_id]
-    for switch in ("leaf0", "leaf1", "gateway"):
-        for link in json.loads(lab.run("ip", "-json", "link", where=switch)):
-            master = link.get("master", "")
-            if master and not master.endswith(str(lab.a_vni)):
-                found.append(f"{switch}: {link['ifname']} in {master}")
-    spaces = lab.run("ls", "/run/netns").split()
-    found += [x for x in spaces if x.startswith("gw-") and x != f"gw-{lab.a_vni}"]
-    rules = lab.run("nft", "list", "table", "bridge", "gigawatt_oob", where="oob")
-    found += [x for x in re.findall(r"cluster:(\w+)", rules) if x != lab.a_id]
-    found += [x for x in proxies() if x != lab.a_proxy]
-    volumes = lab.run("btrfs", "subvolume", "list", str(disk(lab) / "disk"))
-    found += [x for x in volumes.splitlines() if "clu_" in x and lab.a_id not in x]
-    found += [f"export {pid}" for pid in exports_of_b(lab)]
-    for row in (*B_NODES, SPARE):
-        accounts = control_of(lab.lab).accounts(lab.node_id(row))
-        found += [f"{row}: {name}" for name in accounts if name not in GOLDEN_ACCOUNTS]
-        found += [f"machine {row} is on"] if machine_of(row) is not None else []
-    return found + lab.run("virsh", "--quiet", "list", "--all", "--name").split()
+def leftovers(lab: FaultLab) -> list[Leftover]:
+    """Everything of anybody but A that the components' own tools show, and what A has lost."""
+    now = lab.audit()
+    # Hosts that run write files all the time.
+    own = {lab.node_id(row) for row in A_NODES}
+    come = {x for x in now - lab.a_alone if not any(name in x.where for name in own)}
+    gone = {x for x in lab.a_alone - now if x.plane != Plane.HOST}
+    return sorted(come | gone)
 
 
 class Change:
@@ -309,7 +299,7 @@ class Change:
         self._fault.mend(lab)
         cluster = self._carried_on(cluster_id)
         mended_s = monotonic()
-        lab.until(lambda: self._watch.sees_inside(mended_s), "A to be seen again")
+        lab.until(lambda: not self._watch.unseen(mended_s), lambda: self._watch.unseen(mended_s))
         self.seen.took_s = round(mended_s - began_s, 1)
         self.seen.outcome = cluster.state
         self.seen.samples = {
@@ -405,3 +395,88 @@ def test_what_breaks_in_the_middle_opens_nothing(lab: FaultLab, fault: Fault):
     fit_again(lab, fault.nodes)
     assert leftovers(lab) == []
     assert lab.operator.get_cluster(lab.a_id).state == "active"
+
+
+@contextmanager
+def planted_partition(lab: FaultLab) -> Iterator[None]:
+    """B's port in A's partition, by hand."""
+    path = lab.folder.path / "ib0" / "partitions.conf"
+    kept = path.read_bytes()
+    own, other = (f"{lab.guid(row, RAIL):#018x}".encode() for row in (A_NODES[0], B_NODES[0]))
+    edited = kept.replace(own + b"=full", other + b"=full, " + own + b"=full")
+    assert edited != kept
+    path.write_bytes(edited)
+    hang_up(lab.subnets[RAIL].subnet)
+    yield
+    path.write_bytes(kept)
+    hang_up(lab.subnets[RAIL].subnet)
+
+
+@contextmanager
+def planted_switch_port(lab: FaultLab) -> Iterator[None]:
+    """B's switch port in A's network."""
+    switch_port = lab.lab.layout.leaf_port(B_NODES[0], 0)
+    move = ("ip", "link", "set", switch_port, "master")
+    lab.run(*move, f"br{lab.a_vni}", where="leaf0")
+    yield
+    lab.run(*move, f"br{lab.vni('b')}", where="leaf0")
+
+
+@contextmanager
+def planted_route(lab: FaultLab) -> Iterator[None]:
+    """B's proxy let through to A's BMC."""
+    (proxy,) = set(proxies()) - {lab.a_proxy}
+    layout = lab.lab.layout
+    name, address = layout.bmc_namespace(A_NODES[0]), layout.bmc_address(A_NODES[0])
+    elements = {
+        "allow": f'{{ "mgmt" . {proxy} . {address} }}',
+        "back": f'{{ "{name}" . {address} . {proxy} }}',
+    }
+    for action in ("add", "delete"):
+        for rules, element in elements.items():
+            words = ("nft", action, "element", "bridge", "gigawatt_oob", rules, element)
+            lab.run(*words, where="oob")
+        if action == "add":
+            yield
+
+
+@contextmanager
+def planted_export(lab: FaultLab) -> Iterator[None]:
+    """A's file system among B's exports."""
+    exports = disk(lab) / "exports"
+    (a_export,) = (exports / str(lab.a_vni)).iterdir()
+    target = exports / str(lab.vni("b")) / "999"
+    target.mkdir()
+    lab.run("mount", "--bind", str(a_export), str(target))
+    yield
+    lab.run("umount", str(target))
+    target.rmdir()
+
+
+def has_leak(watch: LabWatch, plane: str) -> bool:
+    return any(leak.plane == plane for leak in watch.leaks)
+
+
+def test_a_planted_leak_of_every_plane_is_seen(lab: FaultLab):
+    cluster_id = create(lab, BARE[0])
+    lab.until(lambda: lab.operation(cluster_id).state in ENDED, "B's cluster")
+    plants = {
+        "fabric": planted_partition,
+        "in_band": planted_switch_port,
+        "out_of_band": planted_route,
+        "storage": planted_export,
+    }
+    with LabWatch(lab, a_proxy=lab.a_proxy) as watch:
+        lab.until(lambda: not watch.unseen(0.0), lambda: watch.unseen(0.0))
+        assert watch.leaks == []
+        for plane, plant in plants.items():
+            before = {leak.plane for leak in watch.leaks}
+            assert plane not in before
+            with plant(lab):
+                lab.until(partial(has_leak, watch, plane), f"the leak: {plane}")
+    assert watch.errors == []
+    assert {leak.plane for leak in watch.leaks} >= {*plants, "tables"}
+    lab.b.release_cluster(cluster_id)
+    lab.until(lambda: lab.operation(cluster_id).state in ENDED, "its release")
+    fit_again(lab, B_NODES)
+    assert leftovers(lab) == []

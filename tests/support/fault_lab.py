@@ -14,6 +14,8 @@ from select import select
 from time import monotonic
 
 from gigawatt.errors import GigawattError
+from gigawatt.lab.audit import audit_inside
+from gigawatt.lab.audit_scene import AuditScene, Leftover
 from gigawatt.lab.control_plane import ControlPlane
 from gigawatt.lab.fabric_part import FabricPart
 from gigawatt.lab.folder import LabFolder, LabStatus
@@ -61,6 +63,19 @@ class FaultLab:
         self.b = Client(self.url, keys.tenant)
         self.a, self.a_project = self._another_tenant()
         self.b_project = self.b.list_projects().items[0].id
+        # Of A's cluster once it stands, and what an audit finds then.
+        self.a_id, self.a_vni, self.a_proxy = "", 0, ""
+        self.a_alone: frozenset[Leftover] = frozenset()
+
+    def audit(self) -> frozenset[Leftover]:
+        """Everything of any tenant, by the components' own tools."""
+        return frozenset(audit_inside(AuditScene(self.folder, SPEC, self.lab.layout)))
+
+    def vni(self, name: str) -> int:
+        """The number of a cluster's network."""
+        status = self.operator.list_clusters(name=name).items[0].status
+        assert status is not None
+        return status.keys.vni
 
     def _another_tenant(self) -> tuple[Client, str]:
         organisation = self.operator.create_organisation("victim")
@@ -104,10 +119,12 @@ class FaultLab:
         newest = self.operator.list_operations(cluster_id=cluster_id, limit=1).items[0]
         return self.operator.get_operation(newest.id)
 
-    def until(self, is_so: Callable[[], bool], what: str, wait_s_max: float = OPERATION_S_MAX):
-        until_s = monotonic() + wait_s_max
+    def until(self, is_so: Callable[[], bool], what: str | Callable[[], object]):
+        """Look until it is so."""
+        until_s = monotonic() + OPERATION_S_MAX
         while not is_so():
-            assert monotonic() < until_s, f"waited {wait_s_max:g} s for {what}, in vain"
+            if monotonic() > until_s:
+                raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
             select([], [], [], LOOK_S)
 
     def reconciled(self) -> doc.Reconciliation:

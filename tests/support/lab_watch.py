@@ -3,7 +3,7 @@
 It asks no driver and no record: packet sockets in the namespaces of the hosts, TCP connects from
 the addresses that proxies have, PathRecords and port tables of the running subnet managers, and
 what the hosts' own mounts show. Beside every look across stands the same look within A, so that
-silence is told from blindness. Three threads, since each plane waits for other things.
+silence is told from blindness. A thread for each, since each waits for other things.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EINPROGRESS
+from functools import partial
 from pathlib import Path
 from select import select
 from threading import Event, Thread
@@ -65,8 +66,9 @@ class LabWatch:
     errors: list[BaseException] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        for look in (self._fabric, self._packets, self._storage):
-            thread = Thread(target=self._keep, args=(look,), name=f"watch {look.__name__}")
+        rails = [partial(self._fabric, rail) for rail in RAILS]
+        for look in (*rails, self._packets, self._storage):
+            thread = Thread(target=self._keep, args=(look,))
             thread.start()
             self._threads.append(thread)
         return self
@@ -92,24 +94,23 @@ class LabWatch:
     def count(self, since_s: float = 0.0) -> Counter[tuple[str, str]]:
         return Counter((s.plane, s.verdict) for s in list(self.samples) if s.at_s >= since_s)
 
-    def sees_inside(self, since_s: float) -> bool:
-        """Whether A was seen to reach A on every plane since then."""
+    def unseen(self, since_s: float) -> list[str]:
+        """Planes on which A was not seen to reach A since then."""
         seen = self.count(since_s)
         planes = ("fabric", "tables", "in_band", "out_of_band", "storage")
-        return all(seen[plane, "inside"] for plane in planes)
+        return [plane for plane in planes if not seen[plane, "inside"]]
 
     # The compute fabric
 
-    def _fabric(self) -> Iterator[Sample]:
-        readers = {rail: FabricReader(self.lab.subnets[rail].subnet) for rail in RAILS}
+    def _fabric(self, rail: int) -> Iterator[Sample]:
+        reader = FabricReader(self.lab.subnets[rail].subnet)
         try:
             while True:
-                for rail, reader in readers.items():
-                    yield from self._paths(rail, reader)
-                    yield from self._tables(rail, reader)
+                yield from self._paths(rail, reader)
+                yield from self._tables(rail, reader)
+                select([], [], [], TICK_S)
         finally:
-            for reader in readers.values():
-                reader.close()
+            reader.close()
 
     def _paths(self, rail: int, reader: FabricReader) -> Iterator[Sample]:
         """What OpenSM answers; both ways."""
@@ -166,7 +167,7 @@ class LabWatch:
                     yield from by_file[ready].heard()
         finally:
             for beacon in beacons.values():
-                beacon.socket.close()
+                beacon.close()
             calls.close()
 
     # Storage
@@ -220,6 +221,10 @@ class Beacon:
             for frame in frames(self.own, target, address, MAGIC + b"%d" % self.row):
                 with suppress(OSError):  # its link is down, or the queue is full
                     self.socket.send(frame)
+
+    def close(self) -> None:
+        self.socket.close()
+        self.asking.close()
 
     def _address(self) -> bytes:
         """The host's own address; one of nobody's while it has none."""
