@@ -40,7 +40,8 @@ INFINIBAND = build_fleet(
 NVL72 = nvl72_fleet(3)
 FILES = {
     "ssh_config", "hosts", "hostfile", "nccl.env", "nccl-topo.xml", "slurm.conf", "gres.conf",
-    "cgroup.conf", "topology.conf", "topology.yaml", "torchrun.sh", "kubernetes-labels.yaml",
+    "cgroup.conf", "topology.conf", "topology.yaml", "slurm.sh", "torchrun.sh",
+    "kubernetes-labels.yaml",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from gigawatt.artefacts.launch import torchrun_script
 from gigawatt.artefacts.nccl import nccl_env
 from gigawatt.artefacts.nccl_topology import nccl_topology
 from gigawatt.artefacts.slurm import cgroup_conf, gres_conf, slurm_conf
+from gigawatt.artefacts.slurm_start import slurm_script
 from gigawatt.artefacts.slurm_topology import (
     cluster_topology,
     topology_block_conf,
@@ -45,6 +46,7 @@ def render_artefacts(fleet: Fleet, target: ClusterTarget) -> dict[str, str]:
         "cgroup.conf": cgroup_conf(),
         "topology.conf": topology_conf(topology),
         "topology.yaml": topology_yaml(topology),
+        "slurm.sh": slurm_script(target, hosts),
         "torchrun.sh": torchrun_script(target, hosts),
         "kubernetes-labels.yaml": kubernetes_labels(fleet, hosts),
     }

@@ -169,6 +169,7 @@ FILE_WORDS = {
     "topology.conf": "leaf groups and pods for Slurm",
     "topology.yaml": "the same for newer Slurm",
     "topology-block.conf": "NVLink domains for Slurm",
+    "slurm.sh": "start Slurm on all hosts",
     "torchrun.sh": "start a PyTorch job on all hosts",
     "kubernetes-labels.yaml": "topology labels for nodes",
 }
