@@ -188,7 +188,7 @@ def storage_sample(row: int, pid: int | None) -> Sample:
     if pid is None:
         return Sample(now_s, "storage", "silent" if is_a else "apart", f"node {row} is off")
     try:
-        found = list(Path("/proc", str(pid), "root", "mnt").glob(f"*/*/{MARK}"))
+        found = list(mounts_of(pid).glob(f"*/*/{MARK}"))
     except OSError as error:
         return Sample(now_s, "storage", "silent", f"node {row}: {error}")
     if is_a:
@@ -386,11 +386,16 @@ def machine_of(row: int) -> int | None:
     return machines().get(Path(f"/run/netns/node{row}").stat().st_ino)
 
 
+def mounts_of(pid: int) -> Path:
+    """Where a machine's file systems are, as its first process sees them."""
+    return Path("/proc", str(pid), "root", "mnt")
+
+
 def leave_mark(row: int) -> None:
     """Leave a file in every file system that a host has mounted."""
     pid = machine_of(row)
     assert pid is not None, f"node {row} is off"
-    folders = list(Path("/proc", str(pid), "root", "mnt").glob("*/*/"))
+    folders = list(mounts_of(pid).glob("*/*/"))
     assert folders, f"node {row} has nothing mounted"
     for folder in folders:
         (folder / MARK).write_text("of tenant A alone\n")
