@@ -318,6 +318,18 @@ def test_a_server_that_died_is_no_export_and_is_put_back(lab, driver, tmp_path):
     assert seen(driver).entries[DEVICE] == set(entries)
 
 
+def test_an_export_whose_server_died_is_given_back_all_the_same(lab, driver):
+    entries = [files(1, "a"), Export(POOL, 1, 900)]
+    give(driver, entries)
+    target = export_path(pool_folder(lab, POOL), 900, 1)
+    found = subprocess.run(["pgrep", "-f", f"bindfs .*{target}$"], capture_output=True, check=True)
+    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    for entry in reversed(entries):
+        asyncio.run(driver.remove(DEVICE, [entry], Fence(A, 2)))
+    assert seen(driver).entries[DEVICE] == frozenset()
+    assert str(target) not in Path("/proc/self/mounts").read_text()
+
+
 def test_files_of_an_owner_are_not_given_away_with_a_lost_ledger(lab, driver, tmp_path):
     give(driver, [files(1, "a")])
     fresh = opened(lab, tmp_path / "another")

@@ -157,10 +157,15 @@ class BtrfsEngine:
     async def delete(self, filesystem: int) -> None:
         """See ``PoolEngine.delete``. Snapshots go first, so that what is left has its mark.
 
+        Mounts whose server died are no exports any more, so nobody else takes them away.
+
         Raises:
             DriverError: it is not, or not all, gone.
         """
         await self.sweep()
+        for number, vni in exports_in(await self.mounts(), exports_folder(self.folder)):
+            if number == filesystem:
+                await self.shut_out(number, vni)
         marks = {n: path for path, (n, _) in (await self._marks()).items()}
         doomed = await self.snapshots_of(filesystem)
         if filesystem in marks:
@@ -319,7 +324,9 @@ class BtrfsEngine:
         Raises:
             DriverPermanentError: an export shows other files than its name says.
         """
-        for (number, vni), mount in exports.items():
+        alive = await self._alive(exports.values())
+        served = {key: mount for key, mount in exports.items() if mount.path in alive}
+        for (number, vni), mount in served.items():
             there = files.get(number)
             if there is None or Path(mount.source) != self.tree / there.path[1:] / FILES:
                 raise DriverPermanentError(
@@ -329,13 +336,16 @@ class BtrfsEngine:
                     next_step=f"Run 'umount --lazy {mount.path}' at the storage server and find"
                     f" out who let VNI {vni} into it.",
                 )
+        return frozenset(served)
+
+    async def _alive(self, exports: Collection[Mount]) -> set[str]:
+        """Paths of the exports whose server answers; a dead one shows nobody anything."""
         if not exports:
-            return frozenset()
+            return set()
         # Of the file system: what is asked of a file may be answered from the kernel's memory.
         words = ["stat", "--file-system", "--format=%n"]
-        said = await self.commands.say([*words, *(mount.path for mount in exports.values())])
-        alive = set(said.stdout.splitlines())
-        return frozenset(key for key, mount in exports.items() if mount.path in alive)
+        said = await self.commands.say([*words, *(mount.path for mount in exports)])
+        return set(said.stdout.splitlines())
 
     def _require_mounts(self, mounts: Sequence[Mount]) -> None:
         """Refuse to take an empty folder for an empty pool.
