@@ -15,6 +15,12 @@ CLIENTS := skypilot dstack lai
 IN_ROOM  = $(BIN)/python -m gigawatt.lab.room
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
 
+# A room for each file, so that none finds what another left; 5 says that a file has no such test.
+LAB_TESTS = failed=; for file in tests/lab/test_*.py; do echo "$$file"; \
+              $(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" "$$file"; \
+              case $$? in 0|5) ;; *) failed="$$failed $$file";; esac; done; \
+              test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
 
@@ -32,11 +38,11 @@ test-long: check ## Gates and all tests, the slow ones too
 	@echo "Tests (all, $(WORKERS) workers)"
 	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
 
-lab-test: lab-packages ## All tests against real components, in a room of their own (root)
-	@$(IN_ROOM) $(BIN)/pytest -n 0 -m lab tests/lab tests/drivers
+lab-test: lab-packages ## All tests against real components, in rooms of their own (root)
+	@$(call LAB_TESTS,lab)
 
 lab-quick: lab-packages ## The quick ones of them
-	@$(IN_ROOM) $(BIN)/pytest -n 0 -m "lab and not slow" tests/lab tests/drivers
+	@$(call LAB_TESTS,lab and not slow)
 
 lab-packages: $(VENV)/dev.stamp
 	@$(BIN)/python -m gigawatt.lab.parts
