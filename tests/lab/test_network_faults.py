@@ -20,7 +20,7 @@ from running_network import (
 from gigawatt.errors import DriverRetryableError, GigawattError
 from gigawatt.lab.network.underlay import silent_neighbours, start_daemon
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 LEAF, FAR_LEAF = "leaf0", "leaf3"
 

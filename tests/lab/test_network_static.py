@@ -14,7 +14,7 @@ from running_network import FLEET, RunningNetwork, running_network
 from gigawatt.boundary.plane import Plane
 from gigawatt.ids import DeviceId
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 KINDS = ("guest_port", "whole_port", "gateway", "compute_port")
 
