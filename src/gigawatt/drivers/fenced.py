@@ -98,6 +98,24 @@ class Component(Protocol):
         ...
 
 
+class HasNoFiles:
+    """Of a component without file systems."""
+
+    async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
+        """Nothing."""
+        del devices
+        return ()
+
+
+class SeesNoNics:
+    """Of a component that cannot tell where the fabric's NICs are."""
+
+    async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
+        """Nothing."""
+        del devices
+        return ()
+
+
 class FencedDriver:
     """``Driver`` over a component."""
 

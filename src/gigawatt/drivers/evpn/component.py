@@ -8,10 +8,8 @@ from ipaddress import IPv4Interface, IPv4Network
 from gigawatt.boundary.entries import (
     ComputePort,
     Entry,
-    FileUsage,
     Gateway,
     NetworkPort,
-    PortLocation,
 )
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.evpn.gateways import GatewaysOfSite
@@ -19,7 +17,7 @@ from gigawatt.drivers.evpn.ports import NO_ADDRESS, Place, PortsOfSwitch, Seen
 from gigawatt.drivers.evpn.probing import Prober, Spot
 from gigawatt.drivers.evpn.settings import EvpnSettings, PortSettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
-from gigawatt.drivers.fenced import Entries
+from gigawatt.drivers.fenced import Entries, HasNoFiles, SeesNoNics
 from gigawatt.drivers.ledger import Ledger
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.model import Fleet
@@ -33,7 +31,7 @@ VNI_MAX = 2**24 - 1
 Held = NetworkPort | ComputePort
 
 
-class EvpnNetwork:
+class EvpnNetwork(HasNoFiles, SeesNoNics):
     """One network of switches as a ``Component``."""
 
     def __init__(self, settings: EvpnSettings, fleet: Fleet, turns: Ledger) -> None:
@@ -144,16 +142,6 @@ class EvpnNetwork:
             if seen is not None:
                 found.append(_entry_of(device, key, seen))
         return found
-
-    async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
-        """Networks have no files."""
-        del devices
-        return ()
-
-    async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
-        """A switch sees a silent NIC nowhere, so nothing is said; its rules pin MACs to ports."""
-        del devices
-        return ()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe`` and ``Prober``.

@@ -7,9 +7,9 @@ that dies in between gives a slice away that is not clean.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from gigawatt.boundary.entries import Entry, FileUsage, HostSlice, PortLocation
+from gigawatt.boundary.entries import Entry, HostSlice
 from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.fenced import Entries
+from gigawatt.drivers.fenced import Entries, HasNoFiles, SeesNoNics
 from gigawatt.drivers.guests.rules import refuses_slices
 from gigawatt.drivers.guests.slots import Slots
 from gigawatt.drivers.guests.virtual_machines import owner_of
@@ -19,7 +19,7 @@ from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.driver import Endpoint
 
 
-class Guests:
+class Guests(HasNoFiles, SeesNoNics):
     """``drivers.fenced.Component`` over hypervisors."""
 
     def __init__(
@@ -97,16 +97,6 @@ class Guests:
         del noted
         slots = self._slots_of[device]
         return [slots.entry_of(vm) for vm in (await slots.read()).values()]
-
-    async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
-        """None: hosts have no file systems of clusters."""
-        del devices
-        return ()
-
-    async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
-        """None: hosts see no fabric."""
-        del devices
-        return ()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """For each pair whether b runs and a and b are slices of one cluster.

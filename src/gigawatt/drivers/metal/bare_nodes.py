@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gigawatt.boundary.entries import Entry, FileUsage, HostSlice, PortLocation
+from gigawatt.boundary.entries import Entry, HostSlice
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.cleaning import Slice, clean
-from gigawatt.drivers.fenced import Entries
+from gigawatt.drivers.fenced import Entries, HasNoFiles, SeesNoNics
 from gigawatt.drivers.files import replace_files
 from gigawatt.drivers.ledger import Ledger
 from gigawatt.drivers.metal.booting import Booting
@@ -27,7 +27,7 @@ NOBODY = ClusterId("nobody")
 """Who ran on a node of which nothing is noted."""
 
 
-class BareNodes:
+class BareNodes(HasNoFiles, SeesNoNics):
     """The nodes of one site file."""
 
     def __init__(
@@ -118,16 +118,6 @@ class BareNodes:
         if power == "on" and self._booted(device) != seed_digest(mine):
             return (self._strange(device),)
         return (replace(mine, power=power),)
-
-    async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
-        """None on this plane."""
-        del devices
-        return ()
-
-    async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
-        """None on this plane."""
-        del devices
-        return ()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """Whether b is on, by its BMC, and a and b are one cluster's, by our notes.

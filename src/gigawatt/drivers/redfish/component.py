@@ -7,10 +7,10 @@ import ssl
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
-from gigawatt.boundary.entries import BmcAccount, BmcRoute, Entry, FileUsage, PortLocation
+from gigawatt.boundary.entries import BmcAccount, BmcRoute, Entry
 from gigawatt.boundary.names import CLUSTER_SOURCE
 from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.fenced import Entries
+from gigawatt.drivers.fenced import Entries, HasNoFiles, SeesNoNics
 from gigawatt.drivers.redfish.accounts import BmcAccounts
 from gigawatt.drivers.redfish.routes import BmcRoutes, Opened, refuses_route
 from gigawatt.drivers.redfish.settings import RedfishSettings
@@ -28,7 +28,7 @@ PROBE_S_MAX = 2.5
 Accounts = Mapping[str, BmcAccount]
 
 
-class OutOfBand:
+class OutOfBand(HasNoFiles, SeesNoNics):
     """See ``gigawatt.drivers.fenced.Component``."""
 
     def __init__(
@@ -97,16 +97,6 @@ class OutOfBand:
         if kind == "bmc":
             return await self._accounts.look(NodeId(name), _by_username(noted))
         return tuple((await self._routes.look(SiteId(name))).routes.values())
-
-    async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
-        """See ``Component.file_usage``."""
-        del devices
-        return ()
-
-    async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
-        """See ``Component.port_locations``."""
-        del devices
-        return ()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """From the address of each owner's proxy, by TCP and TLS.

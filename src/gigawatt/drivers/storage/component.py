@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from gigawatt.boundary.entries import Entry, Export, FileSystem, FileUsage, PortLocation
+from gigawatt.boundary.entries import Entry, Export, FileSystem, FileUsage
 from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.fenced import Entries
+from gigawatt.drivers.fenced import Entries, SeesNoNics
 from gigawatt.drivers.storage import rules
 from gigawatt.drivers.storage.engine import PoolEngine, PoolState
 from gigawatt.drivers.storage.networks import Networks
@@ -17,7 +17,7 @@ from gigawatt.interfaces.driver import Endpoint
 Undo = Callable[[], Awaitable[None]]
 
 
-class PoolComponent:
+class PoolComponent(SeesNoNics):
     """``Component`` of storage pools."""
 
     def __init__(self, fleet: Fleet, engines: Mapping[StoragePoolId, PoolEngine]) -> None:
@@ -108,11 +108,6 @@ class PoolComponent:
             for device in devices
             for number, there in sorted(self._seen[device].files.items())
         )
-
-    async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
-        """None on this plane."""
-        del devices
-        return ()
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``; really mounts.

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from gigawatt.boundary.entries import (
     DEFAULT_P_KEY,
     Entry,
-    FileUsage,
     Membership,
     PartitionMember,
     PortLocation,
 )
 from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.fenced import Entries
+from gigawatt.drivers.fenced import Entries, HasNoFiles
 from gigawatt.drivers.opensm.fabric_ports import FabricPorts
 from gigawatt.drivers.opensm.partitions_conf import IbPartition, IbPartitions
 from gigawatt.drivers.opensm.probing import Paths, reaches
@@ -33,7 +32,7 @@ Change = tuple[Listing, Listing, set[int]]
 """What UFM listed before, what it shall list, and the ports of which that is told."""
 
 
-class UfmFabric:
+class UfmFabric(HasNoFiles):
     """``Component`` of one fabric under UFM."""
 
     def __init__(
@@ -168,10 +167,6 @@ class UfmFabric:
                 entry = self._entry(p_key, guid, "limited" if how == "full" else "full")
             found.setdefault(entry.key, entry)
         return list(found.values())
-
-    async def file_usage(self, devices: Collection[DeviceId]) -> tuple[FileUsage, ...]:
-        """None: a fabric has no files."""
-        return ()
 
     async def port_locations(self, devices: Collection[DeviceId]) -> tuple[PortLocation, ...]:
         """Where NICs are seen; nothing where no subnet is read.

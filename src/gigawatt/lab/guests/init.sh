@@ -7,7 +7,9 @@ export PATH=/bin:/sbin:/usr/bin:/usr/sbin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-mkdir -p /dev/pts /run /tmp /var/log /etc/dropbear /root/.ssh /seed
+home=/root
+ssh_folder=$home/.ssh
+mkdir -p /dev/pts /run /tmp /var/log /etc/dropbear "$ssh_folder" /seed
 mount -t devpts devpts /dev/pts
 echo 0 >/proc/sys/kernel/printk
 for module in /modules/*.ko; do insmod "$module" 2>/dev/null; done
@@ -45,10 +47,10 @@ for path in /sys/class/net/eth*; do
   fi
 done
 
-chmod 700 /root /root/.ssh
-if [ -f /seed/user-data ]; then items ssh_authorized_keys /seed/user-data >/root/.ssh/authorized_keys; fi
-touch /root/.ssh/authorized_keys
-chmod 600 /root/.ssh/authorized_keys
+chmod 700 "$home" "$ssh_folder"
+if [ -f /seed/user-data ]; then items ssh_authorized_keys /seed/user-data >"$ssh_folder/authorized_keys"; fi
+touch "$ssh_folder/authorized_keys"
+chmod 600 "$ssh_folder/authorized_keys"
 dropbear -R -s -p 22
 acpid -f -c /etc/acpi >/dev/null 2>&1 &
 if [ -f /seed/user-data ]; then
