@@ -27,7 +27,7 @@ import psycopg
 
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.server import make_first_key, open_service
+from gigawatt.app.service import make_first_key, open_service
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.identity.accounts import OrganisationId, Project

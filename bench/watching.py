@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.ids import RandomIds
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 from gigawatt.app.watch.process_metrics import ProcessMetrics
 from gigawatt.app.watch.settings import WatchSettings
 from gigawatt.app.watch.traces import tracing

@@ -16,7 +16,8 @@ import pytest
 from gigawatt.api.application import build_application
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.server import Service, make_first_key, make_server, open_service
+from gigawatt.app.server import make_server
+from gigawatt.app.service import Service, make_first_key, open_service
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.yaml_dump import dump_fleet

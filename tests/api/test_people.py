@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from gigawatt.app.home import Home
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.identity.accounts import Account, AccountId, AccountRole, OrganisationId
 from gigawatt.ids import ClusterId, TenantId

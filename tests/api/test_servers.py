@@ -16,7 +16,7 @@ from typing import Any
 
 import gigawatt
 from gigawatt.app.home import Home
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 
 CLUSTER_COUNT = 6
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 from gigawatt.app.clock import ManualClock
 from gigawatt.app.home import Home
 from gigawatt.app.pump import Pump
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 from gigawatt.errors import ConflictError, DataError
 from gigawatt.ids import WaitingId
 from gigawatt.interfaces.turned_away import TurnedAway

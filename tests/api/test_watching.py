@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import gigawatt
 from gigawatt.app.home import Home
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 from gigawatt.app.watch.logs import set_up_logs
 from gigawatt.app.watch.settings import WatchSettings
 from gigawatt.app.watch.showing import showing

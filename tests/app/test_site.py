@@ -23,7 +23,7 @@ from gigawatt.app import site_file
 from gigawatt.app.clock import ManualClock
 from gigawatt.app.home import Home
 from gigawatt.app.secrets_key import open_secrets
-from gigawatt.app.server import make_first_key, open_service
+from gigawatt.app.service import make_first_key, open_service
 from gigawatt.app.site import drivers_in_use
 from gigawatt.app.site_file import parse_site
 from gigawatt.app.wiring import FakeSite, open_control

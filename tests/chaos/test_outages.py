@@ -27,7 +27,8 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.app.home import Home
 from gigawatt.app.lookout import Lookout
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.server import make_first_key, make_server, open_service
+from gigawatt.app.server import make_server
+from gigawatt.app.service import make_first_key, open_service
 from gigawatt.errors import GigawattError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.demo import hgx_fleet

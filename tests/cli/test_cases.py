@@ -26,7 +26,7 @@ from gigawatt.api.application import build_application
 from gigawatt.app import embedded, worker
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.server import make_first_key
+from gigawatt.app.service import make_first_key
 from gigawatt.app.serving import serving
 from gigawatt.app.wiring import open_control, open_world
 from gigawatt.boundary.entries import HostSlice, NetworkPort

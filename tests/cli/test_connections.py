@@ -33,7 +33,7 @@ from gigawatt.api.parts import PARTS, PartedApplication
 from gigawatt.app import embedded, worker
 from gigawatt.app.embedded import open_embedded
 from gigawatt.app.home import Home
-from gigawatt.app.server import make_first_key
+from gigawatt.app.service import make_first_key
 from gigawatt.app.serving import Serving, serving
 from gigawatt.cli.main import COMMANDS, main
 from gigawatt.cli.settings import config_path, flags

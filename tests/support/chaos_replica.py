@@ -12,7 +12,8 @@ from functools import partial
 
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.server import load_application, make_server, open_service, run_server
+from gigawatt.app.server import load_application, make_server, run_server
+from gigawatt.app.service import open_service
 from gigawatt.app.wiring import PLAIN_SITE, FakeSite
 from gigawatt.drivers.fake.faults import FaultKind, FaultRule, Faults
 from gigawatt.drivers.fake.latency import Latency

@@ -22,7 +22,7 @@ import httpx
 
 import gigawatt
 from gigawatt.app.home import Home
-from gigawatt.app.server import Service, make_first_key, open_service
+from gigawatt.app.service import Service, make_first_key, open_service
 from gigawatt.drivers.fake.file_states import FileStates
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_dump import dump_fleet

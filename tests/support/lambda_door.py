@@ -37,7 +37,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gigawatt.api.application import build_application
 from gigawatt.app.home import Home
-from gigawatt.app.server import Service, Tls, make_first_key, make_server, open_service
+from gigawatt.app.server import Tls, make_server
+from gigawatt.app.service import Service, make_first_key, open_service
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_dump import dump_fleet
 

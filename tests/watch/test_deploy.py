@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from gigawatt.app.home import Home
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 from gigawatt.app.watch.context import RequestScope
 from gigawatt.app.watch.settings import WatchSettings
 from gigawatt.fleet.demo import hgx_fleet

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from gigawatt.app.home import Home
-from gigawatt.app.server import open_service
+from gigawatt.app.service import open_service
 from gigawatt.app.watch.settings import WatchSettings
 from gigawatt.app.watch.showing import showing
 from gigawatt.app.watch.telemetry import (

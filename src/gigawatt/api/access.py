@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import ForbiddenError, UnknownIdError
 from gigawatt.identity.accounts import Account, AccountId, ApiKeyId, OrganisationId, Project
 from gigawatt.identity.invitations import Invitation, InvitationId

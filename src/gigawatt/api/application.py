@@ -14,7 +14,7 @@ from gigawatt import __version__
 from gigawatt.api.door import Door
 from gigawatt.api.problems import answer_to
 from gigawatt.api.watching import Watched
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS, Scope
 from gigawatt.sdk.calls import BASE

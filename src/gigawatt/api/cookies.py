@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import Request, Response
 
 from gigawatt.app.login.attempt import ATTEMPT_S_MAX
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.identity.sessions import check_origin, parse_cookie
 from gigawatt.units import HOUR_S
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from gigawatt.api.application import MODULES, build_application
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.sdk.calls import BASE
 
 _ACCOUNTS = ("accounts",)

@@ -16,7 +16,7 @@ from typing_extensions import override
 from gigawatt.api.access import Access, get_access
 from gigawatt.api.cookies import cookie_of, refuse_other_sites
 from gigawatt.api.problems import answer_to, request_id_of
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.app.watch.context import note_caller
 from gigawatt.app.watch.redaction import redact
 from gigawatt.errors import (

@@ -5,7 +5,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.app.watch.context import REQUEST, RequestScope
 
 _log = logging.getLogger("gigawatt.api")

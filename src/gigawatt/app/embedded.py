@@ -17,7 +17,7 @@ from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
-from gigawatt.app.server import SITE_ORGANISATION, Service, open_service, site_organisation
+from gigawatt.app.service import SITE_ORGANISATION, Service, open_service, site_organisation
 from gigawatt.app.wiring import worker_name
 from gigawatt.app.worker import start_worker
 from gigawatt.errors import ConflictError, DataError, InputError, UnknownIdError

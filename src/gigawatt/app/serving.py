@@ -8,7 +8,8 @@ from typing import Any
 
 from gigawatt.app.address import parse_listen
 from gigawatt.app.home import Home
-from gigawatt.app.server import Service, make_server, open_service
+from gigawatt.app.server import make_server
+from gigawatt.app.service import Service, open_service
 from gigawatt.errors import InputError
 
 START_S_MAX = 30.0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from gigawatt.app.server import APPLICATION, ServerOptions, Service, make_first_key, serve
+from gigawatt.app.server import APPLICATION, ServerOptions, serve
+from gigawatt.app.service import Service, make_first_key
 from gigawatt.boundary.plane import Plane
 from gigawatt.errors import InputError
 from gigawatt.fleet.yaml_dump import dump_fleet

@@ -8,19 +8,19 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import httpx
 from pydantic import TypeAdapter
 
 from gigawatt.errors import DataError, DriverRetryableError, GigawattError, RateError
-from gigawatt.sdk import calls
 from gigawatt.sdk import documents as doc
 from gigawatt.sdk.calls import BASE, Call
 from gigawatt.sdk.calls.call import path_of
 from gigawatt.sdk.failures import error_of, is_hopeless, not_ours, unreachable
+from gigawatt.sdk.methods import AwaitingMethods, BlockingMethods
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -151,27 +151,7 @@ def _is_passing(error: GigawattError) -> bool:
     return isinstance(error, DriverRetryableError | RateError)
 
 
-def _blocking(
-    make: Callable[P, Call[T]],
-) -> Callable[Concatenate["Client", P], T]:
-    def method(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return client.send(make(*args, **kwargs))
-
-    method.__name__, method.__doc__ = make.__name__, make.__doc__
-    return method
-
-
-def _awaiting(
-    make: Callable[P, Call[T]],
-) -> Callable[Concatenate["AsyncClient", P], Awaitable[T]]:
-    async def method(client: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await client.send(make(*args, **kwargs))
-
-    method.__name__, method.__doc__ = make.__name__, make.__doc__
-    return method
-
-
-class Client:
+class Client(BlockingMethods):
     """The client that blocks; close it, or use it in a ``with``."""
 
     def __init__(
@@ -281,112 +261,8 @@ class Client:
                 broken = error
             time.sleep(patience.spend(broken))
 
-    who_am_i = _blocking(calls.who_am_i)
-    get_fleet = _blocking(calls.get_fleet)
-    get_fleet_map = _blocking(calls.get_fleet_map)
-    get_fleet_drawing = _blocking(calls.get_fleet_drawing)
-    get_fleet_picture = _blocking(calls.get_fleet_picture)
-    list_fleet_notes = _blocking(calls.list_fleet_notes)
-    list_nodes = _blocking(calls.list_nodes)
-    get_node = _blocking(calls.get_node)
-    drain_node = _blocking(calls.drain_node)
-    quarantine_node = _blocking(calls.quarantine_node)
-    return_node = _blocking(calls.return_node)
-    list_node_receipts = _blocking(calls.list_node_receipts)
-    get_site = _blocking(calls.get_site)
-    read_redfish = _blocking(calls.read_redfish)
-    call_redfish = _blocking(calls.call_redfish)
-    change_redfish = _blocking(calls.change_redfish)
-    list_organisations = _blocking(calls.list_organisations)
-    create_organisation = _blocking(calls.create_organisation)
-    change_organisation = _blocking(calls.change_organisation)
-    delete_organisation = _blocking(calls.delete_organisation)
-    change_project = _blocking(calls.change_project)
-    delete_project = _blocking(calls.delete_project)
-    list_projects = _blocking(calls.list_projects)
-    create_project = _blocking(calls.create_project)
-    get_project = _blocking(calls.get_project)
-    get_quota = _blocking(calls.get_quota)
-    set_quota = _blocking(calls.set_quota)
-    list_accounts = _blocking(calls.list_accounts)
-    create_account = _blocking(calls.create_account)
-    get_account = _blocking(calls.get_account)
-    change_account = _blocking(calls.change_account)
-    delete_account = _blocking(calls.delete_account)
-    list_api_keys = _blocking(calls.list_api_keys)
-    create_api_key = _blocking(calls.create_api_key)
-    get_api_key = _blocking(calls.get_api_key)
-    rotate_api_key = _blocking(calls.rotate_api_key)
-    revoke_api_key = _blocking(calls.revoke_api_key)
-    list_invitations = _blocking(calls.list_invitations)
-    create_invitation = _blocking(calls.create_invitation)
-    get_invitation = _blocking(calls.get_invitation)
-    delete_invitation = _blocking(calls.delete_invitation)
-    list_sessions = _blocking(calls.list_sessions)
-    end_session = _blocking(calls.end_session)
-    logout = _blocking(calls.logout)
-    start_device_login = _blocking(calls.start_device_login)
-    finish_device_login = _blocking(calls.finish_device_login)
-    list_audit = _blocking(calls.list_audit)
-    get_audit_head = _blocking(calls.get_audit_head)
-    verify_audit = _blocking(calls.verify_audit)
-    list_ssh_keys = _blocking(calls.list_ssh_keys)
-    create_ssh_key = _blocking(calls.create_ssh_key)
-    get_ssh_key = _blocking(calls.get_ssh_key)
-    delete_ssh_key = _blocking(calls.delete_ssh_key)
-    create_plan = _blocking(calls.create_plan)
-    get_plan = _blocking(calls.get_plan)
-    plan_cluster_change = _blocking(calls.plan_cluster_change)
-    apply_plan = _blocking(calls.apply_plan)
-    list_clusters = _blocking(calls.list_clusters)
-    create_cluster = _blocking(calls.create_cluster)
-    get_cluster = _blocking(calls.get_cluster)
-    grow_cluster = _blocking(calls.grow_cluster)
-    shrink_cluster = _blocking(calls.shrink_cluster)
-    replace_cluster_nodes = _blocking(calls.replace_cluster_nodes)
-    release_cluster = _blocking(calls.release_cluster)
-    list_evidence = _blocking(calls.list_evidence)
-    list_files = _blocking(calls.list_files)
-    get_file = _blocking(calls.get_file)
-    list_operations = _blocking(calls.list_operations)
-    get_operation = _blocking(calls.get_operation)
-    cancel_operation = _blocking(calls.cancel_operation)
-    create_file_system = _blocking(calls.create_file_system)
-    delete_file_system = _blocking(calls.delete_file_system)
-    get_file_system = _blocking(calls.get_file_system)
-    get_storage_quota = _blocking(calls.get_storage_quota)
-    list_file_systems = _blocking(calls.list_file_systems)
-    resize_file_system = _blocking(calls.resize_file_system)
-    set_storage_quota = _blocking(calls.set_storage_quota)
-    change_firewall_ruleset = _blocking(calls.change_firewall_ruleset)
-    configure_cluster = _blocking(calls.configure_cluster)
-    create_firewall_ruleset = _blocking(calls.create_firewall_ruleset)
-    delete_firewall_ruleset = _blocking(calls.delete_firewall_ruleset)
-    get_cluster_network = _blocking(calls.get_cluster_network)
-    get_firewall_ruleset = _blocking(calls.get_firewall_ruleset)
-    list_firewall_rulesets = _blocking(calls.list_firewall_rulesets)
-    list_images = _blocking(calls.list_images)
-    list_events = _blocking(calls.list_events)
-    create_proof = _blocking(calls.create_proof)
-    get_proof = _blocking(calls.get_proof)
-    create_reconciliation = _blocking(calls.create_reconciliation)
-    get_reconciliation = _blocking(calls.get_reconciliation)
-    compute_chain = _blocking(calls.compute_chain)
-    compute_fleet_chain = _blocking(calls.compute_fleet_chain)
-    compute_gpu_hour = _blocking(calls.compute_gpu_hour)
-    compute_index = _blocking(calls.compute_index)
-    compute_life = _blocking(calls.compute_life)
-    compute_underwriting = _blocking(calls.compute_underwriting)
-    create_waiting_request = _blocking(calls.create_waiting_request)
-    get_waiting_request = _blocking(calls.get_waiting_request)
-    list_waiting_requests = _blocking(calls.list_waiting_requests)
-    withdraw_waiting_request = _blocking(calls.withdraw_waiting_request)
-    get_admission = _blocking(calls.get_admission)
-    list_turned_away = _blocking(calls.list_turned_away)
-    list_turned_away_days = _blocking(calls.list_turned_away_days)
 
-
-class AsyncClient:
+class AsyncClient(AwaitingMethods):
     """The client that awaits; close it, or use it in a ``async with``."""
 
     def __init__(
@@ -494,107 +370,3 @@ class AsyncClient:
                     raise
                 broken = error
             await asyncio.sleep(patience.spend(broken))
-
-    who_am_i = _awaiting(calls.who_am_i)
-    get_fleet = _awaiting(calls.get_fleet)
-    get_fleet_map = _awaiting(calls.get_fleet_map)
-    get_fleet_drawing = _awaiting(calls.get_fleet_drawing)
-    get_fleet_picture = _awaiting(calls.get_fleet_picture)
-    list_fleet_notes = _awaiting(calls.list_fleet_notes)
-    list_nodes = _awaiting(calls.list_nodes)
-    get_node = _awaiting(calls.get_node)
-    drain_node = _awaiting(calls.drain_node)
-    quarantine_node = _awaiting(calls.quarantine_node)
-    return_node = _awaiting(calls.return_node)
-    list_node_receipts = _awaiting(calls.list_node_receipts)
-    get_site = _awaiting(calls.get_site)
-    read_redfish = _awaiting(calls.read_redfish)
-    call_redfish = _awaiting(calls.call_redfish)
-    change_redfish = _awaiting(calls.change_redfish)
-    list_organisations = _awaiting(calls.list_organisations)
-    create_organisation = _awaiting(calls.create_organisation)
-    change_organisation = _awaiting(calls.change_organisation)
-    delete_organisation = _awaiting(calls.delete_organisation)
-    change_project = _awaiting(calls.change_project)
-    delete_project = _awaiting(calls.delete_project)
-    list_projects = _awaiting(calls.list_projects)
-    create_project = _awaiting(calls.create_project)
-    get_project = _awaiting(calls.get_project)
-    get_quota = _awaiting(calls.get_quota)
-    set_quota = _awaiting(calls.set_quota)
-    list_accounts = _awaiting(calls.list_accounts)
-    create_account = _awaiting(calls.create_account)
-    get_account = _awaiting(calls.get_account)
-    change_account = _awaiting(calls.change_account)
-    delete_account = _awaiting(calls.delete_account)
-    list_api_keys = _awaiting(calls.list_api_keys)
-    create_api_key = _awaiting(calls.create_api_key)
-    get_api_key = _awaiting(calls.get_api_key)
-    rotate_api_key = _awaiting(calls.rotate_api_key)
-    revoke_api_key = _awaiting(calls.revoke_api_key)
-    list_invitations = _awaiting(calls.list_invitations)
-    create_invitation = _awaiting(calls.create_invitation)
-    get_invitation = _awaiting(calls.get_invitation)
-    delete_invitation = _awaiting(calls.delete_invitation)
-    list_sessions = _awaiting(calls.list_sessions)
-    end_session = _awaiting(calls.end_session)
-    logout = _awaiting(calls.logout)
-    start_device_login = _awaiting(calls.start_device_login)
-    finish_device_login = _awaiting(calls.finish_device_login)
-    list_audit = _awaiting(calls.list_audit)
-    get_audit_head = _awaiting(calls.get_audit_head)
-    verify_audit = _awaiting(calls.verify_audit)
-    list_ssh_keys = _awaiting(calls.list_ssh_keys)
-    create_ssh_key = _awaiting(calls.create_ssh_key)
-    get_ssh_key = _awaiting(calls.get_ssh_key)
-    delete_ssh_key = _awaiting(calls.delete_ssh_key)
-    create_plan = _awaiting(calls.create_plan)
-    get_plan = _awaiting(calls.get_plan)
-    plan_cluster_change = _awaiting(calls.plan_cluster_change)
-    apply_plan = _awaiting(calls.apply_plan)
-    list_clusters = _awaiting(calls.list_clusters)
-    create_cluster = _awaiting(calls.create_cluster)
-    get_cluster = _awaiting(calls.get_cluster)
-    grow_cluster = _awaiting(calls.grow_cluster)
-    shrink_cluster = _awaiting(calls.shrink_cluster)
-    replace_cluster_nodes = _awaiting(calls.replace_cluster_nodes)
-    release_cluster = _awaiting(calls.release_cluster)
-    list_evidence = _awaiting(calls.list_evidence)
-    list_files = _awaiting(calls.list_files)
-    get_file = _awaiting(calls.get_file)
-    list_operations = _awaiting(calls.list_operations)
-    get_operation = _awaiting(calls.get_operation)
-    cancel_operation = _awaiting(calls.cancel_operation)
-    create_file_system = _awaiting(calls.create_file_system)
-    delete_file_system = _awaiting(calls.delete_file_system)
-    get_file_system = _awaiting(calls.get_file_system)
-    get_storage_quota = _awaiting(calls.get_storage_quota)
-    list_file_systems = _awaiting(calls.list_file_systems)
-    resize_file_system = _awaiting(calls.resize_file_system)
-    set_storage_quota = _awaiting(calls.set_storage_quota)
-    change_firewall_ruleset = _awaiting(calls.change_firewall_ruleset)
-    configure_cluster = _awaiting(calls.configure_cluster)
-    create_firewall_ruleset = _awaiting(calls.create_firewall_ruleset)
-    delete_firewall_ruleset = _awaiting(calls.delete_firewall_ruleset)
-    get_cluster_network = _awaiting(calls.get_cluster_network)
-    get_firewall_ruleset = _awaiting(calls.get_firewall_ruleset)
-    list_firewall_rulesets = _awaiting(calls.list_firewall_rulesets)
-    list_images = _awaiting(calls.list_images)
-    list_events = _awaiting(calls.list_events)
-    create_proof = _awaiting(calls.create_proof)
-    get_proof = _awaiting(calls.get_proof)
-    create_reconciliation = _awaiting(calls.create_reconciliation)
-    get_reconciliation = _awaiting(calls.get_reconciliation)
-    compute_chain = _awaiting(calls.compute_chain)
-    compute_fleet_chain = _awaiting(calls.compute_fleet_chain)
-    compute_gpu_hour = _awaiting(calls.compute_gpu_hour)
-    compute_index = _awaiting(calls.compute_index)
-    compute_life = _awaiting(calls.compute_life)
-    compute_underwriting = _awaiting(calls.compute_underwriting)
-    create_waiting_request = _awaiting(calls.create_waiting_request)
-    get_waiting_request = _awaiting(calls.get_waiting_request)
-    list_waiting_requests = _awaiting(calls.list_waiting_requests)
-    withdraw_waiting_request = _awaiting(calls.withdraw_waiting_request)
-    get_admission = _awaiting(calls.get_admission)
-    list_turned_away = _awaiting(calls.list_turned_away)
-    list_turned_away_days = _awaiting(calls.list_turned_away_days)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gigawatt.app.server import make_login
+from gigawatt.app.service import make_login
 from gigawatt.identity.provider import parse_settings
 from openid_provider import (
     CLIENT_ID,

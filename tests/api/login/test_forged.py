@@ -26,7 +26,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from gigawatt.app.login.id_token import read_id_token
-from gigawatt.app.server import make_login
+from gigawatt.app.service import make_login
 from gigawatt.errors import UnauthenticatedError
 from gigawatt.identity.claims import check_claims
 from gigawatt.identity.provider import parse_settings

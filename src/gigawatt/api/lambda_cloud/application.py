@@ -20,7 +20,7 @@ from gigawatt.api.lambda_cloud import (
     ssh_keys,
 )
 from gigawatt.api.lambda_cloud.errors import answer_to
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import GigawattError
 from gigawatt.identity.permissions import PERMISSIONS
 

@@ -11,7 +11,7 @@ from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import Allowed
 from gigawatt.api.lambda_cloud.regions import region_of
 from gigawatt.api.lambda_cloud.route import new_router, operation
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import UnknownIdError
 from gigawatt.fleet.catalogue import host_images
 

@@ -15,7 +15,7 @@ from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import LambdaAccess
 from gigawatt.api.lambda_cloud.offers import type_of_member
 from gigawatt.api.lambda_cloud.regions import region_of
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.boundary.keys import address_of, subnet_of
 from gigawatt.boundary.names import hostname_of
 from gigawatt.boundary.target import ClusterTarget, Member

@@ -3,7 +3,7 @@
 from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import Allowed
 from gigawatt.api.lambda_cloud.route import new_router, operation
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 
 router = new_router()
 

@@ -19,7 +19,7 @@ from gigawatt.api.views import (
     ssh_key_document,
 )
 from gigawatt.app.holdings import holdings_of
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import ForbiddenError, InputError, UnknownIdError
 from gigawatt.identity import accounts as who
 from gigawatt.identity.invitations import check_reach

@@ -13,7 +13,7 @@ from gigawatt.api.paging import NEWEST, number_place, page_of
 from gigawatt.api.route import renewal_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import event_document
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import InputError, RateError, UnauthenticatedError
 from gigawatt.identity.permissions import Caller
 from gigawatt.ids import ClusterId, NodeId, OperationId

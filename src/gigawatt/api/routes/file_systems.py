@@ -10,7 +10,7 @@ from gigawatt.api.changes import IfMatch, commit, expected_version
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import file_system_document
-from gigawatt.app.server import Service
+from gigawatt.app.service import Service
 from gigawatt.errors import DriverError
 from gigawatt.identity.accounts import Project
 from gigawatt.ids import FileSystemId, SiteId, StoragePoolId

@@ -17,7 +17,7 @@ from gigawatt.api.route import address_of, service_of
 from gigawatt.api.routing import new_open_router, operation
 from gigawatt.api.views import at, key_document
 from gigawatt.app.login.login import Login
-from gigawatt.app.server import CALLBACK_PATH, Service
+from gigawatt.app.service import CALLBACK_PATH, Service
 from gigawatt.errors import GigawattError, UnknownIdError
 from gigawatt.identity.accounts import Account, check_label
 from gigawatt.interfaces.call_audit import AuditEntry

@@ -210,7 +210,7 @@ def create_key(name: str, member: str | None, project: str | None, days: int | N
 def _make_first_key(name: str) -> bool:
     """Whether there was no account yet, so that the first operator and their key were made."""
     from gigawatt.app.home import Home  # noqa: PLC0415 - a command of a server needs none of it
-    from gigawatt.app.server import make_first_key, open_service  # noqa: PLC0415
+    from gigawatt.app.service import make_first_key, open_service  # noqa: PLC0415
 
     with open_service(Home.default()) as service:
         if not service.directory.is_empty():

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from gigawatt.app.control import Control
 from gigawatt.app.home import DEMO_GPU_COUNT, Home
-from gigawatt.app.server import APPLICATION, load_application, make_first_key
+from gigawatt.app.server import APPLICATION, load_application
+from gigawatt.app.service import make_first_key
 from gigawatt.app.serving import Serving, serving, wait_for_ctrl_c
 from gigawatt.app.wiring import open_world
 from gigawatt.boundary.entries import PartitionMember

@@ -7,16 +7,8 @@ from pathlib import Path
 from types import FrameType
 
 from gigawatt.app.home import Home
-from gigawatt.app.server import (
-    APPLICATION,
-    ServerOptions,
-    Service,
-    Tls,
-    load_application,
-    make_first_key,
-    serve,
-    site_organisation,
-)
+from gigawatt.app.server import APPLICATION, ServerOptions, Tls, load_application, serve
+from gigawatt.app.service import Service, make_first_key, site_organisation
 from gigawatt.app.serving import serving, wait_for_ctrl_c
 from gigawatt.cli.output import console
 from gigawatt.cli.settings import config_path
