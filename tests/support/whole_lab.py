@@ -182,7 +182,9 @@ class WholeLab:
         return (where, "ping", "-q", "-c", "2", "-i", "0.3", "-W", "1", address)
 
     def arpings(self, where: str, address: str) -> tuple[str, ...]:
-        return (where, "arping", "-q", "-f", "-c", "2", "-w", "2", "-I", "eth0", address)
+        """Words that succeed when a host answers; arping's status errs after two questions."""
+        script = f"arping -f -c 2 -w 2 -I eth0 {address} | grep -q 'reply from'"
+        return (where, "sh", "-c", script)
 
     def ssh(self, where: str, key: Path, address: str, command: str, user: str = "root") -> Done:
         return self.run(where, *SSH, "-i", str(key), f"{user}@{address}", command)
