@@ -15,8 +15,8 @@ from typing import Literal
 
 from gigawatt.errors import DataError, InputError
 from gigawatt.ids import SiteId
+from gigawatt.intent.term import Term
 from gigawatt.market.meter import MS_PER_HOUR
-from gigawatt.market.rates import Term
 
 Place = tuple[str, SiteId]
 """GPU type and site."""
