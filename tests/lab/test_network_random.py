@@ -20,6 +20,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from arp_matrix import ArpMatrix, Nic
+from hearing import hears
 from numpy.typing import NDArray
 from running_network import (
     GATEWAY_DEVICE,
@@ -283,8 +284,7 @@ class Table:
         def ask(pair: tuple[Port, Port]) -> bool:
             (node, rail), other = pair
             device = "eth0" if rail == IN_BAND_RAIL else f"rdma{rail}"
-            words = f"arping -f -c 2 -w 1 -I {device} {address_of(dealt, other)}"
-            script = f"{words} | grep -q 'reply from'"
+            script = hears(address_of(dealt, other), wait_s=1, interface=device)
             return self.network.does(f"node{node}", "sh", "-c", script)
 
         with ThreadPoolExecutor(len(BARE)) as threads:
