@@ -174,7 +174,13 @@ from gigawatt.sdk.documents.passes import (
 )
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
-from gigawatt.sdk.documents.site import Site, SiteDriver
+from gigawatt.sdk.documents.site import (
+    FabricFinding,
+    LintedFabric,
+    LintedFabrics,
+    Site,
+    SiteDriver,
+)
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -246,6 +252,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "Evidence",
+    "FabricFinding",
     "FabricSummary",
     "FailedStep",
     "Failure",
@@ -280,6 +287,8 @@ __all__ = [
     "LifeRequest",
     "LifeYear",
     "Line",
+    "LintedFabric",
+    "LintedFabrics",
     "LlmTokens",
     "LoanSchedule",
     "MapNode",
