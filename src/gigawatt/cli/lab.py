@@ -18,6 +18,13 @@ class Engine(StrEnum):
     CEPHFS = "cephfs"
 
 
+class Manager(StrEnum):
+    """Who is asked for partitions of the compute fabric."""
+
+    OPENSM = "opensm"
+    UFM = "ufm"
+
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the lab.")]
 LabOption = Annotated[str, typer.Option("--lab", metavar="NAME", help="Name of the lab.")]
 Nodes = Annotated[int, typer.Option("--nodes", help="Nodes of 8 GPUs and 8 NICs.", min=2)]
@@ -29,6 +36,9 @@ Leaves = Annotated[int, typer.Option("--leaves", help="Leaves of the in-band net
 Storage = Annotated[Engine, typer.Option("--storage", help="What holds file systems.")]
 StorageSize = Annotated[
     str, typer.Option("--storage-size", metavar="SIZE", help="What the storage holds, e.g. 4GiB.")
+]
+Fabric = Annotated[
+    Manager, typer.Option("--fabric", help="OpenSM alone, or our emulator of UFM over it.")
 ]
 FabricOnly = Annotated[
     bool, typer.Option("--fabric-only", help="The compute fabric alone, up to 1,250 nodes.")
@@ -45,6 +55,7 @@ def up(
     leaves: Leaves = 4,
     storage: Storage = Engine.BTRFS,
     storage_size: StorageSize = "4GiB",
+    fabric: Fabric = Manager.OPENSM,
     fabric_only: FabricOnly = False,
     standby: Standby = False,
     output: OutputOption = Format.TABLE,
@@ -54,7 +65,7 @@ def up(
     Example: sudo -E gw lab up
     """
     counts = (nodes, hypervisors, spines, leaves)
-    kinds = (storage.value, bytes_of(storage_size))
+    kinds = (storage.value, bytes_of(storage_size), fabric.value)
     backend.labs.up(name, counts, kinds, (fabric_only, standby), output)
 
 

@@ -55,6 +55,7 @@ class LabSpec:
         storage_bytes: what the storage pool holds; the machine must have the room.
         is_fabric_only: the compute fabric and a control plane, nothing else.
         has_standby: a second subnet manager on each subnet.
+        fabric: who is asked for partitions: OpenSM's own file, or our emulator of UFM over it.
     """
 
     name: str = "lab"
@@ -66,6 +67,7 @@ class LabSpec:
     storage_bytes: int = 4 * GIB
     is_fabric_only: bool = False
     has_standby: bool = False
+    fabric: Literal["opensm", "ufm"] = "opensm"
 
     @property
     def nodes_max(self) -> int:

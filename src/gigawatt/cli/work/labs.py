@@ -43,11 +43,16 @@ def _profiles_of(name: str) -> tuple[str, str]:
 
 
 def _spec(
-    name: str, counts: tuple[int, int, int, int], kinds: tuple[Any, int], flags: tuple[bool, bool]
+    name: str,
+    counts: tuple[int, int, int, int],
+    kinds: tuple[Any, int, Any],
+    flags: tuple[bool, bool],
 ) -> LabSpec:
     nodes, hypervisors, spines, leaves = counts
     fabric_only, standby = flags
-    spec = LabSpec(name, nodes, spines, leaves, hypervisors, *kinds, fabric_only, standby)
+    storage, storage_bytes, fabric = kinds
+    kind = (storage, storage_bytes, fabric_only, standby, fabric)
+    spec = LabSpec(name, nodes, spines, leaves, hypervisors, *kind)
     Layout(spec, lab_fleet(spec))
     if hypervisors > nodes:
         raise InputError(f"{hypervisors} of {nodes} nodes cannot be hypervisors")
@@ -86,7 +91,7 @@ def _show_lines(looks: Iterator[LabStatus]) -> LabStatus | None:
 def up(
     name: str,
     counts: tuple[int, int, int, int],
-    kinds: tuple[Any, int],
+    kinds: tuple[Any, int, Any],
     flags: tuple[bool, bool],
     form: Format,
 ) -> None:
