@@ -34,6 +34,7 @@ TraceOption = Annotated[
 GpusOption = Annotated[int, typer.Option("--gpus", "-g", help="GPUs of the fleet.")]
 DaysOption = Annotated[float, typer.Option(help="Virtual days to sell.")]
 LoadOption = Annotated[float, typer.Option(help="Offered load, 0.85 is 85 %.")]
+ALL = ",".join(policy.name for policy in POLICIES)
 FailuresOption = Annotated[float, typer.Option(help="Failures, times the default rates.")]
 
 
@@ -132,9 +133,7 @@ def _report(outcome: MarketOutcome) -> dict[str, str | int | float]:
 
 def policies(
     trace: TraceOption = None,
-    only: Annotated[
-        str, typer.Option(help="Names, with commas between; all if left out.")
-    ] = ",".join(policy.name for policy in POLICIES),
+    only: Annotated[str, typer.Option(help="Names, with commas between; all if left out.")] = ALL,
     seeds: Annotated[str, typer.Option(help="Whole numbers, with commas between.")] = "1,2,3,4,5",
     gpus: GpusOption = 10_000,
     days: DaysOption = 14.0,

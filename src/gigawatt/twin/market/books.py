@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from gigawatt.ids import ClusterId, NodeId, TenantId
+from gigawatt.intent.term import Term
 from gigawatt.market.ledger import Draft, LedgerEntry, Posting, append
 from gigawatt.market.meter import (
-    MS_PER_HOUR,
     Cut,
     Delivered,
     MembersChanged,
@@ -22,8 +22,8 @@ from gigawatt.market.meter import (
     Usage,
     UsageMeter,
     advance,
+    rounded_micro_usd,
 )
-from gigawatt.market.rates import Term
 from gigawatt.twin.events import EventLog
 
 CREDIT = "credit"
@@ -51,11 +51,6 @@ def next_month_s(at_s: float) -> float:
     now = datetime.fromtimestamp(at_s, UTC)
     year, month = now.year + now.month // 12, now.month % 12 + 1
     return datetime(year, month, 1, tzinfo=UTC).timestamp()
-
-
-def rounded(rated: int) -> int:
-    """Micro-USD of a line, rounded half up once."""
-    return (2 * rated + MS_PER_HOUR) // (2 * MS_PER_HOUR)
 
 
 class _Account:
@@ -134,7 +129,9 @@ class Books:
         self._write(now_ms, "close")
         due = sorted(key for key in self.rated if key not in self.posted)
         for month, tenant in sorted({key[:2] for key in due}):
-            mine = {key: rounded(self.rated[key]) for key in due if key[:2] == (month, tenant)}
+            mine = {
+                key: rounded_micro_usd(self.rated[key]) for key in due if key[:2] == (month, tenant)
+            }
             self.posted |= mine
             postings = _postings(tenant, {key[2]: amount for key, amount in mine.items()})
             if postings:

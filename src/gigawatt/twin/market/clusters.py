@@ -6,8 +6,8 @@ from functools import partial
 
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, NodeId, TenantId
+from gigawatt.intent.term import Term
 from gigawatt.market.meter import Promise
-from gigawatt.market.rates import Term
 from gigawatt.twin.events import EventLog
 from gigawatt.twin.market.agenda import Agenda
 from gigawatt.twin.market.books import Books

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from gigawatt.ids import TenantId
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 from gigawatt.twin.failures import draw
 from gigawatt.twin.market.settings import MarketMix
 from gigawatt.twin.traces import JOB_COUNT_MAX, Job, Trace, make_trace

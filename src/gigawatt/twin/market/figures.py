@@ -8,7 +8,7 @@ import numpy as np
 
 from gigawatt.app.economics_cost import both_views
 from gigawatt.economics.gpu_hour.inputs import CostInputs
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 from gigawatt.market.utilisation import GpuState, Worth
 from gigawatt.money import MICRO_USD_PER_USD
 from gigawatt.twin.market.judge import total_row

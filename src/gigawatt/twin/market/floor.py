@@ -9,7 +9,7 @@ import numpy as np
 from gigawatt.fleet.model import U16, Fleet
 from gigawatt.fleet.slices import aligned_masks
 from gigawatt.ids import ClusterId, SiteId
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 from gigawatt.market.stranded import stranded
 from gigawatt.market.utilisation import GpuState
 from gigawatt.placement.supply import Mask

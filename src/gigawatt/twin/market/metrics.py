@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import numpy as np
 from gigawatt.fleet.model import U16, Fleet
 from gigawatt.fleet.slices import aligned_masks
 from gigawatt.ids import TenantId
+from gigawatt.intent.prices import LIST_PRICES
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.placement.solve import make_ask, solve
 
@@ -27,7 +28,7 @@ def pack(fleet: Fleet, free: U16, gpu_count: int, near: Collection[int]) -> dict
     if _cannot(fleet, free, gpu_count):
         return None
     request = ClusterRequest(tenant_id=TenantId("ten"), name="job", gpu_count=gpu_count)
-    found = solve(make_ask(fleet, free, request, sorted(near)))
+    found = solve(make_ask(fleet, free, request, sorted(near), LIST_PRICES))
     return None if found is None else dict(found.members)
 
 

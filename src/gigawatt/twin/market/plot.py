@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gigawatt.app.economics_figure import LOSS, NEUTRAL, PALETTE, USEFUL, bare, save
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 from gigawatt.market.utilisation import GpuState
 from gigawatt.twin.market.compare import Comparison, bootstrap
 from gigawatt.twin.market.figures import FIGURES

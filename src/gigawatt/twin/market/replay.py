@@ -14,9 +14,9 @@ from typing import TextIO
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import TenantId
 from gigawatt.intent.queue import QueuePolicy
+from gigawatt.intent.term import Term
 from gigawatt.market.calendar import Calendar
 from gigawatt.market.ledger import LedgerEntry
-from gigawatt.market.rates import Term
 from gigawatt.market.utilisation import Stretch
 from gigawatt.twin.events import EventLog
 from gigawatt.twin.failures import node_failures

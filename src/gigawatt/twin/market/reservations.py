@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gigawatt.ids import ClusterId, NodeId, TenantId
+from gigawatt.intent.term import Term
 from gigawatt.market.calendar import LENGTH_S_MIN, Calendar, Reservation
 from gigawatt.market.meter import Promise
-from gigawatt.market.rates import Term
 from gigawatt.twin.market.clusters import Clusters, Stage
 from gigawatt.twin.market.demand import Wish
 from gigawatt.twin.market.floor import OPEN

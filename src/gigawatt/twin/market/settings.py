@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from gigawatt.errors import InputError, UnknownIdError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import SiteId
-from gigawatt.market.rates import Rate, RateCard, RateQuestion, Term
+from gigawatt.intent.term import Term
+from gigawatt.market.rates import Rate, RateCard, RateQuestion
 from gigawatt.twin.failures import FailureRates
 from gigawatt.units import DAY_S, HOUR_S, MINUTE_S
 

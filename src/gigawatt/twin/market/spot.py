@@ -3,7 +3,7 @@
 import numpy as np
 
 from gigawatt.fleet.model import U16
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 from gigawatt.market.spot import SpotBid, SpotRound, clear_spot
 from gigawatt.twin.market.clusters import Clusters, Stage
 from gigawatt.twin.market.demand import Wish

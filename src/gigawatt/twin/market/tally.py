@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gigawatt.ids import SiteId
-from gigawatt.market.rates import Term
+from gigawatt.intent.term import Term
 from gigawatt.market.utilisation import GpuState, Stretch
 
 
