@@ -7,6 +7,7 @@ without any code of this file or of the meter.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gigawatt.ids import ClusterId, NodeId, TenantId
 from gigawatt.intent.term import Term
@@ -25,6 +26,7 @@ from gigawatt.market.meter import (
     rounded_micro_usd,
 )
 from gigawatt.twin.events import EventLog
+from gigawatt.units import DAY_S
 
 CREDIT = "credit"
 """Kind of a line that takes off what a tenant earned by lending."""
@@ -43,7 +45,12 @@ def as_they_are(usages: tuple[Usage, ...]) -> Iterable[Usage]:
 
 def month_of(at_s: float) -> str:
     """``YYYY-MM``, UTC."""
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m")
+    return _month_of_day(int(at_s // DAY_S))
+
+
+@lru_cache(maxsize=64)
+def _month_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY_S, UTC).strftime("%Y-%m")
 
 
 def next_month_s(at_s: float) -> float:

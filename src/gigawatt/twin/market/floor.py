@@ -1,6 +1,5 @@
 """The floor: who has which GPU of which node, and what state each GPU is in at every moment."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +17,9 @@ from gigawatt.twin.market.tally import BROKEN, IDLE, STRANDED, Kind, Tally
 
 OPEN = -1
 """In ``reserved_by``: promised to nobody."""
+
+
+_Kinds = tuple[tuple[Kind, int], ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +86,7 @@ class Floor:
         self._cleaning = [0] * count
         self._reserved_micro_usd = reserved_micro_usd
         self._credit_percent = credit_percent
-        self._kinds: list[Counter[Kind]] = [Counter() for _ in range(count)]
+        self._kinds: list[_Kinds] = [()] * count
         self._stranded = 0
         self._fabric = fleet.fabric_of_node.astype(np.int64)
         self.recount(range(count), 0)
@@ -163,35 +165,41 @@ class Floor:
 
     def recount(self, rows: Iterable[int], now_ms: int) -> None:
         """Take over what state the GPUs of some nodes are in now."""
-        deltas: Counter[Kind] = Counter()
+        deltas: dict[Kind, int] = {}
         for row in rows:
-            kinds = self._kinds_of(row)
-            deltas.subtract(self._kinds[row])
-            deltas.update(kinds)
-            self._kinds[row] = kinds
+            old, new = self._kinds[row], self._kinds_of(row)
+            if old == new:
+                continue
+            self._kinds[row] = new
+            for kind, count in old:
+                deltas[kind] = deltas.get(kind, 0) - count
+            for kind, count in new:
+                deltas[kind] = deltas.get(kind, 0) + count
         self.tally.change(deltas, now_ms)
 
-    def _kinds_of(self, row: int) -> Counter[Kind]:
+    def _kinds_of(self, row: int) -> _Kinds:
+        """What the GPUs of a node are in now; a kind may be there more than once."""
         if self.is_broken[row]:
-            return Counter({BROKEN: self.gpus_per_node})
+            return ((BROKEN, self.gpus_per_node),)
         is_reserved = self.reserved_by[row] != OPEN
         term = Term.RESERVED if is_reserved else None
         price = self._reserved_micro_usd if is_reserved else 0
-        found: Counter[Kind] = Counter()
+        found: list[tuple[Kind, int]] = []
         left = self.gpus_per_node
         for run, mask in self.runs_on[row].items():
             kind = Kind(GpuState.HELD, term, price)
             if run.is_delivered and row not in run.joining_rows:
                 paid = run.price_micro_usd_per_gpu_hour - self.credit_micro_usd(run, row)
                 kind = Kind(GpuState.BILLED, run.term, price + paid)
-            found[kind] += mask.bit_count()
+            found.append((kind, mask.bit_count()))
             left -= mask.bit_count()
         dirty = self._cleaning[row].bit_count()
         if dirty:
-            found[Kind(GpuState.CLEANING, term, price)] += dirty
+            found.append((Kind(GpuState.CLEANING, term, price), dirty))
         if left > dirty:
-            found[Kind(GpuState.KEPT, term, price) if is_reserved else IDLE] += left - dirty
-        return found
+            kind = Kind(GpuState.KEPT, term, price) if is_reserved else IDLE
+            found.append((kind, left - dirty))
+        return tuple(found)
 
     def strand(self, asked: Collection[int], now_ms: int) -> None:
         """Tell stranded GPUs from idle ones, for the sizes that somebody waits for."""
