@@ -1,0 +1,1 @@
+"""Rates, usage, bills, reservations and spot: what the service does with the market's rules."""
