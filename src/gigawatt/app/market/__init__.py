@@ -1,1 +1,1 @@
-"""Rates, usage, bills, reservations and spot: what the service does with the market's rules."""
+"""The market as the service runs it: rates, usage, billing, reservations, spot."""

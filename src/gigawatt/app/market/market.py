@@ -1,19 +1,19 @@
-"""The market of a service: the books that its prices, usage and bills are in."""
+"""The books of the market, in one value that the service carries."""
 
 from dataclasses import dataclass
 
+from gigawatt.intent.prices import AskPrices
 from gigawatt.interfaces.usage import UsageBook
-from gigawatt.store.database import Database
-from gigawatt.store.usage_records import SqlUsageBook
 
 
 @dataclass(slots=True)
 class Market:
-    """The books."""
+    """What is sold, at what price, and how much of it was used.
 
+    Fields:
+        ask_prices: says what GPUs cost somebody now.
+        usage: what was used, to the millisecond.
+    """
+
+    ask_prices: AskPrices
     usage: UsageBook
-
-
-def open_market(database: Database) -> Market:
-    """The market in a store's database."""
-    return Market(usage=SqlUsageBook(database))
