@@ -101,7 +101,10 @@ class ClusterStatus(Answer):
 
 
 class Cluster(Answer):
-    """A cluster. Config is the caller's, status the system's; both are null once it is gone."""
+    """A cluster. Config is the caller's, status the system's; both are null once it is gone.
+
+    The costs are left out in lists: what was used until now, and what is used in an hour now.
+    """
 
     id: str
     project_id: str
@@ -115,6 +118,8 @@ class Cluster(Answer):
     version: int
     created_at: datetime
     operation_id: str | None = None
+    cost_micro_usd: int | None = None
+    cost_micro_usd_per_hour: int | None = None
 
 
 class ChangeSize(Request):
