@@ -44,6 +44,8 @@ MODULES = (
     "passes",
     "economics",
     "waiting",
+    "reservations",
+    "spot",
     "admission",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""

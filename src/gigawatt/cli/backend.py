@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         prices,
         proofs,
         queues,
+        reservations,
         servers,
+        spots,
         storage,
         views,
     )
@@ -51,7 +53,9 @@ __all__ = [
     "prices",
     "proofs",
     "queues",
+    "reservations",
     "servers",
+    "spots",
     "storage",
     "views",
 ]

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
+from gigawatt.interfaces.spot import SpotBook
 
 
 @dataclass(slots=True)
@@ -11,6 +13,10 @@ class Market:
 
     Fields:
         ask_prices: says what GPUs cost somebody now.
+        reservations: sells capacity from one moment to another.
+        spot: rounds and notices.
     """
 
     ask_prices: AskPrices
+    reservations: Reservations
+    spot: SpotBook

@@ -174,7 +174,15 @@ from gigawatt.sdk.documents.passes import (
 )
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
+from gigawatt.sdk.documents.reservations import (
+    Cancellation,
+    Capacity,
+    CapacityWindow,
+    Reservation,
+    ReservationRequest,
+)
 from gigawatt.sdk.documents.site import Site, SiteDriver
+from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -206,6 +214,9 @@ __all__ = [
     "AuditHead",
     "AuditVerdict",
     "BoundaryKeys",
+    "Cancellation",
+    "Capacity",
+    "CapacityWindow",
     "CauseName",
     "Chain",
     "ChainRequest",
@@ -217,6 +228,7 @@ __all__ = [
     "ChangePlan",
     "ChangeProject",
     "ChangeSize",
+    "Checkpoint",
     "CleaningReceipt",
     "CleaningStep",
     "Cluster",
@@ -295,6 +307,7 @@ __all__ = [
     "NodeStateName",
     "NodeStatus",
     "NodeTypeSummary",
+    "Notice",
     "Operation",
     "Organisation",
     "OriginName",
@@ -321,6 +334,8 @@ __all__ = [
     "RentFit",
     "ReplaceNodes",
     "Request",
+    "Reservation",
+    "ReservationRequest",
     "Risk",
     "RiskFan",
     "RoleName",
@@ -333,6 +348,7 @@ __all__ = [
     "Site",
     "SiteDriver",
     "SiteSummary",
+    "SpotRound",
     "Spread",
     "SpreadCap",
     "SshKey",

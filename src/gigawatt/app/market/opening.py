@@ -1,0 +1,39 @@
+"""Opens the market on the books of a store."""
+
+from dataclasses import dataclass
+
+from gigawatt.app.admission import Admission
+from gigawatt.app.market.market import Market
+from gigawatt.app.market.preemption import Preemption
+from gigawatt.app.market.quotes import list_quote
+from gigawatt.app.market.reservations import Reservations
+from gigawatt.app.market.spot_rounds import SpotRounds
+from gigawatt.app.pump import Pump
+from gigawatt.store.reservations import SqlReservations
+from gigawatt.store.spot import SqlSpotBook
+from gigawatt.store.store import SqlStore
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMarket:
+    """The books, and who works on them again and again."""
+
+    market: Market
+    preemption: Preemption
+    pump: Pump
+
+
+def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarket:
+    """The market of a service; ``worker`` is a name for its pump that no other has."""
+    control, spot = admission.control, SqlSpotBook(store.database)
+    reservations = Reservations(
+        control,
+        SqlReservations(store.database),
+        list_quote(control.around.fleet),
+        admission.directory,
+    )
+    return OpenMarket(
+        market=Market(control.ask_prices, reservations, spot),
+        preemption=Preemption(admission, spot, control.notice_policy),
+        pump=Pump(admission, worker, SpotRounds(admission, spot)),
+    )
