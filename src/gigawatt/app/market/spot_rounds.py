@@ -222,7 +222,7 @@ _ANYBODY = Holder(TenantId(""), Term.SPOT)
 def _lost(bid: WaitingRequest, price_micro_usd: int) -> Why:
     most = _most(bid.request)
     dear, said = format_usd(price_micro_usd, digits=4), format_usd(most, digits=4)
-    if most > price_micro_usd:
+    if most >= price_micro_usd:
         return Why("room", f"{bid.gpu_count:,} GPUs are more than a round at {dear} had left")
     return Why("room", f"the price of the round was {dear}, at most {said} was bid")
 
