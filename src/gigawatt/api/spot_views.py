@@ -1,6 +1,8 @@
 """Rounds of spot and notices as documents of the wire."""
 
 from gigawatt.api.views import at
+from gigawatt.app.service import Service
+from gigawatt.ids import ClusterId
 from gigawatt.interfaces.spot import Notice, SpotRoundRecord
 from gigawatt.sdk import documents as doc
 
@@ -18,6 +20,16 @@ def round_document(found: SpotRoundRecord) -> doc.SpotRound:
         sold_gpu_count=found.sold_gpu_count,
         bid_count=found.bid_count,
     )
+
+
+def open_notices(service: Service, cluster_id: ClusterId) -> list[doc.Notice]:
+    """Nodes of a cluster that are asked back now."""
+    now_s = service.now_s()
+    return [
+        notice_document(notice, now_s)
+        for notice in service.market.spot.notices_of(cluster_id)
+        if notice.state in {"given", "begun"}
+    ]
 
 
 def notice_document(notice: Notice, now_s: float) -> doc.Notice:

@@ -12,7 +12,14 @@ from threading import Lock, local
 
 from gigawatt.app.ids import IdSource
 from gigawatt.app.shown import as_of
-from gigawatt.app.sight import Sight, holder_of_plan, holder_of_request, see, told_until
+from gigawatt.app.sight import (
+    Sight,
+    covered_prices,
+    holder_of_plan,
+    holder_of_request,
+    see,
+    told_until,
+)
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
@@ -209,6 +216,8 @@ class Control:
 
     def prices_for(self, request: ClusterRequest) -> Prices:
         """What the GPUs of a request cost now."""
+        if request.term is Term.RESERVED:
+            return covered_prices(self.around.fleet)
         return self.ask_prices(
             PriceQuestion(
                 tenant_id=request.tenant_id,
@@ -275,15 +284,15 @@ class Control:
     def _grown(self, view: Snapshot, ids: PlanIds, gpu_count_more: int, term: Term) -> Plan:
         target = live_target(view, ids)
         held = sum(member.gpu_mask.bit_count() for member in target.active_members)
-        prices = self.ask_prices(
-            PriceQuestion(
-                tenant_id=target.tenant_id,
-                term=term,
-                gpu_count=held + max(gpu_count_more, 0),
-                reservation_id=target.reservation_id if term is Term.RESERVED else None,
-                at_s=ids.now_s,
-            )
+        question = PriceQuestion(
+            tenant_id=target.tenant_id,
+            term=term,
+            gpu_count=held + max(gpu_count_more, 0),
+            reservation_id=None,
+            at_s=ids.now_s,
         )
+        is_covered = term is Term.RESERVED
+        prices = covered_prices(self.around.fleet) if is_covered else self.ask_prices(question)
         plan = plan_grow(view, gpu_count_more, ids, prices)
         return self._told(self._well_priced(plan, prices), ids.now_s)
 

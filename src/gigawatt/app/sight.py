@@ -9,6 +9,7 @@ import numpy as np
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import KeyPoolId, NodeId
+from gigawatt.intent.prices import GpuPrice, Prices
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.intent.term import Term
 from gigawatt.interfaces.holders import holder_of, promised_part
@@ -108,3 +109,11 @@ def told_until(plan: Plan, promises: Promises, policy: NoticePolicy, now_s: floa
         return plan
     report = replace(plan.report, until_s=until_s, reasons=(*plan.report.reasons, why))
     return replace(plan, report=report)
+
+
+def covered_prices(fleet: Fleet) -> Prices:
+    """What GPUs cost that a reservation covers, wherever it is: it is paid for itself."""
+    nothing = GpuPrice(0, "reservation")
+    types = {kind.gpu_type for kind in fleet.node_types}
+    places = {(gpu_type, site_id): nothing for gpu_type in types for site_id in fleet.sites.ids}
+    return Prices(Term.RESERVED, places)

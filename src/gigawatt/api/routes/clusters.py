@@ -17,6 +17,7 @@ from gigawatt.api.changes import (
 )
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
+from gigawatt.api.spot_views import open_notices
 from gigawatt.api.views import at, cluster_document
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
@@ -72,7 +73,9 @@ def get_cluster(cluster_id: str, access: Allowed, response: Response) -> doc.Clu
     under_way = [line.operation_id for line in newest if line.finished_s is None]
     response.headers["ETag"] = f'"{record.version}"'
     fleet = access.service.control.around.fleet
-    return cluster_document(fleet, record, operation_id=under_way[0] if under_way else None)
+    found = cluster_document(fleet, record, operation_id=under_way[0] if under_way else None)
+    found.notices = open_notices(access.service, record.cluster_id)
+    return found
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:grow", ACCEPTED)

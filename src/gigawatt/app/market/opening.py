@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gigawatt.app.admission import Admission
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.preemption import Preemption
-from gigawatt.app.market.quotes import list_quote
+from gigawatt.app.market.quotes import nothing_for_months, quote_from
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.app.market.spot_rounds import SpotRounds
 from gigawatt.app.pump import Pump
@@ -29,7 +29,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     reservations = Reservations(
         control,
         SqlReservations(store.database),
-        list_quote(control.around.fleet),
+        quote_from(control.around.fleet, control.ask_prices, nothing_for_months),
         admission.directory,
     )
     return OpenMarket(
