@@ -199,6 +199,7 @@ def stage(
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
+            ids["reservation"] = new_reservation(world, project)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
         made = world.ok("operator", "POST", "/reconciliations")
         world.ids["acme"]["reconciliation"] = made["id"]
@@ -227,6 +228,27 @@ def new_ruleset(world: Any, project_id: str) -> str:
     return found
 
 
+def block(project_id: str) -> dict[str, Any]:
+    """A day of one node, long before the end of the century and after every other one."""
+    begins = f"2031-01-01T00:00:00+00:{next(_number) % 60:02}"
+    return {
+        "project_id": project_id,
+        "name": "block",
+        "gpu_count": 8,
+        "gpu_type": "h100",
+        "hours": 1,
+        "from_at": begins,
+    }
+
+
+def new_reservation(world: Any, project_id: str) -> str:
+    """A reservation that is planned; its project may book it."""
+    path = f"/projects/{project_id}/quota"
+    world.ok("operator", "PUT", path, {"granted_gpu_count": 100_000})
+    found: str = world.ok("operator", "POST", "/reservations/plans", block(project_id))["id"]
+    return found
+
+
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     """Ids of objects that a call may destroy, made for this call alone."""
     if operation == "delete_invitation":
@@ -239,6 +261,8 @@ def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     if operation == "withdraw_waiting_request":
         body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
         return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
+    if operation in {"book_reservation", "cancel_reservation"}:
+        return {"reservation_id": new_reservation(world, ids["project"])}
     if operation not in FRESH:
         return {}
     name, path, body = FRESH[operation]
@@ -260,7 +284,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
         *("file_system", "ruleset"),
         *("session", "invitation"),
-        *("file_system", "ruleset", "waiting"),
+        *("file_system", "ruleset", "waiting", "reservation"),
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
@@ -282,6 +306,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "waiting_id": ids["waiting"],
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
+        "reservation_id": ids["reservation"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
         "redfish_path": "v1/Systems/1",
@@ -465,6 +490,10 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
         body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
     if operation == "create_firewall_ruleset":
         body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
+    if operation in {"plan_reservation", "create_reservation"}:
+        body = block(found["project_id"])
+    if operation == "get_capacity":
+        path += "?gpus=8&gpu_type=h100"
     if operation in {"change_project", "change_organisation"}:
         body = {"name": f"n{next(_number)}"}
     return method, re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path), body

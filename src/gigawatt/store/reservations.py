@@ -111,6 +111,7 @@ def _say(
 ) -> None:
     data = {
         "reservation_id": record.reservation_id,
+        "project_id": record.project_id,
         "name": record.name,
         "gpu_count": record.gpu_count,
         "from_s": record.promise.from_s,
