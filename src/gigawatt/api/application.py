@@ -44,6 +44,8 @@ MODULES = (
     "passes",
     "economics",
     "waiting",
+    "reservations",
+    "spot",
     "admission",
     "usage",
 )
