@@ -14,6 +14,7 @@ from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
+from gigawatt.app.market.market import Market
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
@@ -128,6 +129,7 @@ class Service:
     tenancy: Tenancy
     receipts: Receipts
     redfish: RedfishProxy
+    market: Market
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -305,6 +307,7 @@ def open_service(
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
+                market=Market(control.ask_prices),
             )
             login_settings = read_settings(home)
             if login_settings is not None:
