@@ -27,8 +27,11 @@ if TYPE_CHECKING:
         prices,
         proofs,
         queues,
+        reservations,
         servers,
+        spots,
         storage,
+        usage,
         views,
     )
 
@@ -51,8 +54,11 @@ __all__ = [
     "prices",
     "proofs",
     "queues",
+    "reservations",
     "servers",
+    "spots",
     "storage",
+    "usage",
     "views",
 ]
 
