@@ -48,6 +48,7 @@ MODULES = (
     "spot",
     "admission",
     "usage",
+    "utilisation",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

@@ -33,6 +33,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "organisations": ("accounts", "members", "tenancy"),
     "waiting": ("waiting",),
     "usage": ("usage",),
+    "utilisation": ("utilisation",),
     "reservations": ("reservations",),
     "capacity": ("reservations",),
     "spot": ("spot",),

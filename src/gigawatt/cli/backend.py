@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         spots,
         storage,
         usage,
+        utilisation,
         views,
     )
 
@@ -59,6 +60,7 @@ __all__ = [
     "spots",
     "storage",
     "usage",
+    "utilisation",
     "views",
 ]
 

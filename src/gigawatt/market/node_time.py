@@ -21,7 +21,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """GPUs that were billed, to a cluster or to the tenant of a reservation."""
+    """GPUs that were billed, to a cluster or, as the whole node, to who reserved it."""
 
     gpu_count: int
     term: Term

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
+from gigawatt.interfaces.fleet_history import FleetHistory
 from gigawatt.interfaces.spot import SpotBook
 from gigawatt.interfaces.usage import UsageBook
 
@@ -17,9 +18,11 @@ class Market:
         usage: what was used, to the millisecond.
         reservations: sells capacity from one moment to another.
         spot: rounds and notices.
+        history: who held which GPUs, and which nodes were out of use.
     """
 
     ask_prices: AskPrices
     usage: UsageBook
     reservations: Reservations
     spot: SpotBook
+    history: FleetHistory

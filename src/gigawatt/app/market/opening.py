@@ -11,6 +11,7 @@ from gigawatt.app.market.reservations import Reservations
 from gigawatt.app.market.spot_rounds import SpotRounds
 from gigawatt.app.market.usage import DailyCut
 from gigawatt.app.pump import Pump
+from gigawatt.store.fleet_history import open_fleet_history
 from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.spot import SqlSpotBook
 from gigawatt.store.store import SqlStore
@@ -39,6 +40,6 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     pump = Pump(admission, worker, SpotRounds(admission, spot))
     cut = DailyCut(usage, control.around.clock.now_s)
     return OpenMarket(
-        market=Market(control.ask_prices, usage, reservations, spot),
+        market=Market(control.ask_prices, usage, reservations, spot, open_fleet_history(store)),
         chores=(preemption.run_if_due, pump.run_if_due, cut.cut_if_due),
     )

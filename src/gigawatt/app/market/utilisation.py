@@ -7,15 +7,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from gigawatt.app.admission import Admission
 from gigawatt.app.economics_cost import both_views
 from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import NodeId, SiteId
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.fleet_history import FleetHistory
-from gigawatt.interfaces.turned_away import TurnedAwayFilter
+from gigawatt.interfaces.reservations import ReservationBook
+from gigawatt.interfaces.turned_away import TurnedAwayBook, TurnedAwayFilter
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
+from gigawatt.interfaces.waiting import WaitingRoom
 from gigawatt.market.meter import MS_PER_HOUR
 from gigawatt.market.node_time import Hold, NodeTime, Paid, free_masks, node_stretches
 from gigawatt.market.stranded import stranded
@@ -60,7 +62,8 @@ class UtilisationReport:
         rows: by what was asked.
         in_part_gpu_ms, too_few_gpu_ms: of stranded GPUs, those on nodes of which another part is
             taken, and those of which too few are together.
-        turned_away: requests refused for want of room by type and size, and the GPUs they wanted.
+        asked_in_vain: requests that waited or were refused for want of room, by type and size, and
+            the GPUs they wanted.
         worths: by GPU type.
     """
 
@@ -69,7 +72,7 @@ class UtilisationReport:
     rows: tuple[UtilisationRow, ...]
     in_part_gpu_ms: int
     too_few_gpu_ms: int
-    turned_away: Mapping[tuple[str, int], tuple[int, int]]
+    asked_in_vain: Mapping[tuple[str, int], tuple[int, int]]
     worths: Mapping[str, Worth]
 
 
@@ -77,9 +80,12 @@ class UtilisationReport:
 class UtilisationSources:
     """Where a report is read from."""
 
-    admission: Admission
+    fleet: Fleet
+    room: WaitingRoom
+    book: TurnedAwayBook
     usage: UsageBook
     history: FleetHistory
+    reservations: ReservationBook
 
 
 def worth_of(list_micro_usd: int, inputs: CostInputs) -> Worth:
@@ -107,7 +113,7 @@ def worths_of(fleet: Fleet, inputs: CostInputs) -> dict[str, Worth]:
 
 
 def utilisation_report(
-    sources: UtilisationSources, from_ms: int, to_ms: int, by: By, inputs: CostInputs
+    sources: UtilisationSources, window: tuple[int, int], by: By, inputs: CostInputs
 ) -> UtilisationReport:
     """Utilisation of a window that has passed.
 
@@ -115,6 +121,7 @@ def utilisation_report(
         InputError: the window is empty, too long, or has too many hours for rows of hours.
         DataError: the store says that a GPU was in two states at once.
     """
+    from_ms, to_ms = window
     hours = (to_ms - from_ms) / MS_PER_HOUR
     if not 0 < hours <= DAYS_MAX * 24 or (by == "hour" and hours > HOUR_ROWS_MAX):
         raise InputError(
@@ -122,11 +129,11 @@ def utilisation_report(
             f" to {HOUR_ROWS_MAX // 24} days by hour",
             next_step="Ask for another window.",
         )
-    fleet = sources.admission.control.around.fleet
+    fleet = sources.fleet
     nodes = _node_times(sources, fleet, from_ms, to_ms)
     named = [stretch for node in nodes.values() for stretch in node_stretches(node)]
-    asked = asked_in(sources.admission, from_ms, to_ms)
-    lost = list(_stranded(fleet, nodes, asked, (from_ms, to_ms)))
+    asked = asked_in(sources, from_ms, to_ms)
+    lost = list(_stranded(fleet, nodes, asked, window))
     worths = worths_of(fleet, inputs)
     stretches = whole([*named, *(row for row, _ in lost)], _capacity(fleet), from_ms, to_ms)
     in_part = sum(part * (row.to_ms - row.from_ms) for row, part in lost)
@@ -136,7 +143,7 @@ def utilisation_report(
         rows=utilisation(stretches, worths, by),
         in_part_gpu_ms=in_part,
         too_few_gpu_ms=sum(row.gpu_ms for row, _ in lost) - in_part,
-        turned_away=_by_size(asked),
+        asked_in_vain=_by_size(asked),
         worths=worths,
     )
 
@@ -175,6 +182,7 @@ def _node_times(
     outages: dict[NodeId, list[tuple[int, int]]] = defaultdict(list)
     for outage in sources.history.outages(from_ms, to_ms):
         outages[outage.node_id].append((outage.from_ms, outage.to_ms))
+    kept = _kept(sources.reservations, from_ms, to_ms)
     index_of = fleet.nodes.index_of
     return {
         node_id: NodeTime(
@@ -182,22 +190,35 @@ def _node_times(
             int(fleet.full_gpu_mask_of_node[index_of[node_id]]),
             holds[node_id],
             billed[node_id],
-            (),
+            kept[node_id],
             outages[node_id],
         )
-        for node_id in sorted({*holds, *billed, *outages})
+        for node_id in sorted({*holds, *billed, *outages, *kept})
         if node_id in index_of
     }
 
 
-def asked_in(admission: Admission, from_ms: int, to_ms: int) -> list[Asked]:
+def _kept(book: ReservationBook, from_ms: int, to_ms: int) -> dict[NodeId, list[Paid]]:
+    """Reservations of nodes that were in force; growth room is kept free and not paid for."""
+    found: dict[NodeId, list[Paid]] = defaultdict(list)
+    for record in book.between(None, from_ms / 1000, to_ms / 1000):
+        promise, price = record.promise, record.price_micro_usd_per_gpu_hour
+        begin, end = round(promise.from_s * 1000), round(promise.to_s * 1000)
+        begin, end = max(begin, from_ms), min(end, to_ms)
+        if record.state == "booked" and begin < end:
+            for node_id in promise.node_ids:
+                found[node_id].append(Paid(0, Term.RESERVED, price, begin, end))
+    return found
+
+
+def asked_in(sources: UtilisationSources, from_ms: int, to_ms: int) -> list[Asked]:
     """Sizes that were asked for in vain in a window: those that wait, and those turned away."""
     found = [
         Asked(row.request.gpu_type, row.gpu_count, round(row.since_s * 1000), to_ms)
-        for row in admission.room.waiting()
+        for row in sources.room.waiting()
     ]
     wanted = TurnedAwayFilter(since_s=from_ms / 1000, until_s=to_ms / 1000, cause="capacity")
-    for away in admission.book.page(wanted, EVERYTHING_BEFORE, REFUSALS_READ_MAX):
+    for away in sources.book.page(wanted, EVERYTHING_BEFORE, REFUSALS_READ_MAX):
         if away.origin == "plan":
             continue
         at_ms, gpu_type = round(away.at_s * 1000), away.gpu_type

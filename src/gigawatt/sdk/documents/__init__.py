@@ -209,6 +209,14 @@ from gigawatt.sdk.documents.usage import (
     UsageRecord,
     UsageSummary,
 )
+from gigawatt.sdk.documents.utilisation import (
+    AskedInVain,
+    GpuStateName,
+    StateHours,
+    Utilisation,
+    UtilisationBy,
+    UtilisationRow,
+)
 from gigawatt.sdk.documents.waiting import (
     CreateWaitingRequest,
     WaitingPlace,
@@ -225,6 +233,7 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskedInVain",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -293,6 +302,7 @@ __all__ = [
     "Given",
     "GpuHour",
     "GpuHourRequest",
+    "GpuStateName",
     "GpuTypeSummary",
     "Health",
     "Holder",
@@ -369,6 +379,7 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "StateHours",
     "StorageLine",
     "StorageQuota",
     "SubIndex",
@@ -398,6 +409,9 @@ __all__ = [
     "UsageRecord",
     "UsageSummary",
     "Usd",
+    "Utilisation",
+    "UtilisationBy",
+    "UtilisationRow",
     "VerifyAudit",
     "Violation",
     "WaitingPlace",
