@@ -124,6 +124,10 @@ ROWS = {
     "get_admission": "P",
     "list_turned_away": "P",
     "list_turned_away_days": "P",
+    "list_usage": ALL,
+    "get_usage_summary": ALL,
+    "send_usage_events": "P",
+    "check_usage": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -286,6 +290,14 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
 
 REDFISH = ("read_redfish", "call_redfish", "change_redfish")
 BODIES: dict[str, dict[str, Any]] = {
+    "send_usage_events": {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/s",
+        "type": "t",
+        "time": "2026-01-31T12:00:00Z",
+        "data": {"project_id": "ten_none", "quantity": 1, "unit": "u"},
+    },
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},

@@ -21,6 +21,12 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "external_usage",
+    "storage_usage_record",
+    "storage_meter",
+    "usage_record",
+    "usage_meter_node",
+    "usage_meter",
     "secret",
     "cleaning_receipt",
     "instance",

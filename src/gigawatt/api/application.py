@@ -45,6 +45,7 @@ MODULES = (
     "economics",
     "waiting",
     "admission",
+    "usage",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

@@ -32,6 +32,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "projects": ("accounts", "file_systems", "tenancy"),
     "organisations": ("accounts", "members", "tenancy"),
     "waiting": ("waiting",),
+    "usage": ("usage",),
     "admission": ("admission",),
     "turned-away": ("admission",),
     **dict.fromkeys(("me", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),

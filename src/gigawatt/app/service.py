@@ -14,6 +14,8 @@ from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
+from gigawatt.app.market.market import Market
+from gigawatt.app.market.usage import DailyCut
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
@@ -77,6 +79,7 @@ from gigawatt.store.store import SqlStore
 from gigawatt.store.tenancy import open_tenancy
 from gigawatt.store.trail import open_trail
 from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.usage_records import SqlUsageBook
 from gigawatt.store.waiting import open_waiting_room
 from gigawatt.units import MINUTE_S
 
@@ -118,6 +121,7 @@ class Service:
     tenancy: Tenancy
     receipts: Receipts
     redfish: RedfishProxy
+    market: Market
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -252,10 +256,12 @@ def open_service(
         storage_quotas = SqlStorageQuotas(store.database)
         admission = _open_admission(control, store, directory, storage_quotas, follower)
         pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        usage = SqlUsageBook(store.database)
         chores: list[Callable[[], object]] = [
             follower.follow_due,
             pump.run_if_due,
             lambda: release_unwanted(control, instances),
+            DailyCut(usage, control.around.clock.now_s).cut_if_due,
         ]
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
@@ -284,6 +290,7 @@ def open_service(
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
+                market=Market(control.ask_prices, usage),
             )
             login_settings = read_settings(home)
             if login_settings is not None:

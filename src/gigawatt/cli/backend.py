@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         queues,
         servers,
         storage,
+        usage,
         views,
     )
 
@@ -53,6 +54,7 @@ __all__ = [
     "queues",
     "servers",
     "storage",
+    "usage",
     "views",
 ]
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "queue": ("gigawatt.cli.queue", "Wait for room; see what waits and what was turned away."),
     "file-system": ("gigawatt.cli.file_system", "Make file systems that outlive clusters."),
     "firewall": ("gigawatt.cli.firewall", "Keep what may come into clusters from outside."),
+    "usage": ("gigawatt.cli.usage", "Show GPU-hours and what they cost; check the records."),
     "operation": ("gigawatt.cli.operation", "See what is under way; turn it back."),
     "audit": ("gigawatt.cli.audit", "Show who called what."),
     "login": ("gigawatt.cli.login", "Keep a key for a server; later commands talk to it."),

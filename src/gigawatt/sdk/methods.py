@@ -146,6 +146,10 @@ class BlockingMethods:
     get_admission = _blocking(calls.get_admission)
     list_turned_away = _blocking(calls.list_turned_away)
     list_turned_away_days = _blocking(calls.list_turned_away_days)
+    list_usage = _blocking(calls.list_usage)
+    get_usage_summary = _blocking(calls.get_usage_summary)
+    send_usage_events = _blocking(calls.send_usage_events)
+    check_usage = _blocking(calls.check_usage)
 
 
 class AwaitingMethods:
@@ -254,3 +258,7 @@ class AwaitingMethods:
     get_admission = _awaiting(calls.get_admission)
     list_turned_away = _awaiting(calls.list_turned_away)
     list_turned_away_days = _awaiting(calls.list_turned_away_days)
+    list_usage = _awaiting(calls.list_usage)
+    get_usage_summary = _awaiting(calls.get_usage_summary)
+    send_usage_events = _awaiting(calls.send_usage_events)
+    check_usage = _awaiting(calls.check_usage)

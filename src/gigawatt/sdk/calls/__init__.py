@@ -117,6 +117,12 @@ from gigawatt.sdk.calls.storage import (
     resize_file_system,
     set_storage_quota,
 )
+from gigawatt.sdk.calls.usage import (
+    check_usage,
+    get_usage_summary,
+    list_usage,
+    send_usage_events,
+)
 from gigawatt.sdk.calls.waiting import (
     create_waiting_request,
     get_waiting_request,
@@ -136,6 +142,7 @@ __all__ = [
     "change_organisation",
     "change_project",
     "change_redfish",
+    "check_usage",
     "compute_chain",
     "compute_fleet_chain",
     "compute_gpu_hour",
@@ -190,6 +197,7 @@ __all__ = [
     "get_site",
     "get_ssh_key",
     "get_storage_quota",
+    "get_usage_summary",
     "get_waiting_request",
     "grow_cluster",
     "list_accounts",
@@ -213,6 +221,7 @@ __all__ = [
     "list_ssh_keys",
     "list_turned_away",
     "list_turned_away_days",
+    "list_usage",
     "list_waiting_requests",
     "logout",
     "plan_cluster_change",
@@ -224,6 +233,7 @@ __all__ = [
     "return_node",
     "revoke_api_key",
     "rotate_api_key",
+    "send_usage_events",
     "set_quota",
     "set_storage_quota",
     "shrink_cluster",
