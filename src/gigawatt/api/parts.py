@@ -17,7 +17,7 @@ from gigawatt.sdk.calls import BASE
 _ACCOUNTS = ("accounts",)
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "clusters": ("plans", "clusters", "firewall", "redfish"),
+    "clusters": ("plans", "clusters", "firewall", "redfish", "spot"),
     "plans": ("plans",),
     "operations": ("operations",),
     "events": ("events",),
@@ -33,6 +33,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "organisations": ("accounts", "members", "tenancy"),
     "waiting": ("waiting",),
     "usage": ("usage",),
+    "reservations": ("reservations",),
+    "capacity": ("reservations",),
+    "spot": ("spot",),
+    "notices": ("spot",),
     "admission": ("admission",),
     "turned-away": ("admission",),
     **dict.fromkeys(("me", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),

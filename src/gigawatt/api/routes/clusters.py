@@ -17,6 +17,7 @@ from gigawatt.api.changes import (
 )
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
+from gigawatt.api.spot_views import open_notices
 from gigawatt.api.views import at, cluster_document
 from gigawatt.app.market.usage import cost_of_cluster
 from gigawatt.artefacts.render import render_artefacts
@@ -78,6 +79,7 @@ def get_cluster(cluster_id: str, access: Allowed, response: Response) -> doc.Clu
     cost = cost_of_cluster(access.service.market.usage, record.cluster_id, now_ms)
     found.cost_micro_usd = cost.amount_micro_usd
     found.cost_micro_usd_per_hour = cost.amount_micro_usd_per_hour
+    found.notices = open_notices(access.service, record.cluster_id)
     return found
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
+from gigawatt.interfaces.spot import SpotBook
 from gigawatt.interfaces.usage import UsageBook
 
 
@@ -13,7 +15,11 @@ class Market:
     Fields:
         ask_prices: says what GPUs cost somebody now.
         usage: what was used, to the millisecond.
+        reservations: sells capacity from one moment to another.
+        spot: rounds and notices.
     """
 
     ask_prices: AskPrices
     usage: UsageBook
+    reservations: Reservations
+    spot: SpotBook

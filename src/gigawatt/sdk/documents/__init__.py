@@ -174,7 +174,15 @@ from gigawatt.sdk.documents.passes import (
 )
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
+from gigawatt.sdk.documents.reservations import (
+    Cancellation,
+    Capacity,
+    CapacityWindow,
+    Reservation,
+    ReservationRequest,
+)
 from gigawatt.sdk.documents.site import Site, SiteDriver
+from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -222,6 +230,9 @@ __all__ = [
     "AuditHead",
     "AuditVerdict",
     "BoundaryKeys",
+    "Cancellation",
+    "Capacity",
+    "CapacityWindow",
     "CauseName",
     "Chain",
     "ChainRequest",
@@ -233,6 +244,7 @@ __all__ = [
     "ChangePlan",
     "ChangeProject",
     "ChangeSize",
+    "Checkpoint",
     "CleaningReceipt",
     "CleaningStep",
     "Cluster",
@@ -311,6 +323,7 @@ __all__ = [
     "NodeStateName",
     "NodeStatus",
     "NodeTypeSummary",
+    "Notice",
     "Operation",
     "Organisation",
     "OriginName",
@@ -337,6 +350,8 @@ __all__ = [
     "RentFit",
     "ReplaceNodes",
     "Request",
+    "Reservation",
+    "ReservationRequest",
     "Risk",
     "RiskFan",
     "RoleName",
@@ -349,6 +364,7 @@ __all__ = [
     "Site",
     "SiteDriver",
     "SiteSummary",
+    "SpotRound",
     "Spread",
     "SpreadCap",
     "SshKey",
