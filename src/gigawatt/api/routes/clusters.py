@@ -17,11 +17,8 @@ from gigawatt.api.changes import (
 )
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
-<<<<<<< HEAD
 from gigawatt.api.spot_views import open_notices
-=======
 from gigawatt.api.topology_views import topology_document
->>>>>>> console
 from gigawatt.api.views import at, cluster_document
 from gigawatt.app.market.usage import cost_of_cluster
 from gigawatt.artefacts.render import render_artefacts

@@ -6,11 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from gigawatt.sdk.documents.base import Answer, Id, Line, Request
-<<<<<<< HEAD
-from gigawatt.sdk.documents.spot import Notice
-=======
 from gigawatt.sdk.documents.fleet import NodeStateName
->>>>>>> console
+from gigawatt.sdk.documents.spot import Notice
 from gigawatt.sdk.documents.storage import FileSystemMount, Mount
 
 Term = Literal["on_demand", "reserved", "spot"]
