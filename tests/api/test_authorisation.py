@@ -84,6 +84,7 @@ ROWS = {
     "release_cluster": "OPM",
     "configure_cluster": "OPM",
     "get_cluster_network": "OPMR",
+    "get_cluster_topology": "OPMR",
     "read_redfish": "OPM",
     "call_redfish": "OPM",
     "change_redfish": "OPM",

@@ -111,6 +111,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "release_cluster": Permission(_PROJECT, BUILDERS),
     "configure_cluster": Permission(_PROJECT, BUILDERS),
     "get_cluster_network": Permission(_PROJECT, VIEWERS),
+    "get_cluster_topology": Permission(_PROJECT, VIEWERS),
     "read_redfish": Permission(_PROJECT, BUILDERS),
     "call_redfish": Permission(_PROJECT, BUILDERS),
     "change_redfish": Permission(_PROJECT, BUILDERS),
