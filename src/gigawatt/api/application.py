@@ -45,6 +45,9 @@ MODULES = (
     "economics",
     "waiting",
     "admission",
+    "billing",
+    "contracts",
+    "budgets",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

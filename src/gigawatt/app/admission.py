@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 from gigawatt.app.control import Control
 from gigawatt.app.firewall import FirewallFollower
+from gigawatt.app.market.budgets import Budgets
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import (
     GigawattError,
@@ -78,6 +79,7 @@ class Admission:
     follower: FirewallFollower
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     unrecorded_count: int = 0
+    budgets: Budgets | None = None
 
     @property
     def fleet(self) -> Fleet:
@@ -93,7 +95,7 @@ class Admission:
 
         Raises:
             ConflictError: what it lets in is not what its firewall rulesets say.
-            QuotaError: the project may not hold so much.
+            QuotaError: the project may not hold so much, or a cap on spending would be passed.
             NoCapacityError: it would take GPUs from a request that ran out of patience.
         """
         self.judge_limits(view, plan)
@@ -104,7 +106,7 @@ class Admission:
 
         Raises:
             ConflictError: what it lets in is not what its firewall rulesets say.
-            QuotaError: the project may not hold so much.
+            QuotaError: the project may not hold so much, or a cap on spending would be passed.
             UnknownIdError: the project was deleted.
         """
         self.follower.admit(view, plan)
@@ -136,6 +138,8 @@ class Admission:
             sum(target.storage_bytes for target in mine),
             _bytes_of(plan.after) - _bytes_of(plan.before),
         )
+        if self.budgets is not None:
+            self.budgets.admit(view, plan)
 
     def _judge_turn(self, plan: Plan) -> None:
         """Nobody passes those who were passed for too long, by asking directly either."""

@@ -1,0 +1,1 @@
+"""The market as the service runs it: rates, usage, billing, reservations, spot."""

@@ -1,0 +1,197 @@
+"""Billing: what a month will be billed, its closing, credit notes and payments."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from gigawatt.app.market.charges import ChargeSource
+from gigawatt.errors import ConflictError, InputError
+from gigawatt.identity.accounts import Organisation, OrganisationId, Project
+from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth
+from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.usage import UsageBook, UsageQuery
+from gigawatt.market.charge import Sums, sum_charges
+from gigawatt.market.closing import Closing, Payer, close
+from gigawatt.market.invoice import Invoice, credit_note
+from gigawatt.market.ledger import LedgerEntry
+from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
+
+PAGE_COUNT = 1_000
+"""Organisations and projects read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingPlan:
+    """What closing a month would write.
+
+    Fields:
+        closing: its invoices and entries.
+        notes: what is not billed and why, one sentence each.
+        is_over: whether the month has ended, so that it may be closed.
+        before: months that are to be closed first, or the reason why none can be; empty if none.
+    """
+
+    closing: Closing
+    notes: tuple[str, ...]
+    is_over: bool
+    before: str
+
+
+class Billing:
+    """The books of money, and what they are written from."""
+
+    def __init__(
+        self,
+        book: BillingBook,
+        usage: UsageBook,
+        directory: Directory,
+        now_s: Callable[[], float],
+    ) -> None:
+        """Bill what ``usage`` says to the organisations of a directory."""
+        self.book = book
+        self._usage = usage
+        self._directory = directory
+        self._now_s = now_s
+
+    def plan(self, month: str) -> ClosingPlan:
+        """What closing a month would write; nothing is changed.
+
+        A month that is not over is billed up to now.
+
+        Raises:
+            InputError: it is no month, has not begun, or is closed.
+        """
+        agreed = self.book.agreed()
+        if check_month(month) <= agreed.closed_month:
+            raise InputError(
+                f"{month} is closed", next_step=f"See 'gw invoice list --month {month}'."
+            )
+        if start_ms(month) > self._now_ms():
+            raise InputError(f"{month} has not begun")
+        source, sums = self._sums(month, agreed, is_running=True)
+        made = self._make(month, sums, agreed)
+        is_over = self._now_ms() >= start_ms(next_month(month))
+        return ClosingPlan(
+            made, tuple(sorted(source.notes)), is_over, self._before(month, agreed) or ""
+        )
+
+    def close(self, month: str) -> ClosedMonth:
+        """Close a month, once; a month that is closed is given as it was.
+
+        Raises:
+            ConflictError: a price was set meanwhile; close it again.
+            InputError: it is not over, or an earlier one has to be closed first.
+        """
+        check_month(month)
+        for known in self.book.closings():
+            if known.month == month:
+                return known
+        end_ms = start_ms(next_month(month))
+        if self._now_ms() < end_ms:
+            raise InputError(
+                f"{month} is not over",
+                next_step=f"Close it in {next_month(month)}; see it with 'gw billing plan'.",
+            )
+        # Usage goes on; from here on the month's part of it is written and never changes.
+        self._usage.cut(end_ms)
+        agreed = self.book.agreed()
+        before = self._before(month, agreed)
+        if before is not None:
+            raise InputError(f"{before} is to be closed before {month}")
+        _, sums = self._sums(month, agreed, is_running=False)
+
+        def make(now: Agreed) -> Closing:
+            if now.prices != agreed.prices:
+                raise ConflictError("a price was set meanwhile", next_step="Close it again.")
+            return self._make(month, sums, now)
+
+        return self.book.close(month, make, self._now_s())
+
+    def credit(self, invoice_id: str, net_micro_usd: int | None, reason: str) -> Invoice:
+        """Take back an invoice, in part or what is left of it, by an entry of this month.
+
+        Raises:
+            InputError: it is a credit note, or less is left than that.
+            UnknownIdError: there is no such invoice.
+        """
+        on = day_at(self._now_ms())
+
+        def make(invoice: Invoice, before: tuple[Invoice, ...], count: int) -> Invoice:
+            lines = credit_note(invoice, net_micro_usd, before, reason)
+            return replace(
+                invoice,
+                invoice_id=f"CN-{on[:7]}-{count + 1:05}",
+                month=on[:7],
+                issued_on=on,
+                lines=lines,
+                corrects=invoice.invoice_id,
+            )
+
+        return self.book.credit(invoice_id, make)
+
+    def pay(
+        self, organisation_id: OrganisationId, payment_id: str, amount_micro_usd: int
+    ) -> LedgerEntry:
+        """Write down today that an organisation paid; the same payment is written once.
+
+        Raises:
+            ConflictError: a payment of this id says something else.
+        """
+        if amount_micro_usd <= 0:
+            raise InputError(f"payment {payment_id!r} is of {amount_micro_usd} micro-USD")
+        return self.book.pay(organisation_id, payment_id, day_at(self._now_ms()), amount_micro_usd)
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1000)
+
+    def _sums(self, month: str, agreed: Agreed, *, is_running: bool) -> tuple[ChargeSource, Sums]:
+        """Charges of a month; with what is under way, up to now, where it is not cut."""
+        source = ChargeSource(month, self.book.tags(), agreed.prices)
+        query = UsageQuery(start_ms(month), start_ms(next_month(month)))
+        until_ms = min(self._now_ms(), query.to_ms) if is_running else None
+        return source, sum_charges(source.charges(self._usage, query, until_ms))
+
+    def _make(self, month: str, sums: Sums, agreed: Agreed) -> Closing:
+        return close(month, self._payers(sums, agreed), sums, agreed.used)
+
+    def _payers(self, sums: Sums, agreed: Agreed) -> list[Payer]:
+        """Everybody who has charges or a contract, with the names that they have today."""
+        names = {found.organisation_id: found.name for found in self._organisations()}
+        projects: dict[OrganisationId, dict[str, str]] = {}
+        for project in self._projects():
+            projects.setdefault(project.organisation_id, {})[project.project_id] = project.name
+        wanted = {*sums, *(item.organisation_id for item in agreed.items)}
+        return [
+            Payer(
+                organisation_id=organisation_id,
+                name=names.get(organisation_id, organisation_id),
+                project_names=projects.get(organisation_id, {}),
+                items=[i for i in agreed.items if i.organisation_id == organisation_id],
+            )
+            for organisation_id in wanted
+        ]
+
+    def _organisations(self) -> Iterator[Organisation]:
+        after = ""
+        while found := self._directory.organisations(None, after, PAGE_COUNT):
+            yield from found
+            after = found[-1].organisation_id
+
+    def _projects(self) -> Iterator[Project]:
+        after = ""
+        while found := self._directory.projects(None, after, PAGE_COUNT):
+            yield from found
+            after = found[-1].project_id
+
+    def _before(self, month: str, agreed: Agreed) -> str | None:
+        """The month that has to be closed before another; None if it is that one's turn."""
+        if agreed.closed_month:
+            due = next_month(agreed.closed_month)
+            return None if month == due else due
+        query = UsageQuery(0, start_ms(month))
+        starts = [record.from_ms for record in self._usage.usages(query)]
+        starts += [record.from_ms for record in self._usage.storage_usages(query)]
+        starts += [record.at_ms for record in self._usage.external_usages(query)]
+        months = [month_at(min(starts))] if starts else []
+        months += [item.from_month for item in agreed.items]
+        first = min(months, default=month)
+        return first if first < month else None

@@ -1,0 +1,144 @@
+"""Budgets at work: what is spent, who is told, and which plans a cap refuses."""
+
+import logging
+from collections.abc import Callable, Iterable
+
+from gigawatt.app.market.charges import ChargeSource
+from gigawatt.boundary.target import ClusterTarget
+from gigawatt.errors import UnknownIdError
+from gigawatt.fleet.model import Fleet
+from gigawatt.identity.accounts import OrganisationId
+from gigawatt.ids import TenantId
+from gigawatt.interfaces.billing import BillingBook
+from gigawatt.interfaces.budgets import BudgetAlert, BudgetBook
+from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.usage import UsageBook, UsageQuery
+from gigawatt.market.budget import Budget, Scope, Spending, check_cap, reached
+from gigawatt.market.charge import sum_charges
+from gigawatt.market.invoice import charge_lines
+from gigawatt.market.month import month_at, start_ms
+from gigawatt.money import format_usd
+from gigawatt.planner.plan import Plan
+from gigawatt.planner.snapshot import Snapshot
+from gigawatt.units import MINUTE_S
+
+EVERY_S = 5.0 * MINUTE_S
+"""Pause between two looks at all budgets. Ours: shares of a month's budget are hours apart."""
+
+PROJECT_COUNT_MAX = 10_000
+
+_log = logging.getLogger("gigawatt.budgets")
+
+
+class Budgets:
+    """Budgets of projects and organisations, on the books of usage and money."""
+
+    def __init__(
+        self,
+        book: BudgetBook,
+        usage: UsageBook,
+        billing: BillingBook,
+        directory: Directory,
+        now_s: Callable[[], float],
+    ) -> None:
+        """Watch over what ``usage`` says."""
+        self.book = book
+        self._usage = usage
+        self._billing = billing
+        self._directory = directory
+        self._now_s = now_s
+        self._due_s = 0.0
+
+    def spending(self, scope: Scope, scope_id: str, view: Snapshot) -> Spending:
+        """What a project or an organisation spent this month, and what it holds now."""
+        at_ms = int(self._now_s() * 1000)
+        projects = self.projects_of(scope, scope_id)
+        month = month_at(at_ms)
+        query = UsageQuery(start_ms(month), at_ms, project_ids=frozenset(projects))
+        source = ChargeSource(month, {}, self._billing.agreed().prices)
+        sums = sum_charges(source.charges(self._usage, query, at_ms))
+        lines = (line for mine in sums.values() for line in charge_lines(mine))
+        held = [t for t in view.targets.values() if t.tenant_id in projects]
+        return Spending(
+            at_ms,
+            sum(line.amount_micro_usd for line in lines),
+            rate_micro_usd_per_hour(view.fleet, held),
+        )
+
+    def projects_of(self, scope: Scope, scope_id: str) -> tuple[TenantId, ...]:
+        """Projects whose spending counts."""
+        if scope == "project":
+            return (TenantId(scope_id),)
+        found = self._directory.projects(OrganisationId(scope_id), "", PROJECT_COUNT_MAX)
+        return tuple(project.project_id for project in found)
+
+    def admit(self, view: Snapshot, plan: Plan) -> None:
+        """Refuse a plan that would pass a cap of its project or of its organisation.
+
+        Raises:
+            QuotaError: names cap, spent and committed.
+        """
+        before, after = (
+            rate_micro_usd_per_hour(view.fleet, [target] if target else [])
+            for target in (plan.before, plan.after)
+        )
+        if after <= before:
+            return
+        for budget in self._caps_of(plan.tenant_id):
+            spending = self.spending(budget.scope, budget.scope_id, view)
+            check_cap(budget, spending, after - before)
+
+    def _caps_of(self, project_id: TenantId) -> list[Budget]:
+        try:
+            owner = self._directory.project(project_id).organisation_id
+        except UnknownIdError:
+            return []
+        found = (
+            self.book.budget("project", project_id),
+            self.book.budget("organisation", owner),
+        )
+        return [budget for budget in found if budget is not None and budget.is_cap]
+
+    def tell_if_due(self, view: Callable[[], Snapshot]) -> int:
+        """Tell of shares that were reached since the last look, if it is time; how many."""
+        now_s = self._now_s()
+        if now_s < self._due_s:
+            return 0
+        self._due_s = now_s + EVERY_S
+        budgets = self.book.budgets()
+        if not budgets:
+            return 0
+        seen = view()
+        return sum(self._tell(budget, seen) for budget in budgets)
+
+    def _tell(self, budget: Budget, view: Snapshot) -> int:
+        spending, count = self.spending(budget.scope, budget.scope_id, view), 0
+        projects = self.projects_of(budget.scope, budget.scope_id)
+        for percent in reached(budget, spending.spent_micro_usd):
+            alert = BudgetAlert(
+                budget.scope,
+                budget.scope_id,
+                spending.month,
+                percent,
+                self._now_s(),
+                spending.spent_micro_usd,
+            )
+            sentence = (
+                f"{budget.scope} {budget.scope_id} has spent {percent} % of its budget of"
+                f" {format_usd(budget.amount_micro_usd)} for {spending.month}; at this rate it"
+                f" will be {format_usd(spending.forecast_micro_usd)}"
+            )
+            if self.book.tell(alert, projects, sentence):
+                _log.warning(sentence)
+                count += 1
+        return count
+
+
+def rate_micro_usd_per_hour(fleet: Fleet, targets: Iterable[ClusterTarget]) -> int:
+    """What clusters cost an hour together, spares included."""
+    total = 0
+    for target in targets:
+        for member in target.members:
+            kind = fleet.node_type(fleet.node_index(member.node_id))
+            total += member.gpu_mask.bit_count() * kind.price_micro_usd_per_gpu_hour
+    return total
