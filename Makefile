@@ -40,7 +40,7 @@ test-long: check ## Gates and all tests, the slow ones too
 	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
 
 lab-test: lab-packages ## All tests against real components, in rooms of their own (root)
-	@$(call LAB_TESTS,lab)
+	@$(call LAB_TESTS,lab or ibsim)
 
 lab-quick: lab-packages ## The quick ones of them
 	@$(call LAB_TESTS,lab and not slow)

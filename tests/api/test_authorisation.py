@@ -602,7 +602,8 @@ def test_a_session_may_what_its_account_may(populated: Any, operation: str):
 
 @pytest.mark.parametrize("operation", [name for name, may in ROWS.items() if may != ALL])
 def test_operators_find_absent_objects_absent(populated: Any, operation: str):
-    if "{" in operations(populated)[operation][1]:
+    path = operations(populated)[operation][1].replace("{month}", "")
+    if "{" in path:
         assert send(populated, "operator", operation, "absent") == 404
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import SiteId
-from gigawatt.market.rates import Rate, RateCard, RateQuestion, Term
+from gigawatt.intent.term import Term
+from gigawatt.market.rates import Rate, RateCard, RateQuestion
 
 AT = 1_800_000_000.0
 LIST = Rate("h100", Term.ON_DEMAND, 2_990_000, AT)

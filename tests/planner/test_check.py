@@ -196,7 +196,40 @@ WITH_HALF = replace(
 METAL = replace(FLEET.node_types[0], is_bare_metal=True)
 ON_METAL = replace(LIVE, fleet=replace(FLEET, node_types=(METAL, *FLEET.node_types[1:])))
 
+
+def repriced(plan: Plan, price: int, **changes) -> Plan:
+    """The plan with its first member at another price, and a sum that says so."""
+    first, *others = plan.after.members
+    was = first.price_micro_usd_per_gpu_hour
+    total = plan.report.price_micro_usd_per_hour + 8 * (price - was)
+    target = replace(
+        plan.after,
+        members=(replace(first, price_micro_usd_per_gpu_hour=price), *others),
+        **changes,
+    )
+    report = replace(plan.report, price_micro_usd_per_hour=total)
+    return replace(plan, after=target, report=report)
+
+
+NEWCOMER = plan_replace(
+    replace(
+        LIVE, targets={IDS.cluster_id: replace(LAUNCH.after, members=LAUNCH.after.members[:4])}
+    ),
+    [LAUNCH.after.members[0].node_id],
+    IDS,
+)
+"""A replacement by a node that nobody held."""
+WITHOUT_SPARE = replace(LIVE, targets={IDS.cluster_id: NEWCOMER.before})
+
 CASES = {
+    "promises: a node that stays": (LIVE, repriced(SHRINK, 1), "promises"),
+    "promises: a node that joins": (LIVE, repriced(OTHER, 1), "promises"),
+    "promises: not what its rank cost": (WITHOUT_SPARE, repriced(NEWCOMER, 1), "promises"),
+    "price_limit: dearer than was said": (
+        LIVE,
+        replace(OTHER, after=replace(OTHER.after, price_micro_usd_per_gpu_hour_max=1)),
+        "price_limit",
+    ),
     "masks: a part of a bare-metal node": (ON_METAL, WITH_HALF, "masks"),
     "masks: a GPU that is not there": (NINE_GPUS, WITH_NINTH, "masks"),
     "place: storage pool": (

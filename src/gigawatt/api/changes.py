@@ -15,12 +15,14 @@ from gigawatt.ids import (
     FirewallRulesetId,
     NodeId,
     OperationId,
+    ReservationId,
     SiteId,
     TenantId,
 )
 from gigawatt.intent.file_system import MountWish
 from gigawatt.intent.firewall import union_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, OperationRecord
 from gigawatt.interfaces.turned_away import Origin
@@ -72,6 +74,9 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
         ),
         firewall_ruleset_ids=tuple(ruleset.ruleset_id for ruleset in rulesets),
         inbound_rules=union_of([ruleset.inbound_rules for ruleset in rulesets]),
+        term=Term(body.term),
+        price_micro_usd_per_gpu_hour_max=body.price_micro_usd_per_gpu_hour_max,
+        reservation_id=None if body.reservation_id is None else ReservationId(body.reservation_id),
     )
 
 

@@ -27,7 +27,8 @@ from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.placement import result
 from gigawatt.planner.phases import PHASE_SLA_S, Phase
 from gigawatt.planner.plan import Action, Plan
-from gigawatt.planner.target import price_of, spread_of
+from gigawatt.planner.price import price_of
+from gigawatt.planner.target import spread_of
 from gigawatt.sdk import documents as doc
 
 
@@ -188,6 +189,9 @@ def _config(target: ClusterTarget) -> doc.ClusterConfig:
         egress_cidrs=list(target.egress_cidrs),
         file_system_mounts=_mounts(target),
         firewall_ruleset_ids=list(target.firewall_ruleset_ids),
+        term=target.term.value,
+        price_micro_usd_per_gpu_hour_max=target.price_micro_usd_per_gpu_hour_max,
+        reservation_id=target.reservation_id,
     )
 
 
@@ -416,6 +420,9 @@ def plan_document(plan: Plan) -> doc.Plan:
         spares=[member.node_id for member in target.members if member.role == "spare"],
         spread=spread_document(report.spread),
         price_micro_usd_per_hour=report.price_micro_usd_per_hour,
+        term=report.term.value,
+        price_micro_usd_per_gpu_hour=report.price_micro_usd_per_gpu_hour,
+        price_basis=report.price_basis,
         expected_s=report.expected_s,
         planes=_planes(plan),
         reasons=list(report.reasons),

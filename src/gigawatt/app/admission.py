@@ -155,21 +155,21 @@ class Admission:
                     reasons=(reason,),
                 )
 
-    def places_of(self, request: ClusterRequest, price_micro_usd_max: int | None) -> frozenset[str]:
+    def places_of(self, request: ClusterRequest) -> frozenset[str]:
         """Where a request could go: GPU type and fabric, as far as type, site and price allow."""
-        fleet = self.fleet
+        fleet, prices = self.fleet, self.control.prices_for(request)
+        price_max = request.price_micro_usd_per_gpu_hour_max
         found = set()
         kinds = zip(fleet.nodes.type.tolist(), fleet.fabric_of_node.tolist(), strict=True)
         for type_row, fabric in set(kinds):
             kind, site = fleet.node_types[type_row], int(fleet.fabrics.site[fabric])
+            price = prices.of(kind, fleet.sites.ids[site])
             is_wanted = (
                 request.gpu_type in {None, kind.gpu_type}
                 and (not request.site_ids or fleet.sites.ids[site] in request.site_ids)
                 and (not request.countries or fleet.sites.country[site] in request.countries)
-                and (
-                    price_micro_usd_max is None
-                    or kind.price_micro_usd_per_gpu_hour <= price_micro_usd_max
-                )
+                and price is not None
+                and (price_max is None or price.price_micro_usd_per_gpu_hour <= price_max)
             )
             if is_wanted:
                 found.add(f"{kind.gpu_type}@{fleet.fabrics.ids[fabric]}")
@@ -184,19 +184,10 @@ class Admission:
             QuotaError: it is larger than its project's grant, or too many wait already.
             ConflictError: a request of this name waits already, or the queue is full.
         """
-        request, now_s = wish.request, self.now_s()
+        now_s, request = self.now_s(), within(wish.request, wish.price_micro_usd_per_gpu_hour_max)
         view = self.control.snapshot()
-        placement = placed_when_empty(view, request)
+        placement = placed_when_empty(view, request, self.control.prices_for(request))
         gpu_count = sum(mask.bit_count() for _, mask in (*placement.members, *placement.spares))
-        price_max = wish.price_micro_usd_per_gpu_hour_max
-        price = placement.price_micro_usd_per_hour // gpu_count
-        if price_max is not None and price > price_max:
-            raise ImpossibleError(
-                f"the cheapest GPUs that could ever serve {request.name!r} cost {price:,}"
-                f" micro-USD each an hour, at most {price_max:,} was said",
-                next_step="Say a higher price, or leave it out.",
-                is_price=True,
-            )
         self._refuse_beyond_grant(request, gpu_count)
         most = self.limits.limits(request.tenant_id).waiting_count_max
         return self.room.add(
@@ -207,8 +198,8 @@ class Admission:
                 request=request,
                 gpu_count=gpu_count,
                 gpu_type=placement.gpu_type,
-                places=self.places_of(at_its_mounts(view, request), price_max),
-                price_micro_usd_per_gpu_hour_max=price_max,
+                places=self.places_of(at_its_mounts(view, request)),
+                price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
                 duration_s=wish.duration_s,
                 operation_id=operation_id,
                 since_s=now_s,
@@ -296,13 +287,20 @@ class Admission:
             gpu_type=gpu_type,
             gpu_count=request.gpu_count,
             shape=shape_of(request),
-            price_micro_usd_per_gpu_hour_max=None,
+            price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
             list_price_micro_usd_per_hour=None if price is None else price * request.gpu_count,
             duration_s=None,
             waited_s=0.0,
             reasons=tuple(reason[:500] for reason in reasons[:10]),
             fingerprint=fingerprint_of(request),
         )
+
+
+def within(request: ClusterRequest, price_micro_usd_max: int | None) -> ClusterRequest:
+    """The request, for at most a price: its own or the one given, whichever is lower."""
+    own = request.price_micro_usd_per_gpu_hour_max
+    said = [price for price in (own, price_micro_usd_max) if price is not None]
+    return replace(request, price_micro_usd_per_gpu_hour_max=min(said, default=None))
 
 
 def cause_of(error: GigawattError) -> Cause:

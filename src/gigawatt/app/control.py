@@ -35,11 +35,13 @@ from gigawatt.ids import (
     TenantId,
 )
 from gigawatt.intent.file_system import FileSystemRequest
+from gigawatt.intent.prices import AskPrices, PriceQuestion, Prices, list_prices
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
 from gigawatt.placement.place import place_with_alternatives
 from gigawatt.placement.result import Placement
 from gigawatt.planner.check import check_plan
+from gigawatt.planner.check_prices import check_prices
 from gigawatt.planner.configure import Configuration, plan_configure
 from gigawatt.planner.file_system import (
     plan_create_file_system,
@@ -49,7 +51,15 @@ from gigawatt.planner.file_system import (
 from gigawatt.planner.launch import PlanIds, at_its_mounts, nodes_of, plan_launch
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
-from gigawatt.planner.resize import plan_grow, plan_release, plan_replace, plan_shrink
+from gigawatt.planner.price import affordable
+from gigawatt.planner.resize import (
+    growth_term,
+    live_target,
+    plan_grow,
+    plan_release,
+    plan_replace,
+    plan_shrink,
+)
 from gigawatt.planner.snapshot import Snapshot
 
 Admit = Callable[[Snapshot, Plan], None]
@@ -80,12 +90,17 @@ class Control:
     """One control plane over one fleet, one store and one set of drivers."""
 
     def __init__(
-        self, around: Surroundings, ids: IdSource, policy: ExecutorPolicy | None = None
+        self,
+        around: Surroundings,
+        ids: IdSource,
+        policy: ExecutorPolicy | None = None,
+        ask_prices: AskPrices = list_prices,
     ) -> None:
-        """Wire a control plane; it starts nothing by itself."""
+        """Wire a control plane; it starts nothing by itself. ``ask_prices`` says what GPUs cost."""
         self.around = around
         self._ids = ids
         self._policy = policy or ExecutorPolicy()
+        self.ask_prices = ask_prices
         self._planning = Lock()
         self._seen = local()
 
@@ -176,16 +191,38 @@ class Control:
             NoCapacityError: it does not fit now.
         """
         began_s, view = self.around.clock.now_s(), self.snapshot()
-        plan = plan_launch(view, request, self._plan_ids(OperationKind.LAUNCH, cluster_id))
+        ids, prices = self._plan_ids(OperationKind.LAUNCH, cluster_id), self.prices_for(request)
+        plan = plan_launch(view, request, ids, prices=prices)
         if with_alternatives:
-            plan = self._with_alternatives(view, request, plan)
-        return self._told(plan, began_s)
+            plan = self._with_alternatives(view, request, plan, prices)
+        return self._told(self._well_priced(plan, prices), began_s)
+
+    def prices_for(self, request: ClusterRequest) -> Prices:
+        """What the GPUs of a request cost now."""
+        return self.ask_prices(
+            PriceQuestion(
+                tenant_id=request.tenant_id,
+                term=request.term,
+                gpu_count=request.gpu_count,
+                reservation_id=request.reservation_id,
+                at_s=self.around.clock.now_s(),
+            )
+        )
+
+    def _well_priced(self, plan: Plan, prices: Prices) -> Plan:
+        """The plan, if what it binds is what was asked."""
+        wrong = check_prices(self.around.fleet, plan, prices)
+        assert not wrong, f"plan {plan.plan_id} is wrongly priced: {wrong[:5]}"
+        return plan
 
     @staticmethod
-    def _with_alternatives(view: Snapshot, request: ClusterRequest, plan: Plan) -> Plan:
+    def _with_alternatives(
+        view: Snapshot, request: ClusterRequest, plan: Plan, prices: Prices
+    ) -> Plan:
         near = nodes_of(view, request.near_cluster_id)
         bound = at_its_mounts(view, request)
-        answer = place_with_alternatives(view.fleet, view.free_gpu_mask, bound, near)
+        free = affordable(view.fleet, view.free_gpu_mask, bound, prices)
+        answer = place_with_alternatives(view.fleet, free, bound, near, prices)
         if not isinstance(answer, Placement):
             return plan
         return plan_launch(
@@ -193,6 +230,7 @@ class Control:
             request,
             PlanIds(plan.plan_id, plan.cluster_id, plan.created_s, plan.report.expected_s),
             answer.alternatives,
+            prices,
         )
 
     def _told(self, plan: Plan, began_s: float) -> Plan:
@@ -207,7 +245,20 @@ class Control:
             ConflictError: the cluster is not active now.
         """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
-        return self._told(plan_grow(self._view_of(cluster_id), gpu_count_more, ids), ids.now_s)
+        view = self._view_of(cluster_id)
+        target = live_target(view, ids)
+        held = sum(member.gpu_mask.bit_count() for member in target.active_members)
+        prices = self.ask_prices(
+            PriceQuestion(
+                tenant_id=target.tenant_id,
+                term=growth_term(target),
+                gpu_count=held + max(gpu_count_more, 0),
+                reservation_id=None,
+                at_s=ids.now_s,
+            )
+        )
+        plan = plan_grow(view, gpu_count_more, ids, prices)
+        return self._told(self._well_priced(plan, prices), ids.now_s)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
         """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.

@@ -38,9 +38,11 @@ def _profile(waiting: WaitingRequest) -> str:
     if request.excluded_node_ids or request.near_cluster_id:
         return ""
     document = request_to_json(request)
-    return document.replace(f'"{request.name}"', '""').replace(
-        f'"{request.tenant_id}"', '""'
-    ) + str(price_max)
+    document = document.replace(f'"{request.name}"', '""')
+    if price_max is None:
+        return document.replace(f'"{request.tenant_id}"', '""')
+    # Projects may have negotiated prices, so that one may afford what another may not.
+    return f"{document} {price_max}"
 
 
 def supply_of(fleet: Fleet) -> dict[str, int]:

@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
-from gigawatt.app.admission import Admission
+from gigawatt.app.admission import Admission, within
 from gigawatt.app.line import standings_of, supply_of, waiter_of
 from gigawatt.errors import (
     ConflictError,
+    ImpossibleError,
     InputError,
     NoCapacityError,
     QuotaError,
@@ -154,23 +155,14 @@ class Pump:
             return Why("limit", f"it cannot be planned, which is a fault of ours: {error}"[:500])
 
     def _plan(self, waiting: WaitingRequest) -> Plan:
-        """A fresh plan within the price that was said.
-
-        Raises:
-            NoCapacityError: only dearer GPUs are free.
-        """
+        """A fresh plan within the price that was said."""
         # What its firewall rulesets say may have changed while it waited.
         request = waiting.request
         rules = self._admission.follower.wanted(request.firewall_ruleset_ids)
-        fresh = replace(request, inbound_rules=rules)
-        plan = self._control.plan_create(fresh, with_alternatives=False)
-        assert plan.after is not None, "a launch has a target"
-        most = waiting.price_micro_usd_per_gpu_hour_max
-        price = plan.report.price_micro_usd_per_hour / waiting.gpu_count
-        if most is not None and price > most:
-            reason = f"only GPUs at {price:,.0f} micro-USD an hour are free, at most {most:,} said"
-            raise NoCapacityError(reason, reasons=(reason,))
-        return plan
+        fresh = within(
+            replace(request, inbound_rules=rules), waiting.price_micro_usd_per_gpu_hour_max
+        )
+        return self._control.plan_create(fresh, with_alternatives=False)
 
     def _admit(self, waiting: WaitingRequest, view: Snapshot, plan: Plan) -> None:
         """Judge a plan as of the snapshot that its commit is bound to.
@@ -186,8 +178,11 @@ class Pump:
     def _give_up(self, waiting: WaitingRequest, error: InputError) -> Why:
         """What has become of a request that can not be planned any more.
 
-        Another server may have started it: then its own name is what is taken.
+        Another server may have started it: then its own name is what is taken. A price that went
+        up may come down again, so that for the price alone nothing is given up.
         """
+        if isinstance(error, ImpossibleError) and error.is_price:
+            return Why("room", str(error)[:WHY_LENGTH_MAX])
         self._settle()
         if self._room.request(waiting.waiting_id).state == "waiting":
             self._end(waiting, "refused", str(error))

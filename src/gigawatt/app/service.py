@@ -14,11 +14,8 @@ from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
-from gigawatt.app.market.billing import Billing
-from gigawatt.app.market.books_watch import BooksWatch
-from gigawatt.app.market.budgets import Budgets
 from gigawatt.app.market.market import Market
-from gigawatt.app.market.nothing_used import NothingUsed
+from gigawatt.app.market.opening import chores_of, open_market
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
@@ -66,8 +63,6 @@ from gigawatt.interfaces.sessions import Sessions
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.tenancy import Tenancy
 from gigawatt.interfaces.trail import Trail
-from gigawatt.store.billing import open_billing
-from gigawatt.store.budgets import SqlBudgets
 from gigawatt.store.call_audit import open_call_audit
 from gigawatt.store.directory import open_directory
 from gigawatt.store.file_systems import SqlFileSystems
@@ -224,7 +219,6 @@ def _open_admission(
     directory: Directory,
     storage_quotas: StorageQuotas,
     follower: FirewallFollower,
-    budgets: Budgets,
 ) -> Admission:
     """What judges and keeps wishes, on the books of a store."""
     return Admission(
@@ -235,16 +229,6 @@ def _open_admission(
         limits=open_limit_book(store),
         storage_quotas=storage_quotas,
         follower=follower,
-        budgets=budgets,
-    )
-
-
-def _open_market(control: Control, store: SqlStore, directory: Directory) -> Market:
-    """The books of the market in a store."""
-    book, usage, now_s = open_billing(store), NothingUsed(), control.around.clock.now_s
-    return Market(
-        billing=Billing(book, usage, directory, now_s),
-        budgets=Budgets(SqlBudgets(store.database), usage, book, directory, now_s),
     )
 
 
@@ -269,18 +253,15 @@ def open_service(
         rulesets = SqlFirewallRulesets(store.database)
         follower = FirewallFollower(control, rulesets)
         storage_quotas = SqlStorageQuotas(store.database)
-        market = _open_market(control, store, directory)
-        admission = _open_admission(
-            control, store, directory, storage_quotas, follower, market.budgets
-        )
-        watch = BooksWatch(market.billing.book, store.add_event, control.around.clock.now_s)
+        market = open_market(control, store, directory)
+        admission = _open_admission(control, store, directory, storage_quotas, follower)
+        admission.budgets = market.budgets
         pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
         chores: list[Callable[[], object]] = [
             follower.follow_due,
             pump.run_if_due,
             lambda: release_unwanted(control, instances),
-            lambda: market.budgets.tell_if_due(control.snapshot),
-            watch.run_if_due,
+            *chores_of(market, control, store),
         ]
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)

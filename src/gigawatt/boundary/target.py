@@ -16,11 +16,13 @@ from gigawatt.ids import (
     FileSystemId,
     FirewallRulesetId,
     NodeId,
+    ReservationId,
     SiteId,
     StoragePoolId,
     TenantId,
 )
 from gigawatt.intent.firewall import InboundRule
+from gigawatt.intent.term import Term
 
 Role = Literal["member", "spare"]
 
@@ -34,12 +36,17 @@ class Member:
         gpu_mask: GPUs held, bit i for GPU i; the full mask for a whole node.
         role: "spare" nodes are held, fenced and powered off, ready to replace a member.
         host_index: 0-based, unique in the cluster and kept for life: address and host name.
+        term: how its GPUs are held.
+        price_micro_usd_per_gpu_hour: what each of them costs for as long as the member stays;
+            None for one that joined before prices were bound: the fleet's list price.
     """
 
     node_id: NodeId
     gpu_mask: int
     role: Role
     host_index: int
+    term: Term = Term.ON_DEMAND
+    price_micro_usd_per_gpu_hour: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class ClusterTarget:
     Fields: members are in rank order (spares last); site, fabric and pool are where it lives;
     storage_bytes is the quota; the rest is carried over from the request. A file system has its
     own id as ``cluster_id``, an empty fabric, no members, and nothing of what hosts need.
+    Members may have joined on other terms than ``term``, which is what the cluster was launched on.
     """
 
     cluster_id: ClusterId
@@ -101,6 +109,9 @@ class ClusterTarget:
     mounts: tuple[Mount, ...] = ()
     firewall_ruleset_ids: tuple[FirewallRulesetId, ...] = ()
     inbound_rules: tuple[InboundRule, ...] = ()
+    term: Term = Term.ON_DEMAND
+    price_micro_usd_per_gpu_hour_max: int | None = None
+    reservation_id: ReservationId | None = None
 
     @property
     def is_file_system(self) -> bool:

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gigawatt.errors import InputError
-from gigawatt.ids import ClusterId, FirewallRulesetId, NodeId, SiteId, TenantId
+from gigawatt.ids import (
+    ClusterId,
+    FirewallRulesetId,
+    NodeId,
+    ReservationId,
+    SiteId,
+    TenantId,
+)
 from gigawatt.intent.file_system import (
     MOUNTS_PER_CLUSTER_MAX,
     MountWish,
@@ -12,10 +19,14 @@ from gigawatt.intent.file_system import (
 )
 from gigawatt.intent.firewall import RULESETS_PER_CLUSTER_MAX, InboundRule, rule_complaint
 from gigawatt.intent.networks import outside_complaint
+from gigawatt.intent.term import Term
 from gigawatt.units import PIB
 
 GPUS_PER_CLUSTER_MAX = 32_000
 """Bound of one cluster's in-band subnet: /20 has 4,094 hosts, 8 GPUs each, rounded down."""
+
+PRICE_MICRO_USD_MAX = 10_000_000_000
+"""$10,000 for a GPU-hour: beyond it somebody mistook a unit. Ours."""
 
 NAME_LENGTH_MAX = 63
 """RFC 1123 label, because the name becomes a host name."""
@@ -68,6 +79,10 @@ class ClusterRequest:
         firewall_ruleset_ids: rulesets that ``inbound_rules`` come from, so that a change of one
             finds the cluster.
         inbound_rules: what may come in through the gateway; empty closes it.
+        term: how the GPUs are held.
+        price_micro_usd_per_gpu_hour_max: the most that one of them may cost, None for any; who
+            wants spot always says it.
+        reservation_id: what covers them, for reserved ones only.
     """
 
     tenant_id: TenantId
@@ -90,6 +105,9 @@ class ClusterRequest:
     mounts: tuple[MountWish, ...] = ()
     firewall_ruleset_ids: tuple[FirewallRulesetId, ...] = ()
     inbound_rules: tuple[InboundRule, ...] = ()
+    term: Term = Term.ON_DEMAND
+    price_micro_usd_per_gpu_hour_max: int | None = None
+    reservation_id: ReservationId | None = None
 
 
 def _is_label(name: str) -> bool:
@@ -128,7 +146,7 @@ def _complaints(request: ClusterRequest) -> list[str]:
         for key in request.ssh_public_keys
         if "\n" in key or not key.startswith(("ssh-", "ecdsa-", "sk-")) or len(key) > 16_384
     )
-    return [*bad, *_outer_complaints(request)]
+    return [*bad, *_outer_complaints(request), *_price_complaints(request)]
 
 
 def _outer_complaints(request: ClusterRequest) -> list[str]:
@@ -149,6 +167,21 @@ def _outer_complaints(request: ClusterRequest) -> list[str]:
     ):
         if count > count_max:
             bad.append(f"{count} {what}, at most {count_max}")
+    return bad
+
+
+def _price_complaints(request: ClusterRequest) -> list[str]:
+    """What is wrong with how the GPUs are to be held and paid for."""
+    bad, most = [], request.price_micro_usd_per_gpu_hour_max
+    if most is not None and not 0 <= most <= PRICE_MICRO_USD_MAX:
+        bad.append(f"the highest price is {most}, wanted 0 to {PRICE_MICRO_USD_MAX:,} micro-USD")
+    if request.term is Term.SPOT and most is None:
+        bad.append("spot needs the highest price that is paid for a GPU-hour, and none is said")
+    is_reserved = request.term is Term.RESERVED
+    if is_reserved and not request.reservation_id:
+        bad.append("it is to be reserved and names no reservation")
+    if request.reservation_id is not None and not is_reserved:
+        bad.append(f"it names reservation {request.reservation_id!r} and is {request.term.value}")
     return bad
 
 

@@ -5,13 +5,16 @@ and stands in the ledger. Times are Unix milliseconds and intervals are half ope
 any cut of time is the same. A record is named for good by its cluster and its number.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import ClusterId, NodeId, ReservationId, SiteId, StoragePoolId, TenantId
 from gigawatt.intent.term import Term
+
+By = Literal["project", "cluster", "gpu_type", "day"]
+"""What a summary is made by; days are of UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,29 @@ class UsageQuery:
     cluster_id: ClusterId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UsageLine:
+    """A line of a summary: GPU time and its price, both exact, of one project, cluster, ...
+
+    Fields: rated is micro-USD times milliseconds an hour, to be rounded once.
+    """
+
+    key: str
+    gpu_ms: int
+    rated: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDifference:
+    """Where records are not what the log of operations says: milliseconds, and micro-USD."""
+
+    cluster_id: ClusterId
+    node_id: NodeId
+    from_ms: int
+    to_ms: int
+    sentence: str
+
+
 class UsageBook(Protocol):
     """Usage that was written down, and what is under way."""
 
@@ -126,6 +152,16 @@ class UsageBook(Protocol):
         """
         ...
 
+    def page(
+        self, query: UsageQuery, after: int, limit: int
+    ) -> tuple[tuple[int, UsageRecord], ...]:
+        """Records as of ``usages``, each with its place in that order, after a place."""
+        ...
+
+    def summary(self, query: UsageQuery, by: By, now_ms: int) -> tuple[UsageLine, ...]:
+        """GPU time and price of records and of what is under way until ``now_ms``, by key."""
+        ...
+
     def storage_usages(self, query: UsageQuery) -> Iterator[StorageRecord]:
         """Storage that was had, clipped; ``cluster_id`` names a cluster or a file system."""
         ...
@@ -136,6 +172,18 @@ class UsageBook(Protocol):
         """Storage that is had now, up to ``now_ms``."""
         ...
 
+    def add_external(self, events: Sequence[ExternalUsage], now_s: float) -> int:
+        """Keep what is not kept yet, all or nothing; how many were new.
+
+        Raises:
+            ConflictError: one has the source and id of another that says something else.
+        """
+        ...
+
     def external_usages(self, query: UsageQuery) -> Iterator[ExternalUsage]:
         """What other services measured in the time of the query, in the order it came in."""
+        ...
+
+    def check(self, cluster_id: ClusterId | None = None) -> tuple[int, tuple[UsageDifference, ...]]:
+        """Clusters compared with the log of operations, one or all, and where they differ."""
         ...

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId, check_label
+from gigawatt.intent.request import PRICE_MICRO_USD_MAX
 from gigawatt.market.ledger import CURRENCY
 from gigawatt.market.meter import MS_PER_HOUR
 from gigawatt.market.month import check_month
-from gigawatt.market.rates import PRICE_MICRO_USD_MAX
 from gigawatt.units import TIB
 
 STORAGE = "storage"

@@ -9,31 +9,19 @@ What a plan was told stays: a card is asked once, and the answer is kept with th
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import SiteId
+from gigawatt.intent.request import PRICE_MICRO_USD_MAX
+from gigawatt.intent.term import Term
 from gigawatt.units import DAY_S
 
 CURRENCY = "USD"
-PRICE_MICRO_USD_MAX = 10_000_000_000
-"""$10,000 for a GPU-hour: beyond it somebody mistook a unit. Ours."""
 MONTHS_MAX = 60
 """Longest term of a reservation: five years, the usual life in a lease of servers. Ours."""
 YEAR_2000_S, YEAR_2100_S = 946_684_800.0, 4_102_444_800.0
 """Dates outside are mistakes. Ours."""
-
-
-class Term(StrEnum):
-    """How capacity is held."""
-
-    ON_DEMAND = "on_demand"
-    """By the second, until it is released."""
-    RESERVED = "reserved"
-    """From a date to a date, paid for whether it is used or not."""
-    SPOT = "spot"
-    """What is left, until somebody else needs it; a row's price is the floor of its rounds."""
 
 
 @dataclass(frozen=True, slots=True)

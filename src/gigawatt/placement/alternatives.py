@@ -32,7 +32,7 @@ def _other_requests(ask: Ask, placed: Placement) -> Iterator[tuple[str, ClusterR
 def _tighter(ask: Ask, placed: Placement) -> Iterator[tuple[str, ClusterRequest]]:
     """Fewer GPUs, all in one group of a level that the placement spans several of."""
     request = replace(ask.request, gpu_type=placed.gpu_type)
-    shape = shapes(ask.fleet, request)[0]
+    shape = shapes(ask.fleet, request, ask.prices)[0]
     counts = (
         (Level.POD, placed.spread.pod_count),
         (Level.LEAF_GROUP, placed.spread.leaf_group_count),

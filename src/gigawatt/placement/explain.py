@@ -55,13 +55,13 @@ def why_here(ask: Ask, found: Found) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def why_type(ask: Ask, shape: Shape) -> tuple[str, ...]:
-    """Reason for the type, when the request left it open."""
+def why_type(ask: Ask, shape: Shape, site_id: str) -> tuple[str, ...]:
+    """Reason for the type that is taken at a site, when the request left it open."""
     is_only = len({node_type.gpu_type for node_type in ask.fleet.node_types}) == 1
     if ask.request.gpu_type is not None or is_only:
         return ()
     node_type = ask.fleet.node_types[shape.type_index]
-    price = format_usd(node_type.price_micro_usd_per_gpu_hour)
+    price = format_usd(ask.prices.amount(node_type, site_id))
     return (f"{node_type.gpu_type} at {price} a GPU-hour is the cheapest type on which it fits",)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gigawatt.fleet.model import U16, Fleet
+from gigawatt.intent.prices import LIST_PRICES, Prices
 from gigawatt.intent.request import ClusterRequest
 from gigawatt.placement.alternatives import alternatives
 from gigawatt.placement.refuse import refuse
@@ -17,7 +18,11 @@ from gigawatt.placement.solve import make_ask, solve
 
 
 def place(
-    fleet: Fleet, free_gpu_mask: U16, request: ClusterRequest, near: Sequence[int] = ()
+    fleet: Fleet,
+    free_gpu_mask: U16,
+    request: ClusterRequest,
+    near: Sequence[int] = (),
+    prices: Prices = LIST_PRICES,
 ) -> Placement | Refusal:
     """Where the request goes, or why it does not fit; pure and deterministic.
 
@@ -27,6 +32,7 @@ def place(
         request: what is wanted. Caps and ``keep_together`` bind members and spares together.
         near: node rows of an existing cluster whose groups cost nothing to use again. Caps and
             ``keep_together`` do not count these nodes.
+        prices: what GPUs cost, for which of them is the cheapest.
 
     Returns:
         a placement without alternatives (see ``place_with_alternatives``), or a refusal.
@@ -35,12 +41,16 @@ def place(
         InputError: the request is wrong whatever is free.
         UnknownIdError: a site or an excluded node is not in the fleet.
     """
-    ask = make_ask(fleet, free_gpu_mask, request, near)
+    ask = make_ask(fleet, free_gpu_mask, request, near, prices)
     return solve(ask) or refuse(ask)
 
 
 def place_with_alternatives(
-    fleet: Fleet, free_gpu_mask: U16, request: ClusterRequest, near: Sequence[int] = ()
+    fleet: Fleet,
+    free_gpu_mask: U16,
+    request: ClusterRequest,
+    near: Sequence[int] = (),
+    prices: Prices = LIST_PRICES,
 ) -> Placement | Refusal:
     """``place`` with other ways to serve the request, for a person to choose from; slower.
 
@@ -49,12 +59,13 @@ def place_with_alternatives(
         free_gpu_mask: as for ``place``.
         request: as for ``place``.
         near: as for ``place``.
+        prices: as for ``place``.
 
     Raises:
         InputError: the request is wrong whatever is free.
         UnknownIdError: a site or an excluded node is not in the fleet.
     """
-    ask = make_ask(fleet, free_gpu_mask, request, near)
+    ask = make_ask(fleet, free_gpu_mask, request, near, prices)
     placed = solve(ask)
     if placed is None:
         return refuse(ask)

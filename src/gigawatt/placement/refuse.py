@@ -54,7 +54,7 @@ def _relaxed(request: ClusterRequest) -> Iterator[tuple[str, ClusterRequest]]:
 def would_fit(ask: Ask) -> tuple[str, ...]:
     """What would fit now: the most GPUs of each type as asked, then the count with less asked."""
     counts: dict[str, int] = {}
-    for shape in shapes(ask.fleet, ask.request):
+    for shape in shapes(ask.fleet, ask.request, ask.prices):
         name = ask.fleet.node_types[shape.type_index].gpu_type
         counts[name] = max(counts.get(name, 0), _smaller(ask, shape))
     sentences = [
@@ -76,7 +76,7 @@ def would_fit(ask: Ask) -> tuple[str, ...]:
 def refuse(ask: Ask) -> Refusal:
     """The refusal of a request that ``solve`` found no place for."""
     reasons: list[str] = []
-    for shape in shapes(ask.fleet, ask.request):
+    for shape in shapes(ask.fleet, ask.request, ask.prices):
         why = why_not_slice if shape.slice_gpu_count else why_not_whole
         reasons.extend(why(ask, shape))
     empty = replace(ask, free_gpu_mask=ask.fleet.full_gpu_mask_of_node)

@@ -21,7 +21,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Another way to serve the request: one sentence, its spread and its list price."""
+    """Another way to serve the request: one sentence, its spread and its price."""
 
     sentence: str
     gpu_type: str
@@ -41,7 +41,7 @@ class Placement:
         gpu_type: the type chosen.
         fabric: fabric index.
         spread: of the members.
-        price_micro_usd_per_hour: list price of members and spares.
+        price_micro_usd_per_hour: price of members and spares.
         reasons: why here, one sentence each.
         alternatives: other ways, cheapest first.
     """

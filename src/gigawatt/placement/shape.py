@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gigawatt.errors import ImpossibleError, InputError
 from gigawatt.fleet.model import Fleet, NodeType
 from gigawatt.fleet.slices import offered_sizes
+from gigawatt.intent.prices import LIST_PRICES, Prices
 from gigawatt.intent.request import ClusterRequest
 
 
@@ -51,7 +52,15 @@ def _shape(request: ClusterRequest, type_index: int, node_type: NodeType) -> Sha
     return Shape(type_index, nodes, 0, segment, request.whole_domains)
 
 
-def shapes(fleet: Fleet, request: ClusterRequest) -> tuple[Shape, ...]:
+def _least(fleet: Fleet, request: ClusterRequest, prices: Prices, node_type: NodeType) -> int:
+    """Lowest price of a node type at the sites that a request allows."""
+    sites = [s for s in fleet.sites.ids if not request.site_ids or s in request.site_ids]
+    return min(prices.amount(node_type, site_id) for site_id in sites or fleet.sites.ids)
+
+
+def shapes(
+    fleet: Fleet, request: ClusterRequest, prices: Prices = LIST_PRICES
+) -> tuple[Shape, ...]:
     """What the request means on every node type it may use, cheapest first.
 
     Raises:
@@ -60,7 +69,7 @@ def shapes(fleet: Fleet, request: ClusterRequest) -> tuple[Shape, ...]:
             any of them.
     """
     types = [
-        (node_type.price_micro_usd_per_gpu_hour, node_type.name, index, node_type)
+        (_least(fleet, request, prices, node_type), node_type.name, index, node_type)
         for index, node_type in enumerate(fleet.node_types)
         if request.gpu_type in {None, node_type.gpu_type}
     ]

@@ -7,6 +7,7 @@ import numpy as np
 
 from gigawatt.errors import InputError, UnknownIdError
 from gigawatt.fleet.model import U16, Fleet
+from gigawatt.intent.prices import Prices
 from gigawatt.intent.request import ClusterRequest, check_request
 from gigawatt.placement.explain import why_here, why_type
 from gigawatt.placement.guest import choose_slices
@@ -29,7 +30,13 @@ class Answer:
     reasons: tuple[str, ...]
 
 
-def make_ask(fleet: Fleet, free_gpu_mask: U16, request: ClusterRequest, near: Sequence[int]) -> Ask:
+def make_ask(
+    fleet: Fleet,
+    free_gpu_mask: U16,
+    request: ClusterRequest,
+    near: Sequence[int],
+    prices: Prices,
+) -> Ask:
     """The question in the form that the search works on.
 
     Raises:
@@ -56,6 +63,7 @@ def make_ask(fleet: Fleet, free_gpu_mask: U16, request: ClusterRequest, near: Se
         request=request,
         caps=Caps.of(request),
         near=Near.of(fleet, near),
+        prices=prices,
     )
 
 
@@ -114,21 +122,23 @@ def solve(ask: Ask) -> Placement | None:
     Raises:
         InputError: the GPU count or type means nothing on this fleet.
     """
-    for shape in shapes(ask.fleet, ask.request):
+    for shape in shapes(ask.fleet, ask.request, ask.prices):
         found = answer(ask, shape)
         if found is None:
             continue
         node_type = ask.fleet.node_types[shape.type_index]
         nodes = [node for node, _ in found.members]
+        fabric = int(ask.fleet.fabric_of_node[nodes[0]])
+        site_id = ask.fleet.sites.ids[int(ask.fleet.fabrics.site[fabric])]
         gpus = sum(mask.bit_count() for _, mask in (*found.members, *found.spares))
         return Placement(
             members=found.members,
             spares=found.spares,
             gpu_type=node_type.gpu_type,
-            fabric=int(ask.fleet.fabric_of_node[nodes[0]]),
+            fabric=fabric,
             spread=measure_spread(ask.fleet, nodes),
-            price_micro_usd_per_hour=gpus * node_type.price_micro_usd_per_gpu_hour,
-            reasons=(*why_type(ask, shape), *found.reasons),
+            price_micro_usd_per_hour=gpus * ask.prices.amount(node_type, site_id),
+            reasons=(*why_type(ask, shape, site_id), *found.reasons),
             alternatives=(),
         )
     return None

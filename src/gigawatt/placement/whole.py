@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gigawatt.fleet.model import I64, U16, Fleet
+from gigawatt.intent.prices import Prices
 from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.placement.choose import find
 from gigawatt.placement.index import FleetIndex
@@ -17,7 +18,7 @@ from gigawatt.placement.supply import Caps, Mask, Near, Supply, count_supply, us
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """A request, the fleet it is put to and the groups it should stay near."""
+    """A request, the fleet it is put to, what GPUs cost and the groups it should stay near."""
 
     fleet: Fleet
     index: FleetIndex
@@ -25,6 +26,7 @@ class Ask:
     request: ClusterRequest
     caps: Caps
     near: Near
+    prices: Prices
 
     def asking(self, request: ClusterRequest) -> "Ask":
         """The same question with another request."""

@@ -15,6 +15,7 @@ from gigawatt.boundary.target import ClusterTarget
 from gigawatt.fleet.model import Fleet
 from gigawatt.fleet.slices import nics_of_mask
 from gigawatt.ids import DeviceId, KeyPoolId, NodeId
+from gigawatt.planner.check_prices import above_limit, broken_promises
 from gigawatt.planner.plan import Plan, Step
 from gigawatt.planner.snapshot import Snapshot
 
@@ -266,10 +267,11 @@ def _report(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     if target is None or any(m.node_id not in fleet.nodes.index_of for m in target.members):
         return
     rows = [(fleet.node_index(m.node_id), m) for m in target.members]
-    price = sum(
-        m.gpu_mask.bit_count() * fleet.node_type(row).price_micro_usd_per_gpu_hour
-        for row, m in rows
-    )
+    price = 0
+    for row, m in rows:
+        bound = m.price_micro_usd_per_gpu_hour
+        listed = fleet.node_type(row).price_micro_usd_per_gpu_hour
+        price += m.gpu_mask.bit_count() * (listed if bound is None else bound)
     if price != plan.report.price_micro_usd_per_hour:
         yield f"price {plan.report.price_micro_usd_per_hour}, the members cost {price}"
     active = [row for row, m in rows if m.role == "member"]
@@ -294,6 +296,8 @@ RULES: dict[str, Callable[[Snapshot, Plan], Iterator[str]]] = {
     "step_keys": _step_keys,
     "nodes_at_risk": _nodes_at_risk,
     "report": _report,
+    "promises": broken_promises,
+    "price_limit": above_limit,
 }
 """Every invariant by name; each has a test that breaks exactly that one."""
 

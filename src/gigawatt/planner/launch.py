@@ -10,11 +10,14 @@ from gigawatt.errors import ImpossibleError, InputError, NoCapacityError
 from gigawatt.fleet.catalogue import host_images
 from gigawatt.fleet.model import FabricKind
 from gigawatt.ids import ClusterId, FabricId, PlanId, SiteId
+from gigawatt.intent.prices import LIST_PRICES, Prices
 from gigawatt.intent.request import ClusterRequest, check_request
+from gigawatt.money import format_usd
 from gigawatt.placement.place import place
 from gigawatt.placement.result import Alternative, Placement, Refusal
 from gigawatt.planner.change import stages_between
 from gigawatt.planner.plan import OperationKind, Plan, PlanReport
+from gigawatt.planner.price import affordable, price_of, priced
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.planner.storage import pool_for, resolve_mounts, sites_for
 from gigawatt.planner.target import members_of
@@ -54,16 +57,22 @@ def nodes_of(snapshot: Snapshot, cluster_id: ClusterId | None) -> tuple[int, ...
     return tuple(snapshot.fleet.node_index(member.node_id) for member in target.members)
 
 
-def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = ()) -> Placement:
-    """The placement of a request.
+def placed(
+    snapshot: Snapshot,
+    request: ClusterRequest,
+    near: tuple[int, ...] = (),
+    prices: Prices = LIST_PRICES,
+) -> Placement:
+    """The placement of a request, on nodes that cost no more than it allows.
 
     Raises:
         InputError: the request is wrong.
-        ImpossibleError: it would not fit an empty fleet either.
+        ImpossibleError: it would not fit an empty fleet either, or costs more than it may.
         NoCapacityError: it does not fit now; carries why not and what would fit.
     """
     check_request(request)
-    answer = place(snapshot.fleet, snapshot.free_gpu_mask, request, near)
+    free = affordable(snapshot.fleet, snapshot.free_gpu_mask, request, prices)
+    answer = place(snapshot.fleet, free, request, near, prices)
     if isinstance(answer, Placement):
         return answer
     raise refused(request, answer)
@@ -72,7 +81,9 @@ def placed(snapshot: Snapshot, request: ClusterRequest, near: tuple[int, ...] = 
 def refused(request: ClusterRequest, refusal: Refusal) -> ImpossibleError | NoCapacityError:
     """The error that tells a tenant of a refusal."""
     kind = f" {request.gpu_type}" if request.gpu_type else ""
-    wish = f"{request.gpu_count:,}{kind} GPUs for {request.name!r}"
+    most = request.price_micro_usd_per_gpu_hour_max
+    within = "" if most is None else f" for at most {format_usd(most, digits=4)} each an hour"
+    wish = f"{request.gpu_count:,}{kind} GPUs for {request.name!r}{within}"
     if refusal.is_impossible:
         return ImpossibleError(
             f"{wish} can never fit this fleet: " + "; ".join(refusal.reasons),
@@ -86,9 +97,13 @@ def refused(request: ClusterRequest, refusal: Refusal) -> ImpossibleError | NoCa
 
 
 def target_of(
-    snapshot: Snapshot, request: ClusterRequest, placement: Placement, cluster_id: ClusterId
+    snapshot: Snapshot,
+    request: ClusterRequest,
+    placement: Placement,
+    cluster_id: ClusterId,
+    prices: Prices = LIST_PRICES,
 ) -> ClusterTarget:
-    """The complete target for a placed request, keys included.
+    """The complete target for a placed request, keys and prices included.
 
     Raises:
         NoCapacityError: a key pool is empty, or the storage pools have no room now.
@@ -117,7 +132,7 @@ def target_of(
         site_id=site_id,
         fabric_id=fabric_id,
         pool_id=pool_id,
-        members=members + spares,
+        members=priced(fleet, prices, members + spares),
         keys=keys,
         storage_bytes=request.storage_bytes,
         image=request.image,
@@ -126,6 +141,9 @@ def target_of(
         mounts=resolve_mounts(snapshot, request.tenant_id, request.mounts),
         firewall_ruleset_ids=request.firewall_ruleset_ids,
         inbound_rules=request.inbound_rules,
+        term=request.term,
+        price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
+        reservation_id=request.reservation_id,
     )
 
 
@@ -140,12 +158,14 @@ def _refuse_taken_name(snapshot: Snapshot, request: ClusterRequest) -> None:
             )
 
 
-def placed_when_empty(snapshot: Snapshot, request: ClusterRequest) -> Placement:
+def placed_when_empty(
+    snapshot: Snapshot, request: ClusterRequest, prices: Prices = LIST_PRICES
+) -> Placement:
     """Where a request would go if nobody held anything: that it can be served at all.
 
     Raises:
         InputError: the request is wrong, or names a taken name.
-        ImpossibleError: it would not fit an empty fleet either.
+        ImpossibleError: it would not fit an empty fleet either, or costs more than it may.
     """
     _refuse_taken_name(snapshot, request)
     fleet = snapshot.fleet
@@ -157,10 +177,10 @@ def placed_when_empty(snapshot: Snapshot, request: ClusterRequest) -> Placement:
     )
     near = nodes_of(snapshot, request.near_cluster_id)
     bound = at_its_mounts(snapshot, request)
-    placement = placed(empty, bound, near)
+    placement = placed(empty, bound, near, prices)
     # Storage that is promised to others now comes back like GPUs do.
     with suppress(NoCapacityError):
-        target_of(empty, bound, placement, ClusterId("clu_"))
+        target_of(empty, bound, placement, ClusterId("clu_"), prices)
     return placement
 
 
@@ -191,8 +211,16 @@ def plan_launch(
     request: ClusterRequest,
     ids: PlanIds,
     alternatives: tuple[Alternative, ...] = (),
+    prices: Prices = LIST_PRICES,
 ) -> Plan:
     """The plan that launches a cluster for ``request``; equal inputs give an equal plan.
+
+    Args:
+        snapshot: what is taken now.
+        request: what is wanted.
+        ids: ids of the plan and of the cluster.
+        alternatives: other ways to serve it, if they were looked for.
+        prices: what its GPUs cost, for its term.
 
     Raises:
         InputError: the request is wrong, names a taken name, or can never fit.
@@ -202,8 +230,10 @@ def plan_launch(
     _refuse_taken_name(snapshot, request)
     near = nodes_of(snapshot, request.near_cluster_id)
     request = at_its_mounts(snapshot, request)
-    placement = placed(snapshot, request, near)
-    after = target_of(snapshot, request, placement, ids.cluster_id)
+    placement = placed(snapshot, request, near, prices)
+    after = target_of(snapshot, request, placement, ids.cluster_id, prices)
+    first = prices.of_node(snapshot.fleet, placement.members[0][0])
+    assert first is not None, "only what has a price is chosen"
     return Plan(
         plan_id=ids.plan_id,
         kind=OperationKind.LAUNCH,
@@ -220,8 +250,11 @@ def plan_launch(
             spread=placement.spread,
             reasons=placement.reasons,
             alternatives=alternatives or placement.alternatives,
-            price_micro_usd_per_hour=placement.price_micro_usd_per_hour,
+            price_micro_usd_per_hour=price_of(snapshot.fleet, after.members),
             expected_s=ids.expected_s,
+            term=request.term,
+            price_micro_usd_per_gpu_hour=first.price_micro_usd_per_gpu_hour,
+            price_basis=first.basis,
         ),
         created_s=ids.now_s,
         expires_s=ids.now_s + PLAN_TTL_S,

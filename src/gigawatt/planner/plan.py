@@ -17,6 +17,8 @@ from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.ids import ClusterId, DeviceId, NodeId, PlanId, TenantId
+from gigawatt.intent.prices import PriceBasis
+from gigawatt.intent.term import Term
 from gigawatt.placement.result import Alternative, Spread
 
 Action = Literal["ensure", "remove"]
@@ -76,9 +78,11 @@ class Stage:
 class PlanReport:
     """What a person wants to know before saying yes.
 
-    Fields: price is the sum of list prices of the members, spares included, in micro-USD per
-    hour; expected_s is how long it should take in seconds, from past operations of the kind,
-    None when there are none.
+    Fields: price_micro_usd_per_hour is what all members after it cost, held spares included;
+    expected_s is how long it should take in seconds, from past operations of the kind, None when
+    there are none; term and price_micro_usd_per_gpu_hour are of the nodes that join, and the
+    basis says where that price is from. The price is None when no node joins, or those that join
+    keep what was promised for those that they replace.
     """
 
     gpu_type: str
@@ -88,6 +92,9 @@ class PlanReport:
     alternatives: tuple[Alternative, ...]
     price_micro_usd_per_hour: int
     expected_s: float | None
+    term: Term = Term.ON_DEMAND
+    price_micro_usd_per_gpu_hour: int | None = None
+    price_basis: PriceBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ from gigawatt.boundary.target import ClusterTarget, Member
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import NodeId
+from gigawatt.intent.prices import LIST_PRICES, Prices
 from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.term import Term
 from gigawatt.planner.change import stages_between
 from gigawatt.planner.launch import PLAN_TTL_S, PlanIds, nodes_of, placed
 from gigawatt.planner.plan import OperationKind, Plan, PlanReport
+from gigawatt.planner.price import price_of, priced
 from gigawatt.planner.snapshot import Snapshot
-from gigawatt.planner.target import members_of, next_host_index, price_of, spread_of
+from gigawatt.planner.target import members_of, next_host_index, spread_of
 
 
 def live_target(snapshot: Snapshot, ids: PlanIds) -> ClusterTarget:
@@ -76,22 +79,34 @@ def change_plan(
             alternatives=(),
             price_micro_usd_per_hour=price_of(fleet, after.members) if after else 0,
             expected_s=ids.expected_s,
+            term=before.term,
         ),
         created_s=ids.now_s,
         expires_s=ids.now_s + PLAN_TTL_S,
     )
 
 
-def plan_grow(snapshot: Snapshot, gpu_count_more: int, ids: PlanIds) -> Plan:
+def growth_term(target: ClusterTarget) -> Term:
+    """How GPUs are held that a cluster grows by: a reservation covers no more than was reserved."""
+    return Term.ON_DEMAND if target.term is Term.RESERVED else target.term
+
+
+def plan_grow(
+    snapshot: Snapshot, gpu_count_more: int, ids: PlanIds, prices: Prices = LIST_PRICES
+) -> Plan:
     """The plan that adds whole nodes to a cluster, as near to it as there is room.
+
+    They cost what the card says on the day; the nodes that are there keep their price.
 
     Args:
         snapshot: what is taken now.
         gpu_count_more: GPUs to add, a multiple of the node's count.
         ids: ids of the plan and of the cluster.
+        prices: what GPUs cost today, for the term of ``growth_term``.
 
     Raises:
         InputError: not live, or a guest, or not a multiple of a node.
+        ImpossibleError: they cost more than was said when the cluster was launched.
         NoCapacityError: does not fit now.
     """
     before = live_target(snapshot, ids)
@@ -113,15 +128,26 @@ def plan_grow(snapshot: Snapshot, gpu_count_more: int, ids: PlanIds) -> Plan:
         gpu_count=gpu_count_more,
         gpu_type=gpu_type_of(snapshot, before),
         site_ids=(before.site_id,),
+        term=prices.term,
+        price_micro_usd_per_gpu_hour_max=before.price_micro_usd_per_gpu_hour_max,
     )
     room = _within_fabric(snapshot, before)
-    placement = placed(room, request, nodes_of(snapshot, ids.cluster_id))
-    more = members_of(fleet, placement.members, "member", next_host_index(before))
+    placement = placed(room, request, nodes_of(snapshot, ids.cluster_id), prices)
+    joining = members_of(fleet, placement.members, "member", next_host_index(before))
+    more = priced(fleet, prices, joining)
     spares = tuple(m for m in before.members if m.role == "spare")
     after = replace(before, members=before.active_members + more + spares)
-    return change_plan(
-        snapshot, OperationKind.GROW, ids, (before, after), "; ".join(placement.reasons)
+    reason = "; ".join(placement.reasons)
+    plan = change_plan(snapshot, OperationKind.GROW, ids, (before, after), reason)
+    today = prices.of_node(fleet, placement.members[0][0])
+    assert today is not None, "only what has a price is chosen"
+    report = replace(
+        plan.report,
+        term=prices.term,
+        price_micro_usd_per_gpu_hour=today.price_micro_usd_per_gpu_hour,
+        price_basis=today.basis,
     )
+    return replace(plan, report=report)
 
 
 def _leavers(snapshot: Snapshot, target: ClusterTarget, node_count: int) -> frozenset[NodeId]:
@@ -174,6 +200,14 @@ def plan_release(snapshot: Snapshot, ids: PlanIds) -> Plan:
     return change_plan(snapshot, OperationKind.RELEASE, ids, (before, None), "")
 
 
+def _in_place_of(lost: Member, successor: Member) -> Member:
+    """Who takes a failed node's rank; one that nobody held takes over what was promised for it."""
+    if successor.role == "spare":
+        return replace(successor, role="member")
+    promised = lost.price_micro_usd_per_gpu_hour
+    return replace(successor, term=lost.term, price_micro_usd_per_gpu_hour=promised)
+
+
 def swap_in_spares(
     target: ClusterTarget, failed: Collection[NodeId], newcomers: Sequence[Member] = ()
 ) -> ClusterTarget | None:
@@ -191,7 +225,7 @@ def swap_in_spares(
         if member.node_id not in failed:
             members.append(member)
         elif ready:
-            members.append(replace(ready.pop(0), role="member"))
+            members.append(_in_place_of(member, ready.pop(0)))
         else:
             return None
     left = [m for m in ready if m in spares]

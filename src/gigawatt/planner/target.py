@@ -1,4 +1,4 @@
-"""Targets from placements: members, host indices, prices and spread of one cluster."""
+"""Targets from placements: members, host indices and spread of one cluster."""
 
 from collections.abc import Sequence
 
@@ -20,15 +20,6 @@ def members_of(
 def next_host_index(target: ClusterTarget) -> int:
     """Lowest host index that no member of the target has or had below it."""
     return 1 + max((member.host_index for member in target.members), default=-1)
-
-
-def price_of(fleet: Fleet, members: Sequence[Member]) -> int:
-    """List price of the members, spares included, in micro-USD per hour."""
-    return sum(
-        member.gpu_mask.bit_count()
-        * fleet.node_type(fleet.node_index(member.node_id)).price_micro_usd_per_gpu_hour
-        for member in members
-    )
 
 
 def spread_of(fleet: Fleet, members: Sequence[Member]) -> Spread:

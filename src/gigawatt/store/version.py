@@ -31,13 +31,15 @@ from gigawatt.store import (
     schema,
     secrets_schema,
     storage_quota_schema,
+    usage_records_schema,
     usage_schema,
 )
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0008", "0009", "0010", "0011", "0014"),
+    *("0007", "0008", "0009", "0010", "0011", "0013"),
+    "0014",
 )
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
@@ -56,6 +58,7 @@ _EVERY_TABLE = (
     replica_schema,
     secrets_schema,
     storage_quota_schema,
+    usage_records_schema,
     usage_schema,
 )
 """Modules that add their tables to the one set of ``schema`` when they are imported."""

@@ -1,6 +1,6 @@
 """Billing: what a month will be billed, its closing, credit notes and payments."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gigawatt.app.market.charges import ChargeSource
@@ -11,6 +11,7 @@ from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Sums, sum_charges
 from gigawatt.market.closing import Closing, Payer, close
+from gigawatt.market.contract import ContractItem
 from gigawatt.market.invoice import Invoice, credit_note
 from gigawatt.market.ledger import LedgerEntry
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
@@ -68,7 +69,8 @@ class Billing:
         if start_ms(month) > self._now_ms():
             raise InputError(f"{month} has not begun")
         source, sums = self._sums(month, agreed, is_running=True)
-        made = self._make(month, sums, agreed)
+        payers = _payers(self._named(), sums, agreed)
+        made = close(month, payers, sums, agreed.used)
         is_over = self._now_ms() >= start_ms(next_month(month))
         return ClosingPlan(
             made, tuple(sorted(source.notes)), is_over, self._before(month, agreed) or ""
@@ -98,11 +100,13 @@ class Billing:
         if before is not None:
             raise InputError(f"{before} is to be closed before {month}")
         _, sums = self._sums(month, agreed, is_running=False)
+        # Read before the books are locked: a transaction waits for nothing but itself.
+        named = self._named()
 
         def make(now: Agreed) -> Closing:
             if now.prices != agreed.prices:
                 raise ConflictError("a price was set meanwhile", next_step="Close it again.")
-            return self._make(month, sums, now)
+            return close(month, _payers(named, sums, now), sums, now.used)
 
         return self.book.close(month, make, self._now_s())
 
@@ -141,7 +145,7 @@ class Billing:
         return self.book.pay(organisation_id, payment_id, day_at(self._now_ms()), amount_micro_usd)
 
     def _now_ms(self) -> int:
-        return int(self._now_s() * 1000)
+        return round(self._now_s() * 1000)
 
     def _sums(self, month: str, agreed: Agreed, *, is_running: bool) -> tuple[ChargeSource, Sums]:
         """Charges of a month; with what is under way, up to now, where it is not cut."""
@@ -150,25 +154,17 @@ class Billing:
         until_ms = min(self._now_ms(), query.to_ms) if is_running else None
         return source, sum_charges(source.charges(self._usage, query, until_ms))
 
-    def _make(self, month: str, sums: Sums, agreed: Agreed) -> Closing:
-        return close(month, self._payers(sums, agreed), sums, agreed.used)
-
-    def _payers(self, sums: Sums, agreed: Agreed) -> list[Payer]:
-        """Everybody who has charges or a contract, with the names that they have today."""
-        names = {found.organisation_id: found.name for found in self._organisations()}
+    def _named(self) -> dict[OrganisationId, Payer]:
+        """Every organisation with the names that it and its projects have today."""
         projects: dict[OrganisationId, dict[str, str]] = {}
         for project in self._projects():
             projects.setdefault(project.organisation_id, {})[project.project_id] = project.name
-        wanted = {*sums, *(item.organisation_id for item in agreed.items)}
-        return [
-            Payer(
-                organisation_id=organisation_id,
-                name=names.get(organisation_id, organisation_id),
-                project_names=projects.get(organisation_id, {}),
-                items=[i for i in agreed.items if i.organisation_id == organisation_id],
+        return {
+            found.organisation_id: Payer(
+                found.organisation_id, found.name, projects.get(found.organisation_id, {})
             )
-            for organisation_id in wanted
-        ]
+            for found in self._organisations()
+        }
 
     def _organisations(self) -> Iterator[Organisation]:
         after = ""
@@ -195,3 +191,17 @@ class Billing:
         months += [item.from_month for item in agreed.items]
         first = min(months, default=month)
         return first if first < month else None
+
+
+def _payers(named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed) -> list[Payer]:
+    """Everybody who has charges or a contract; one that was removed is called by its id."""
+    items: dict[OrganisationId, list[ContractItem]] = {}
+    for item in agreed.items:
+        items.setdefault(item.organisation_id, []).append(item)
+    return [
+        replace(
+            named.get(organisation_id, Payer(organisation_id, organisation_id)),
+            items=items.get(organisation_id, ()),
+        )
+        for organisation_id in {*sums, *items}
+    ]

@@ -19,6 +19,7 @@ from gigawatt.market.invoice import charge_lines
 from gigawatt.market.month import month_at, start_ms
 from gigawatt.money import format_usd
 from gigawatt.planner.plan import Plan
+from gigawatt.planner.price import price_of
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.units import MINUTE_S
 
@@ -51,7 +52,7 @@ class Budgets:
 
     def spending(self, scope: Scope, scope_id: str, view: Snapshot) -> Spending:
         """What a project or an organisation spent this month, and what it holds now."""
-        at_ms = int(self._now_s() * 1000)
+        at_ms = round(self._now_s() * 1000)
         projects = self.projects_of(scope, scope_id)
         month = month_at(at_ms)
         query = UsageQuery(start_ms(month), at_ms, project_ids=frozenset(projects))
@@ -135,10 +136,5 @@ class Budgets:
 
 
 def rate_micro_usd_per_hour(fleet: Fleet, targets: Iterable[ClusterTarget]) -> int:
-    """What clusters cost an hour together, spares included."""
-    total = 0
-    for target in targets:
-        for member in target.members:
-            kind = fleet.node_type(fleet.node_index(member.node_id))
-            total += member.gpu_mask.bit_count() * kind.price_micro_usd_per_gpu_hour
-    return total
+    """What clusters cost an hour together at the prices that their members joined for."""
+    return sum(price_of(fleet, target.members) for target in targets)

@@ -189,6 +189,80 @@ def _link_s(engine: Engine, efficiency: ServingEfficiency, llm_tokens: float) ->
     return shape.layer_count * 2.0 * (sent_bytes / rate + efficiency.collective_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass, as ``pass_time`` is asked for it; each part is the longer of compute and memory."""
+
+    engine: Engine
+    efficiency: ServingEfficiency
+    llm_tokens: float
+    context: float
+    sequences: float
+    is_decode: bool
+
+    @property
+    def tokens_per_gpu(self) -> float:
+        return self.llm_tokens / self.engine.gpu_count
+
+    @property
+    def byte_rate(self) -> float:
+        return self.engine.silicon.memory_bytes_per_s * self.efficiency.memory_share
+
+    def flop_rate(self, precision: Precision, share: float) -> float:
+        return self.engine.silicon.peak(precision) * share
+
+    def dense_s(self) -> float:
+        engine, shape = self.engine, self.engine.shape
+        # Models with experts keep their dense weights in FP8 where the experts are in FP4.
+        is_mixed = shape.expert_count and engine.precision is Precision.FP4
+        precision = Precision.FP8 if is_mixed else engine.precision
+        rate = self.flop_rate(precision, self.efficiency.compute_share)
+        read_bytes = shape.dense_parameter_count * engine.dense_bytes_per_parameter
+        return max(
+            2.0 * shape.dense_parameter_count * self.tokens_per_gpu / rate,
+            read_bytes / engine.attention_ways / self.byte_rate,
+        )
+
+    def expert_s(self) -> float:
+        engine, shape = self.engine, self.engine.shape
+        rate = self.flop_rate(engine.precision, self.efficiency.expert_compute_share)
+        touched = shape.touched_expert_share(self.llm_tokens) * shape.routed_parameter_count
+        flops = 2.0 * (shape.active_parameter_count - shape.dense_parameter_count)
+        return max(
+            flops * self.tokens_per_gpu / rate,
+            touched * engine.expert_bytes_per_parameter / engine.gpu_count / self.byte_rate,
+        )
+
+    def attention_s(self) -> float:
+        engine = self.engine
+        rate = self.flop_rate(Precision.BF16, self.efficiency.compute_share)
+        read_bytes = engine.key_value_bytes_per_gpu(self.context) * self.sequences
+        if engine.is_attention_replicated:
+            read_bytes /= engine.gpu_count
+        flops = engine.shape.pair_flops(self.context, is_decode=self.is_decode)
+        return max(flops * self.tokens_per_gpu / rate, read_bytes / self.byte_rate)
+
+    def pointwise_s(self) -> float:
+        engine, shape = self.engine, self.engine.shape
+        width = shape.layer_count * POINTWISE_HIDDEN_COUNT * shape.hidden_width
+        width += shape.active_parameter_count / shape.hidden_width
+        llm_tokens = (
+            self.tokens_per_gpu
+            if engine.is_attention_replicated
+            else self.llm_tokens / engine.attention_ways
+        )
+        return width * ACTIVATION_BYTES * llm_tokens / self.byte_rate
+
+    def launch_s(self) -> float:
+        engine, shape, efficiency = self.engine, self.engine.shape, self.efficiency
+        ranks = engine.gpu_count if engine.is_attention_replicated else 1
+        return (
+            shape.layer_count * efficiency.layer_s
+            + shape.moe_layer_count * efficiency.moe_layer_s
+            + self.sequences / ranks * efficiency.sequence_s
+        )
+
+
 def pass_time(
     engine: Engine,
     efficiency: ServingEfficiency,
@@ -212,45 +286,14 @@ def pass_time(
         Williams et al. 2009 (roofline); two FLOP a parameter and token; two all-reduces a layer
         of tensor parallelism, each moving 2 (t - 1) / t of the tensor (Shoeybi et al. 2019).
     """
-    shape, silicon = engine.shape, engine.silicon
-    flop_rate = silicon.peak(engine.precision) * efficiency.compute_share
-    expert_rate = silicon.peak(engine.precision) * efficiency.expert_compute_share
-    attention_rate = silicon.peak(Precision.BF16) * efficiency.compute_share
-    byte_rate = silicon.memory_bytes_per_s * efficiency.memory_share
-    dense_rate = flop_rate
-    if shape.expert_count and engine.precision is Precision.FP4:
-        dense_rate = silicon.peak(Precision.FP8) * efficiency.compute_share
-    per_gpu = llm_tokens / engine.gpu_count
-    dense_bytes = shape.dense_parameter_count * engine.dense_bytes_per_parameter
-    touched = shape.touched_expert_share(llm_tokens) * shape.routed_parameter_count
-    routed_flops = 2.0 * (shape.active_parameter_count - shape.dense_parameter_count)
-    cache_bytes = engine.key_value_bytes_per_gpu(context) * sequences
-    if engine.is_attention_replicated:
-        cache_bytes /= engine.gpu_count
-    ranks = engine.gpu_count if engine.is_attention_replicated else 1
-    sequences_per_rank = sequences / ranks
-    pointwise = shape.layer_count * POINTWISE_HIDDEN_COUNT * shape.hidden_width
-    pointwise += shape.active_parameter_count / shape.hidden_width
+    one = _Pass(engine, efficiency, llm_tokens, context, sequences, is_decode)
     spent = PassTime(
-        dense_s=max(
-            2.0 * shape.dense_parameter_count * per_gpu / dense_rate,
-            dense_bytes / engine.attention_ways / byte_rate,
-        ),
-        expert_s=max(
-            routed_flops * per_gpu / expert_rate,
-            touched * engine.expert_bytes_per_parameter / engine.gpu_count / byte_rate,
-        ),
-        attention_s=max(
-            shape.pair_flops(context, is_decode=is_decode) * per_gpu / attention_rate,
-            cache_bytes / byte_rate,
-        ),
-        pointwise_s=pointwise * ACTIVATION_BYTES * llm_tokens / engine.attention_ways / byte_rate
-        if not engine.is_attention_replicated
-        else pointwise * ACTIVATION_BYTES * per_gpu / byte_rate,
+        dense_s=one.dense_s(),
+        expert_s=one.expert_s(),
+        attention_s=one.attention_s(),
+        pointwise_s=one.pointwise_s(),
         link_s=_link_s(engine, efficiency, llm_tokens),
-        launch_s=shape.layer_count * efficiency.layer_s
-        + shape.moe_layer_count * efficiency.moe_layer_s
-        + sequences_per_rank * efficiency.sequence_s,
+        launch_s=one.launch_s(),
     )
     if not engine.is_exchange_hidden:
         return spent

@@ -8,6 +8,9 @@ from pydantic import Field, StringConstraints
 from gigawatt.sdk.documents.base import Answer, Id, Line, Request
 from gigawatt.sdk.documents.storage import FileSystemMount, Mount
 
+Term = Literal["on_demand", "reserved", "spot"]
+"""How GPUs are held: by the second, from a date to a date, or until somebody else needs them."""
+
 
 class SpreadCap(Request):
     """At most this many nodes of a cluster in any one rack, leaf group or pod."""
@@ -39,6 +42,9 @@ class ClusterRequest(Request):
     egress_cidrs: Annotated[list[Id], Field(max_length=100)] = []
     file_system_mounts: Annotated[list[FileSystemMount], Field(max_length=16)] = []
     firewall_ruleset_ids: Annotated[list[Id], Field(max_length=8)] = []
+    term: Term = "on_demand"
+    price_micro_usd_per_gpu_hour_max: Annotated[int, Field(ge=0, le=10_000_000_000)] | None = None
+    reservation_id: Id | None = None
 
 
 class Spread(Answer):
@@ -63,6 +69,9 @@ class ClusterConfig(Answer):
     egress_cidrs: list[str]
     file_system_mounts: list[Mount] = []
     firewall_ruleset_ids: list[str] = []
+    term: str = "on_demand"
+    price_micro_usd_per_gpu_hour_max: int | None = None
+    reservation_id: str | None = None
 
 
 class BoundaryKeys(Answer):
@@ -188,6 +197,9 @@ class Plan(Answer):
     storage_pool_id: str | None = None
     joining_node_count: int = 0
     leaving_node_count: int = 0
+    term: str = "on_demand"
+    price_micro_usd_per_gpu_hour: int | None = None
+    price_basis: str | None = None
     created_at: datetime
     expires_at: datetime
 
