@@ -28,6 +28,7 @@ from gigawatt.store.billing_schema import contract_items
 from gigawatt.store.directory import open_directory
 from gigawatt.store.directory_schema import organisations, projects
 from gigawatt.store.open import open_store_at
+from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.schema import clusters
 from gigawatt.store.store import SqlStore
 from gigawatt.store.usage_records import SqlUsageBook
@@ -161,7 +162,8 @@ def run(place: str | Path, records_per_node: int) -> dict[str, float]:
         record_count = fill(store, records_per_node)
         book = open_billing(store)
         usage, directory = SqlUsageBook(store.database), open_directory(store)
-        billing = Billing(book, usage, directory, lambda: TO_MS / 1000 + 60)
+        reserved = SqlReservations(store.database)
+        billing = Billing(book, usage, reserved, directory, lambda: TO_MS / 1000 + 60)
         found = {
             "plan": timed(lambda: billing.plan(MONTH)),
             "close": timed(lambda: billing.close(MONTH)),

@@ -33,6 +33,7 @@ from gigawatt.planner.plan import OperationKind
 from gigawatt.store.billing import open_billing
 from gigawatt.store.budgets import SqlBudgets
 from gigawatt.store.directory import open_directory
+from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.schema import events
 from gigawatt.store.usage_records import SqlUsageBook
 
@@ -60,9 +61,12 @@ class Books:
         self.directory = open_directory(store)
         self.directory.add_organisation(Organisation(ORG, "Xeno", NOV))
         self.directory.add_project(Project(TENANT, ORG, "train", 10_000, NOV))
-        self.billing = Billing(self.book, self.usage, self.directory, self.clock.now_s)
+        self.reservations = SqlReservations(store.database)
+        self.billing = Billing(
+            self.book, self.usage, self.reservations, self.directory, self.clock.now_s
+        )
         self.budgets = Budgets(
-            SqlBudgets(store.database), self.usage, self.book, self.directory, self.clock.now_s
+            SqlBudgets(store.database), self.billing, self.directory, self.clock.now_s
         )
 
     def plan(self, kind, before, after, at_s):

@@ -17,7 +17,7 @@ from gigawatt.sdk.calls import BASE
 _ACCOUNTS = ("accounts",)
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "clusters": ("plans", "clusters", "firewall", "redfish", "contracts"),
+    "clusters": ("plans", "clusters", "firewall", "redfish", "contracts", "spot"),
     "plans": ("plans",),
     "operations": ("operations",),
     "events": ("events",),
@@ -34,6 +34,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("billing", "invoices", "ledger"), ("billing",)),
     "product-prices": ("contracts",),
     "waiting": ("waiting",),
+    "usage": ("usage",),
+    "reservations": ("reservations",),
+    "capacity": ("reservations",),
+    "spot": ("spot",),
+    "notices": ("spot",),
     "admission": ("admission",),
     "turned-away": ("admission",),
     **dict.fromkeys(("me", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
         prices,
         proofs,
         queues,
+        reservations,
         servers,
+        spots,
         storage,
+        usage,
         views,
     )
 
@@ -55,8 +58,11 @@ __all__ = [
     "prices",
     "proofs",
     "queues",
+    "reservations",
     "servers",
+    "spots",
     "storage",
+    "usage",
     "views",
 ]
 

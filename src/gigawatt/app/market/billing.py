@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from gigawatt.app.market.charges import ChargeSource
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
+from gigawatt.ids import TenantId
 from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth
 from gigawatt.interfaces.directory import Directory
+from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
-from gigawatt.market.charge import Sums, sum_charges
+from gigawatt.market.charge import Charge, Sums, sum_charges
 from gigawatt.market.closing import Closing, Payer, close
 from gigawatt.market.contract import ContractItem
-from gigawatt.market.invoice import Invoice, credit_note
+from gigawatt.market.invoice import Invoice, charge_lines, credit_note
 from gigawatt.market.ledger import LedgerEntry
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
@@ -44,12 +46,14 @@ class Billing:
         self,
         book: BillingBook,
         usage: UsageBook,
+        reservations: ReservationBook,
         directory: Directory,
         now_s: Callable[[], float],
     ) -> None:
-        """Bill what ``usage`` says to the organisations of a directory."""
+        """Bill what was used and promised to the organisations of a directory."""
         self.book = book
         self._usage = usage
+        self._reservations = reservations
         self._directory = directory
         self._now_s = now_s
 
@@ -152,7 +156,36 @@ class Billing:
         source = ChargeSource(month, self.book.tags(), agreed.prices)
         query = UsageQuery(start_ms(month), start_ms(next_month(month)))
         until_ms = min(self._now_ms(), query.to_ms) if is_running else None
-        return source, sum_charges(source.charges(self._usage, query, until_ms))
+        return source, sum_charges(self._charges(source, query, until_ms))
+
+    def _charges(
+        self, source: ChargeSource, query: UsageQuery, until_ms: int | None
+    ) -> Iterator[Charge]:
+        """All charges of a query; with what is under way, if they are wanted up to a moment."""
+        yield from source.usage_charges(self._usage, query, until_ms)
+        records = self._reservations.between(
+            query.project_ids, query.from_ms / 1000, query.to_ms / 1000
+        )
+        if records:
+            owners = {project.project_id: project.organisation_id for project in self._projects()}
+            to_ms = query.to_ms if until_ms is None else min(until_ms, query.to_ms)
+            yield from source.reservation_charges(records, owners, query.from_ms, to_ms)
+
+    def spent_micro_usd(self, project_ids: frozenset[TenantId], month: str) -> int:
+        """What projects spent in a month until now, before credits and taxes."""
+        at_ms = self._now_ms()
+        query = UsageQuery(start_ms(month), at_ms, project_ids=project_ids)
+        source = ChargeSource(month, {}, self.book.agreed().prices)
+        sums = sum_charges(self._charges(source, query, at_ms))
+        lines = (line for mine in sums.values() for line in charge_lines(mine))
+        return sum(line.amount_micro_usd for line in lines)
+
+    def promised_micro_usd_per_hour(self, project_ids: frozenset[TenantId]) -> int:
+        """What capacity that is promised to projects now costs an hour, used or not."""
+        now_s = self._now_s()
+        found = self._reservations.between(project_ids, now_s, now_s + 0.001)
+        booked = (record for record in found if record.state == "booked")
+        return sum(r.gpu_count * r.price_micro_usd_per_gpu_hour for r in booked)
 
     def _named(self) -> dict[OrganisationId, Payer]:
         """Every organisation with the names that it and its projects have today."""
@@ -187,6 +220,10 @@ class Billing:
         starts = [record.from_ms for record in self._usage.usages(query)]
         starts += [record.from_ms for record in self._usage.storage_usages(query)]
         starts += [record.at_ms for record in self._usage.external_usages(query)]
+        starts += [
+            round(record.promise.from_s * 1000)
+            for record in self._reservations.between(None, 0.0, start_ms(month) / 1000)
+        ]
         months = [month_at(min(starts))] if starts else []
         months += [item.from_month for item in agreed.items]
         first = min(months, default=month)

@@ -3,20 +3,16 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from gigawatt.app.market.charges import ChargeSource
+from gigawatt.app.market.billing import Billing
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import UnknownIdError
 from gigawatt.fleet.model import Fleet
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import TenantId
-from gigawatt.interfaces.billing import BillingBook
 from gigawatt.interfaces.budgets import BudgetAlert, BudgetBook
 from gigawatt.interfaces.directory import Directory
-from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.budget import Budget, Scope, Spending, check_cap, reached
-from gigawatt.market.charge import sum_charges
-from gigawatt.market.invoice import charge_lines
-from gigawatt.market.month import month_at, start_ms
+from gigawatt.market.month import month_at
 from gigawatt.money import format_usd
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.price import price_of
@@ -37,14 +33,12 @@ class Budgets:
     def __init__(
         self,
         book: BudgetBook,
-        usage: UsageBook,
-        billing: BillingBook,
+        billing: Billing,
         directory: Directory,
         now_s: Callable[[], float],
     ) -> None:
-        """Watch over what ``usage`` says."""
+        """Watch over what billing says was spent."""
         self.book = book
-        self._usage = usage
         self._billing = billing
         self._directory = directory
         self._now_s = now_s
@@ -53,17 +47,13 @@ class Budgets:
     def spending(self, scope: Scope, scope_id: str, view: Snapshot) -> Spending:
         """What a project or an organisation spent this month, and what it holds now."""
         at_ms = round(self._now_s() * 1000)
-        projects = self.projects_of(scope, scope_id)
-        month = month_at(at_ms)
-        query = UsageQuery(start_ms(month), at_ms, project_ids=frozenset(projects))
-        source = ChargeSource(month, {}, self._billing.agreed().prices)
-        sums = sum_charges(source.charges(self._usage, query, at_ms))
-        lines = (line for mine in sums.values() for line in charge_lines(mine))
-        held = [t for t in view.targets.values() if t.tenant_id in projects]
+        projects = frozenset(self.projects_of(scope, scope_id))
+        held = [target for target in view.targets.values() if target.tenant_id in projects]
+        promised = self._billing.promised_micro_usd_per_hour(projects)
         return Spending(
             at_ms,
-            sum(line.amount_micro_usd for line in lines),
-            rate_micro_usd_per_hour(view.fleet, held),
+            self._billing.spent_micro_usd(projects, month_at(at_ms)),
+            rate_micro_usd_per_hour(view.fleet, held) + promised,
         )
 
     def projects_of(self, scope: Scope, scope_id: str) -> tuple[TenantId, ...]:

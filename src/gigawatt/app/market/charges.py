@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from gigawatt.ids import ClusterId
+from gigawatt.identity.accounts import OrganisationId
+from gigawatt.ids import ClusterId, TenantId
+from gigawatt.intent.term import Term
+from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.usage import (
     ExternalUsage,
     StorageRecord,
@@ -18,6 +21,9 @@ from gigawatt.market.meter import MS_PER_HOUR
 from gigawatt.market.product import STORAGE, STORAGE_PARTS, STORAGE_UNIT, ProductPrice, price_of
 
 GPU_HOUR = "GPU-hour"
+
+Owners = Mapping[TenantId, OrganisationId]
+"""Who pays for a project."""
 
 
 @dataclass(slots=True)
@@ -36,10 +42,10 @@ class ChargeSource:
     prices: Sequence[ProductPrice]
     notes: set[str] = field(default_factory=set)
 
-    def charges(
+    def usage_charges(
         self, usage: UsageBook, query: UsageQuery, until_ms: int | None
     ) -> Iterator[Charge]:
-        """All charges of a query; with what is under way, up to ``until_ms`` if one is given."""
+        """Charges of what was used in a query; with what is under way, if up to a moment."""
         running, held = (
             ((), ())
             if until_ms is None
@@ -48,6 +54,37 @@ class ChargeSource:
         yield from self.gpu_charges(chain(running, usage.usages(query)))
         yield from self.storage_charges(chain(held, usage.storage_usages(query)))
         yield from self.external_charges(usage.external_usages(query))
+
+    def reservation_charges(
+        self, records: Iterable[ReservationRecord], owners: Owners, from_ms: int, to_ms: int
+    ) -> Iterator[Charge]:
+        """Charges of promised capacity between two moments, and of cancellations in that time."""
+        for record in records:
+            owner = owners.get(record.project_id)
+            if owner is None:
+                self.notes.add(
+                    f"reservation {record.reservation_id} is of no project, so nobody is billed"
+                )
+                continue
+            is_cancelled = record.state == "cancelled"
+            lasted_ms = min(to_ms, round(record.promise.to_s * 1000)) - max(
+                from_ms, round(record.promise.from_s * 1000)
+            )
+            key = Key(
+                project_id=record.project_id,
+                kind=ChargeKind.RESERVATION,
+                subject_id=record.reservation_id,
+                tag=self.tags.get(record.reservation_id, ""),
+                item=record.gpu_type,
+                term="cancelled" if is_cancelled else Term.RESERVED.value,
+                site_id=record.site_id,
+                unit="cancellation" if is_cancelled else GPU_HOUR,
+                parts_per_unit=1 if is_cancelled else MS_PER_HOUR,
+                price_micro_usd=record.charged_micro_usd
+                if is_cancelled
+                else record.price_micro_usd_per_gpu_hour,
+            )
+            yield Charge(owner, key, 1 if is_cancelled else max(0, lasted_ms) * record.gpu_count)
 
     def gpu_charges(self, records: Iterable[UsageRecord]) -> Iterator[Charge]:
         """Charges of GPU time, at the price that was promised when its node joined."""
