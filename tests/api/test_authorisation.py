@@ -33,6 +33,7 @@ ROWS = {
     "get_fleet_picture": "P",
     "list_fleet_notes": "P",
     "get_site": "P",
+    "lint_fabric": "P",
     "list_nodes": "P",
     "get_node": "P",
     "list_node_receipts": "P",

@@ -56,6 +56,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_fleet_picture": Permission(_SITE, OPERATORS),
     "list_fleet_notes": Permission(_SITE, OPERATORS),
     "get_site": Permission(_SITE, OPERATORS),
+    "lint_fabric": Permission(_SITE, OPERATORS),
     "list_nodes": Permission(_SITE, OPERATORS),
     "get_node": Permission(_SITE, OPERATORS),
     "drain_node": Permission(_SITE, OPERATORS),

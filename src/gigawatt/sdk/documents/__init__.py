@@ -204,6 +204,13 @@ from gigawatt.sdk.documents.reservations import (
 )
 from gigawatt.sdk.documents.site import Site, SiteDriver
 from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
+from gigawatt.sdk.documents.site import (
+    FabricFinding,
+    LintedFabric,
+    LintedFabrics,
+    Site,
+    SiteDriver,
+)
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -306,6 +313,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "Evidence",
+    "FabricFinding",
     "FabricSummary",
     "FailedStep",
     "Failure",
@@ -344,6 +352,8 @@ __all__ = [
     "LifeRequest",
     "LifeYear",
     "Line",
+    "LintedFabric",
+    "LintedFabrics",
     "LlmTokens",
     "LoanSchedule",
     "MapNode",
