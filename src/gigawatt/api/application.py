@@ -47,6 +47,9 @@ MODULES = (
     "reservations",
     "spot",
     "admission",
+    "billing",
+    "contracts",
+    "budgets",
     "usage",
     "utilisation",
 )

@@ -130,7 +130,7 @@ def _judgements(connection: Connection) -> Iterator[tuple[int, NodeId, bool]]:
     )
     for row in connection.execute(query):
         data, at_ms = json.loads(row.data), ms_of(row.at_s)
-        if row.kind == "node":
+        if row.kind == "node" and "state" in data:
             yield at_ms, NodeId(data["node_id"]), data["state"] != "available"
         for node_id in data.get("quarantined", ()):
             yield at_ms, NodeId(node_id), True
