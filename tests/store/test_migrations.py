@@ -21,6 +21,7 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "rate",
     "secret",
     "cleaning_receipt",
     "instance",

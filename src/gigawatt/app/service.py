@@ -15,6 +15,7 @@ from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
+from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.pump import Pump
@@ -70,6 +71,7 @@ from gigawatt.store.gauges import open_gauges
 from gigawatt.store.instances import open_instances
 from gigawatt.store.limits import open_limit_book
 from gigawatt.store.members import open_members
+from gigawatt.store.rates import open_rate_book
 from gigawatt.store.receipts import open_receipts
 from gigawatt.store.replicas import open_replicas
 from gigawatt.store.sessions import open_sessions
@@ -231,6 +233,12 @@ def _open_admission(
     )
 
 
+def _open_market(control: Control, store: SqlStore, directory: Directory) -> Market:
+    """The books of the market, of a store."""
+    rates = open_rate_book(store)
+    return Market(control.ask_prices, rates, Pricing(control.around.fleet, rates, directory))
+
+
 @contextmanager
 def open_service(
     home: Home,
@@ -286,7 +294,7 @@ def open_service(
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
-                market=Market(control.ask_prices),
+                market=_open_market(control, store, directory),
             )
             login_settings = read_settings(home)
             if login_settings is not None:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from gigawatt.app.market.pricing import Pricing
 from gigawatt.intent.prices import AskPrices
+from gigawatt.interfaces.rates import RateBook
 
 
 @dataclass(slots=True)
@@ -11,6 +13,10 @@ class Market:
 
     Fields:
         ask_prices: says what GPUs cost somebody now.
+        rates: the rows of the rate card.
+        pricing: asks the card for a project, of any term.
     """
 
     ask_prices: AskPrices
+    rates: RateBook
+    pricing: Pricing

@@ -106,6 +106,7 @@ from gigawatt.sdk.calls.passes import (
     get_proof,
     get_reconciliation,
 )
+from gigawatt.sdk.calls.rates import ask_price, list_rates, set_rates
 from gigawatt.sdk.calls.receipts import list_node_receipts
 from gigawatt.sdk.calls.redfish import call_redfish, change_redfish, read_redfish
 from gigawatt.sdk.calls.storage import (
@@ -129,6 +130,7 @@ __all__ = [
     "NOT_HERE",
     "Call",
     "apply_plan",
+    "ask_price",
     "call_redfish",
     "cancel_operation",
     "change_account",
@@ -209,6 +211,7 @@ __all__ = [
     "list_operations",
     "list_organisations",
     "list_projects",
+    "list_rates",
     "list_sessions",
     "list_ssh_keys",
     "list_turned_away",
@@ -225,6 +228,7 @@ __all__ = [
     "revoke_api_key",
     "rotate_api_key",
     "set_quota",
+    "set_rates",
     "set_storage_quota",
     "shrink_cluster",
     "start_device_login",

@@ -172,6 +172,14 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.rates import (
+    AskPrice,
+    NewRate,
+    PriceAnswer,
+    PriceOffer,
+    Rate,
+    SetRates,
+)
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.site import Site, SiteDriver
@@ -201,6 +209,7 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskPrice",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -288,6 +297,7 @@ __all__ = [
     "MountPoint",
     "Name",
     "NetworkHost",
+    "NewRate",
     "Node",
     "NodeConfig",
     "NodeFilter",
@@ -306,6 +316,8 @@ __all__ = [
     "PlaneChange",
     "PlaneProgress",
     "PowerStage",
+    "PriceAnswer",
+    "PriceOffer",
     "Problem",
     "Project",
     "Proof",
@@ -313,6 +325,7 @@ __all__ = [
     "ProofScope",
     "Quota",
     "QuotaBytes",
+    "Rate",
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
@@ -329,6 +342,7 @@ __all__ = [
     "Serving",
     "Session",
     "SetQuota",
+    "SetRates",
     "SetStorageQuota",
     "Site",
     "SiteDriver",
