@@ -8,7 +8,7 @@ operation without a row fails. Operations are committed and never carried out, s
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -124,9 +124,24 @@ ROWS = {
     "list_waiting_requests": ALL,
     "get_waiting_request": ALL,
     "withdraw_waiting_request": "OPM",
+    "plan_reservation": "OPM",
+    "create_reservation": "OP",
+    "book_reservation": "OP",
+    "cancel_reservation": "OP",
+    "list_reservations": ALL,
+    "get_reservation": ALL,
+    "get_capacity": ALL,
+    "list_spot_prices": ALL,
+    "list_spot_rounds": ALL,
+    "list_notices": ALL,
+    "note_checkpoint": "OPM",
     "get_admission": "P",
     "list_turned_away": "P",
     "list_turned_away_days": "P",
+    "list_usage": ALL,
+    "get_usage_summary": ALL,
+    "send_usage_events": "P",
+    "check_usage": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -191,6 +206,7 @@ def stage(
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
+            ids["reservation"] = new_reservation(world, project)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
         made = world.ok("operator", "POST", "/reconciliations")
         world.ids["acme"]["reconciliation"] = made["id"]
@@ -219,18 +235,43 @@ def new_ruleset(world: Any, project_id: str) -> str:
     return found
 
 
+def block(project_id: str) -> dict[str, Any]:
+    """A day of one node, long before the end of the century and after every other one."""
+    begins = f"2031-01-01T00:00:00+00:{next(_number) % 60:02}"
+    return {
+        "project_id": project_id,
+        "name": "block",
+        "gpu_count": 8,
+        "gpu_type": "h100",
+        "hours": 1,
+        "from_at": begins,
+    }
+
+
+def new_reservation(world: Any, project_id: str) -> str:
+    """A reservation that is planned; its project may book it."""
+    path = f"/projects/{project_id}/quota"
+    world.ok("operator", "PUT", path, {"granted_gpu_count": 100_000})
+    found: str = world.ok("operator", "POST", "/reservations/plans", block(project_id))["id"]
+    return found
+
+
+def ended_session(world: Any, ids: dict[str, str]) -> str:
+    cookie, _ = world.cookie_for(ids["account.service"])
+    return f"ses_{cookie.partition('_')[0]}"
+
+
+def new_waiting(world: Any, ids: dict[str, str]) -> str:
+    body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
+    made: str = world.ok("operator", "POST", "/waiting", body)["id"]
+    return made
+
+
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     """Ids of objects that a call may destroy, made for this call alone."""
-    if operation == "delete_invitation":
-        return {"invitation_id": invited(world, ids)}
-    if operation == "end_session":
-        cookie, _ = world.cookie_for(ids["account.service"])
-        return {"session_id": f"ses_{cookie.partition('_')[0]}"}
-    if operation == "delete_firewall_ruleset":
-        return {"ruleset_id": new_ruleset(world, ids["project"])}
-    if operation == "withdraw_waiting_request":
-        body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
-        return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
+    if operation in MADE:
+        name, make = MADE[operation]
+        return {name: make(world, ids)}
     if operation not in FRESH:
         return {}
     name, path, body = FRESH[operation]
@@ -246,13 +287,28 @@ def invited(world: Any, ids: dict[str, str]) -> str:
     return made
 
 
+MADE: dict[str, tuple[str, Callable[[Any, dict[str, str]], str]]] = {
+    "delete_invitation": ("invitation_id", invited),
+    "end_session": ("session_id", ended_session),
+    "delete_firewall_ruleset": (
+        "ruleset_id",
+        lambda world, ids: new_ruleset(world, ids["project"]),
+    ),
+    "withdraw_waiting_request": ("waiting_id", new_waiting),
+    **dict.fromkeys(
+        ("book_reservation", "cancel_reservation"),
+        ("reservation_id", lambda world, ids: new_reservation(world, ids["project"])),
+    ),
+}
+
+
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
     names = (
         *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
         *("file_system", "ruleset"),
         *("session", "invitation"),
-        *("file_system", "ruleset", "waiting"),
+        *("file_system", "ruleset", "waiting", "reservation"),
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
@@ -274,6 +330,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "waiting_id": ids["waiting"],
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
+        "reservation_id": ids["reservation"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
         "redfish_path": "v1/Systems/1",
@@ -289,6 +346,14 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
 
 REDFISH = ("read_redfish", "call_redfish", "change_redfish")
 BODIES: dict[str, dict[str, Any]] = {
+    "send_usage_events": {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/s",
+        "type": "t",
+        "time": "2026-01-31T12:00:00Z",
+        "data": {"project_id": "ten_none", "quantity": 1, "unit": "u"},
+    },
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
@@ -460,6 +525,10 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
         body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
     if operation == "create_firewall_ruleset":
         body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
+    if operation in {"plan_reservation", "create_reservation"}:
+        body = block(found["project_id"])
+    if operation == "get_capacity":
+        path += "?gpus=8&gpu_type=h100"
     if operation in {"change_project", "change_organisation"}:
         body = {"name": f"n{next(_number)}"}
     return method, re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path), body

@@ -172,6 +172,24 @@ def test_a_dhcp_server_that_died_is_missed_and_started_again(network):
     assert network.observe(GATEWAY_DEVICE) == {a.gateway}
 
 
+@pytest.mark.parametrize(("lost_bytes", "is_reached"), [(40, True), (4_000, False)])
+def test_one_lost_frame_makes_no_node_unreached(network, lost_bytes, is_reached):
+    """ARP has 28 bytes: the first frame is lost, or all are."""
+    a = Cluster(1, [1, 7])
+    network.carve(a)
+    assert network.probe((1, 7)) == (True,)
+    lines = [
+        "add table bridge lossy",
+        "add chain bridge lossy c { type filter hook forward priority 0; }",
+        f"add rule bridge lossy c ether type arp quota until {lost_bytes} bytes drop",
+    ]
+    network.run(LEAF, "nft", "-f", "-", stdin="\n".join(lines) + "\n")
+    try:
+        assert network.probe((1, 7)) == (is_reached,)
+    finally:
+        network.run(LEAF, "nft", "delete", "table", "bridge", "lossy")
+
+
 def test_a_switch_that_does_not_answer_is_unreachable_and_holds_up_no_other(network):
     a = Cluster(1, [1, 7])
     network.carve(a)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
+from hearing import hears
 from running_network import (
     FLEET,
     GATEWAY_DEVICE,
@@ -117,8 +118,7 @@ def answers(network: RunningNetwork, dealt: Deal) -> set[tuple[int, int]]:
     def ask(node: int) -> set[tuple[int, int]]:
         others = {address: other for other, address in addresses.items() if other != node}
         script = "".join(
-            f"{{ arping -q -f -c 3 -w 2 -I eth0 {address} && echo {address}; }} &\n"
-            for address in others
+            f"{{ {hears(address, call_count=3)} && echo {address}; }} &\n" for address in others
         )
         said = network.run(f"node{node}", "sh", "-s", stdin=f"{script}wait\n")
         return {(node, others[address]) for address in said.split()}

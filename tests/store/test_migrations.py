@@ -21,6 +21,18 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "checkpoint",
+    "notice_node",
+    "notice",
+    "spot_round",
+    "reservation_node",
+    "reservation",
+    "external_usage",
+    "storage_usage_record",
+    "storage_meter",
+    "usage_record",
+    "usage_meter_node",
+    "usage_meter",
     "rate",
     "secret",
     "cleaning_receipt",

@@ -9,6 +9,8 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hearing import hears
+
 from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.entries import Entry, Gateway, NetworkPort
 from gigawatt.boundary.plane import Plane
@@ -164,7 +166,7 @@ class RunningNetwork:
         return self.does(where, *["ping", "-q", "-i", "0.3", "-c", "1", "-w", "6"], address)
 
     def arpings(self, where: str, address: str) -> bool:
-        return self.does(where, "arping", "-q", "-f", "-c", "2", "-w", "1", "-I", "eth0", address)
+        return self.does(where, "sh", "-c", hears(address, wait_s=1))
 
     @contextmanager
     def listening(

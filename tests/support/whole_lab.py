@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hearing import hears
+
 from gigawatt.lab.folder import LabFolder
 from gigawatt.lab.launch import stop
 from gigawatt.lab.places import room_command_of, subnet_environments
@@ -182,7 +184,7 @@ class WholeLab:
         return (where, "ping", "-q", "-c", "2", "-i", "0.3", "-W", "1", address)
 
     def arpings(self, where: str, address: str) -> tuple[str, ...]:
-        return (where, "arping", "-q", "-f", "-c", "2", "-w", "2", "-I", "eth0", address)
+        return (where, "sh", "-c", hears(address))
 
     def ssh(self, where: str, key: Path, address: str, command: str, user: str = "root") -> Done:
         return self.run(where, *SSH, "-i", str(key), f"{user}@{address}", command)

@@ -18,11 +18,13 @@ from gigawatt.ids import (
     FirewallRulesetId,
     OperationId,
     PlanId,
+    ReservationId,
     TenantId,
     WaitingId,
 )
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
+from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.planner.plan import Plan
@@ -186,6 +188,13 @@ class Access:
         """A waiting request that the caller may use so."""
         what, room = f"waiting request {waiting_id!r}", self.service.admission.room
         found = self._found(what, lambda: room.request(WaitingId(waiting_id)))
+        self.permit(self._belonging(found.project_id), what)
+        return found
+
+    def reservation(self, reservation_id: str) -> ReservationRecord:
+        """A reservation that the caller may use so."""
+        what, records = f"reservation {reservation_id!r}", self.service.market.reservations.records
+        found = self._found(what, lambda: records.get(ReservationId(reservation_id)))
         self.permit(self._belonging(found.project_id), what)
         return found
 

@@ -17,7 +17,7 @@ from gigawatt.sdk.calls import BASE
 _ACCOUNTS = ("accounts",)
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "clusters": ("plans", "clusters", "firewall", "redfish"),
+    "clusters": ("plans", "clusters", "firewall", "redfish", "spot"),
     "plans": ("plans",),
     "rates": ("rates",),
     "prices": ("rates",),
@@ -34,6 +34,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "projects": ("accounts", "file_systems", "tenancy"),
     "organisations": ("accounts", "members", "tenancy"),
     "waiting": ("waiting",),
+    "usage": ("usage",),
+    "reservations": ("reservations",),
+    "capacity": ("reservations",),
+    "spot": ("spot",),
+    "notices": ("spot",),
     "admission": ("admission",),
     "turned-away": ("admission",),
     **dict.fromkeys(("me", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),

@@ -13,6 +13,7 @@ from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import (
     GigawattError,
     ImpossibleError,
+    InputError,
     NoCapacityError,
     QuotaError,
     UnknownIdError,
@@ -29,6 +30,7 @@ from gigawatt.identity.quota import (
 from gigawatt.ids import OperationId, WaitingId
 from gigawatt.intent.queue import QueuePolicy
 from gigawatt.intent.request import ClusterRequest, Level
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.codec import request_to_json
 from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.limits import LimitBook
@@ -93,9 +95,15 @@ class Admission:
 
         Raises:
             ConflictError: what it lets in is not what its firewall rulesets say.
+            InputError: it is spot, whose price no single plan can know.
             QuotaError: the project may not hold so much.
             NoCapacityError: it would take GPUs from a request that ran out of patience.
         """
+        if plan.before is None and plan.report.term is Term.SPOT:
+            raise InputError(
+                "spot is not created but bid for",
+                next_step="Bid: gw queue add --term spot --max-price, or POST /gw/v1/waiting.",
+            )
         self.judge_limits(view, plan)
         self._judge_turn(plan)
 

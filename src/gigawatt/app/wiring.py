@@ -10,6 +10,7 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.ids import RandomIds
+from gigawatt.app.market.notice_settings import notice_policy
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake.driver import fake_drivers
@@ -99,7 +100,9 @@ def open_control(
         with drivers as opened:
             around = Surroundings(fleet, store, opened, clock, watch)
             pricing = Pricing(fleet, open_rate_book(store), open_directory(store))
-            yield Control(around, RandomIds(), ask_prices=pricing.ask)
+            yield Control(
+                around, RandomIds(), ask_prices=pricing.ask, notice_policy=notice_policy()
+            )
 
 
 @contextmanager

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
         proofs,
         queues,
         rates,
+        reservations,
         servers,
+        spots,
         storage,
+        usage,
         views,
     )
 
@@ -53,8 +56,11 @@ __all__ = [
     "proofs",
     "queues",
     "rates",
+    "reservations",
     "servers",
+    "spots",
     "storage",
+    "usage",
     "views",
 ]
 

@@ -198,12 +198,21 @@ Egress = Annotated[
 
 
 MaxPrice = Annotated[
-    str | None, _option("--max-price", "USD", "Dollars a GPU-hour at most, e.g. 3.10.")
+    str | None, _option("--max-price", "USD", "Dollars a GPU-hour at most; spot needs it.")
 ]
-HowHeld = Annotated[Term, _option("--term", "TERM", f"How they are held: {', '.join(Term)}.")]
-Reserved = Annotated[
-    str | None, _option("--reservation", "ID", "Reservation (res_...) that covers it.")
+TermChoice = Annotated[
+    Term | None, _option("--term", "TERM", "How they are held: on_demand, reserved or spot.")
 ]
+OfReservation = Annotated[
+    str | None, _option("--reservation", "RES", "Reservation that covers it (res_...).")
+]
+Lent = Annotated[
+    bool, typer.Option("--lent", help="Take nodes on loan too; they are asked back with notice.")
+]
+MinGpus = Annotated[
+    int, _option("--min-gpus", "N", "Of no use with fewer: then all are given back.")
+]
+BidAgain = Annotated[bool, typer.Option("--bid-again", help="Bid again when spot was taken back.")]
 
 
 def build_request(
@@ -224,9 +233,12 @@ def build_request(
     image: HostImage = "debian-12-gpu",
     ssh_key: SshKey = None,
     egress: Egress = None,
+    term: TermChoice = None,
     max_price: MaxPrice = None,
-    term: HowHeld = Term.ON_DEMAND,
-    reservation: Reserved = None,
+    reservation: OfReservation = None,
+    lent: Lent = False,
+    min_gpus: MinGpus = 0,
+    bid_again: BidAgain = False,
 ) -> ClusterRequest:
     """The request that the options describe; each argument is the option of its name.
 
@@ -253,9 +265,12 @@ def build_request(
         image=image,
         ssh_public_keys=tuple(key_of(path) for path in ssh_key or ()),
         egress_cidrs=tuple(egress or ()),
-        term=term,
+        term=term or (Term.RESERVED if reservation else Term.ON_DEMAND),
         price_micro_usd_per_gpu_hour_max=None if max_price is None else micro_usd_of(max_price),
-        reservation_id=None if reservation is None else ReservationId(reservation),
+        reservation_id=ReservationId(reservation) if reservation else None,
+        is_lent=lent,
+        gpu_count_min=min_gpus,
+        returns_to_queue=bid_again,
     )
 
 

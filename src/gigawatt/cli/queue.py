@@ -33,6 +33,8 @@ def add(
 ) -> None:
     """Keep a place in the queue for a cluster that does not fit now; it starts by itself.
 
+    With --term spot it is a bid: it starts in a round that it wins, at the price of the round.
+
     Example: gw queue add train --gpus 512 --type h100 --max-price 3.10
     """
     backend.queues.add(request, for_days, output, quiet=quiet)

@@ -3,9 +3,9 @@
 A fold: ``advance`` gives the meter after an event, and the usage that ended with it.
 Time is whole milliseconds and intervals are half open, so usages of a node never overlap and the
 sum over any cut of time is the same. A node is billed while all of this is so: the cluster was
-verified and its release was not asked for; the node is a working member, not a spare; the node is
-ready, which a dead, quarantined or not yet verified one is not. What was promised when a node
-joined is its price for as long as it stays, whatever the rate card says later.
+verified and its release was not asked for; the node is a member, spares included, because they are
+held; the node is ready, which a dead, quarantined or not yet verified one is not. What was promised
+when a node joined is its price for as long as it stays, whatever the rate card says later.
 
 An event that is dated before the last one (another server's clock, or one that was put back)
 counts as of the last: nothing is billed twice, and no time that was billed is taken back.
@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from gigawatt.ids import ClusterId, NodeId
+from gigawatt.ids import ClusterId, NodeId, ReservationId
+from gigawatt.intent.term import Term
 
 MS_PER_HOUR = 3_600_000
 
@@ -24,11 +25,14 @@ MS_PER_HOUR = 3_600_000
 class Promise:
     """What a node of a cluster is and costs.
 
-    Fields: gpu_count is what is held of the node, 1 to 16; price is in micro-USD per GPU-hour.
+    Fields: gpu_count is what is held of the node, 1 to 16; price is in micro-USD per GPU-hour, 0
+    for what a reservation covers, which is then named.
     """
 
     gpu_count: int
     price_micro_usd_per_gpu_hour: int
+    term: Term = Term.ON_DEMAND
+    reservation_id: ReservationId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class MembersChanged:
-    """The verified working members are now these, spares left out."""
+    """The verified members are now these."""
 
     at_ms: int
     promises: Mapping[NodeId, Promise]
@@ -107,7 +111,7 @@ class UsageMeter:
     Fields:
         at_ms: the last event; None before the first.
         is_delivered: whether the tenant has it.
-        promises: working members.
+        promises: members.
         unready: nodes that are not ready, members or not.
         since_ms: start of the usage under way, of each node that is billed now.
         next_number: of the next usage.
@@ -177,5 +181,14 @@ def _billed(usage_meter: UsageMeter) -> frozenset[NodeId]:
 
 def amount_micro_usd(usages: Iterable[Usage]) -> int:
     """What usages cost together, rounded half up once, at the end: an invoice line."""
-    rated = sum(usage.rated for usage in usages)
+    return rounded_micro_usd(sum(usage.rated for usage in usages))
+
+
+def rounded_micro_usd(rated: int) -> int:
+    """Micro-USD of a sum in micro-USD times milliseconds an hour, rounded half up.
+
+    Example:
+        >>> rounded_micro_usd(MS_PER_HOUR // 2)
+        1
+    """
     return (2 * rated + MS_PER_HOUR) // (2 * MS_PER_HOUR)

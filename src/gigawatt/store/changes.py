@@ -20,8 +20,10 @@ from gigawatt.store import (
     journal,
     nodes,
     operations,
+    promises,
     tombstones,
     usage,
+    usage_notes,
 )
 from gigawatt.store.database import lock_generation, raise_generation
 
@@ -51,14 +53,23 @@ def commit(
     generation = raise_generation(connection, plan.parent_generation)
     operations.refuse_second(connection, plan.cluster_id)
     clusters.open_for(connection, plan, generation, now_s)
+    promises.refuse_promised(connection, plan, now_s)
     holdings.reserve(connection, plan.cluster_id, plan.after, now_s)
     usage.settle(connection, plan.cluster_id, plan.report.gpu_type, now_s)
+    usage_notes.note_committed(connection, plan, now_s)
     operation = operations.open_for(connection, plan, operation_id, generation, now_s)
     _give_up(connection, plan, now_s)
-    data = {"plan_id": plan.plan_id, "generation": generation}
+    data = {"plan_id": plan.plan_id, "generation": generation, **_losses(plan)}
     message = f"{plan.kind.value} committed"
     journal.add_event(connection, "committed", message, now_s, operation=operation, data=data)
     return operation
+
+
+def _losses(plan: Plan) -> Mapping[str, list[NodeId]]:
+    """What the trail says of nodes that cost nothing any more from here on, where there are any."""
+    gone = usage_notes.leaving(plan) if plan.kind is OperationKind.SHRINK else []
+    losses = {"leaving": gone, "quarantined": sorted(plan.quarantined)}
+    return {word: node_ids for word, node_ids in losses.items() if node_ids}
 
 
 def _give_up(connection: Connection, plan: Plan, now_s: float) -> None:
@@ -90,10 +101,11 @@ def revise(
     usage.settle(connection, plan.cluster_id, plan.report.gpu_type, now_s)
     if plan.after is not None and plan.kind is not OperationKind.RELEASE:
         clusters.retarget(connection, plan.cluster_id, plan.after)
+    usage_notes.note_committed(connection, plan, now_s)
     _give_up(connection, plan, now_s)
     revised = operations.replace_plan(connection, operation, plan)
     message = f"plan {plan.plan_id} in force"
-    data = {"plan_id": plan.plan_id, "quarantined": list(plan.quarantined)}
+    data = {"plan_id": plan.plan_id, "quarantined": list(plan.quarantined), **_losses(plan)}
     journal.add_event(connection, "revised", message, now_s, operation=revised, data=data)
     return revised
 
@@ -151,6 +163,7 @@ def finish(
     operations.end(connection, found, state, now_s)
     if state == "done":
         freed.note_freed(connection, found, now_s)
+        usage_notes.note_done(connection, found.plan, now_s)
     data = {"quarantined": dict(quarantined)}
     message = f"{found.kind.value} {state}"
     journal.add_event(connection, state, message, now_s, operation=found, data=data)

@@ -10,12 +10,13 @@ from gigawatt.errors import InputError
 from gigawatt.ids import NodeId
 from gigawatt.interfaces.store import NodeState
 from gigawatt.store.schema import nodes
+from gigawatt.store.usage_notes import note_node
 
 
 def set_state(
     connection: Connection, node_id: NodeId, state: NodeState, reason: str, now_s: float
 ) -> None:
-    """Drain, quarantine or return a node.
+    """Drain, quarantine or return a node, and tell the meters of who has it.
 
     Raises:
         InputError: no such state.
@@ -27,6 +28,7 @@ def set_state(
     if state != "available":
         row = {"node_id": node_id, "state": state, "reason": reason, "since_s": now_s}
         connection.execute(insert(nodes), row)
+    note_node(connection, node_id, state, now_s)
 
 
 def all_states(connection: Connection) -> Mapping[NodeId, tuple[NodeState, str]]:

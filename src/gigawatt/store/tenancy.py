@@ -18,13 +18,29 @@ from gigawatt.store.people_schema import invitations, metadata
 from gigawatt.store.queue_schema import quota_limits, turned_away, waiting_requests
 from gigawatt.store.storage_quota_schema import storage_quotas
 from gigawatt.store.store import SqlStore
+from gigawatt.store.usage_records_schema import (
+    external_usages,
+    storage_meters,
+    storage_records,
+    usage_meters,
+    usage_records,
+)
 
 ENDS_WITH_PROJECT = frozenset(
     {table.name for table in (ssh_keys, api_keys, invitations, storage_quotas, quota_limits)}
 )
 """Tables whose rows of a project end with it."""
 
-STAYS_AFTER_PROJECT = frozenset({turned_away.name})
+STAYS_AFTER_PROJECT = frozenset(
+    {
+        turned_away.name,
+        usage_meters.name,
+        usage_records.name,
+        storage_meters.name,
+        storage_records.name,
+        external_usages.name,
+    }
+)
 """Tables of what was: they keep the id. Rows of any other table keep a project from ending."""
 
 

@@ -28,16 +28,19 @@ from gigawatt.store import (
     rates_schema,
     receipts_schema,
     replica_schema,
+    reservations_schema,
     schema,
     secrets_schema,
+    spot_schema,
     storage_quota_schema,
+    usage_records_schema,
     usage_schema,
 )
 from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0008", "0009", "0010", "0011", "0012"),
+    *("0007", "0008", "0009", "0010", "0011", "0012", "0013", "0015"),
 )
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
@@ -54,8 +57,11 @@ _EVERY_TABLE = (
     rates_schema,
     receipts_schema,
     replica_schema,
+    reservations_schema,
     secrets_schema,
+    spot_schema,
     storage_quota_schema,
+    usage_records_schema,
     usage_schema,
 )
 """Modules that add their tables to the one set of ``schema`` when they are imported."""

@@ -19,6 +19,7 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.entries import BmcAccount
 from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.redfish.account_table import session
+from gigawatt.drivers.redfish.bmc import open_bmc
 from gigawatt.drivers.redfish.bounded import STUCK_MAX, Bounded, Deadline
 from gigawatt.drivers.redfish.connection import connector_to, said
 from gigawatt.drivers.redfish.opening import RedfishDriver, open_redfish
@@ -30,6 +31,7 @@ from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.driver import Fence
 from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.layout import LabSpec
+from gigawatt.lab.redfish.accounts import SESSIONS_MAX
 from gigawatt.lab.redfish.faults import Faults
 from memory_secrets import MemorySecrets
 from simulated_bmcs import GOLDEN, SimulatedBmcs
@@ -204,6 +206,31 @@ def test_errors_now_and_then_leave_nothing_half_done(plain, seed):
         plain.control.set_faults(N0, Faults())
         assert await plain.held() == {ACCOUNT}
         assert plain.logs_in(ACCOUNT.username, plain.secrets.read(ACCOUNT.secret_ref))
+
+    asyncio.run(run())
+
+
+def test_who_takes_all_sessions_shuts_nobody_out(plain):
+    async def run():
+        await plain.driver.ensure(BMC, [ACCOUNT], Fence(A, 1))
+        password = plain.secrets.read(ACCOUNT.secret_ref)
+        accounts = plain.bmcs.simulator.bmcs[N0].accounts
+        tenant = accounts.log_in(ACCOUNT.username, password)
+        while len(accounts.sessions) < SESSIONS_MAX:
+            accounts.open_session(tenant)
+        assert await plain.held() == {ACCOUNT}
+        bmc = open_bmc(plain.bmcs.reach, N0)
+        assert (await bmc.power_state()).power == "off"
+        assert plain.logs_in(ACCOUNT.username, password)
+        assert not plain.logs_in(ACCOUNT.username, "Another-Password-1")
+        await plain.driver.rotate(ACCOUNT)
+        assert not accounts.sessions
+        tenant = accounts.log_in(ACCOUNT.username, plain.secrets.read(ACCOUNT.secret_ref))
+        while len(accounts.sessions) < SESSIONS_MAX:
+            accounts.open_session(tenant)
+        await plain.driver.remove(BMC, [ACCOUNT], Fence(A, 1))
+        assert not accounts.sessions
+        assert plain.control.accounts(N0) == GOLDEN
 
     asyncio.run(run())
 

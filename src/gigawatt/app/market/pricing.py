@@ -31,6 +31,11 @@ class Pricing:
             return Prices(question.term)
         return self.prices(self.card(question.tenant_id, question.term), question)
 
+    def for_months(self, question: PriceQuestion, month_count: int) -> Prices:
+        """What GPUs cost a project that reserves them for so many months."""
+        card = self.card(question.tenant_id, Term.RESERVED)
+        return self.prices(card, replace(question, term=Term.RESERVED), month_count)
+
     def card(self, tenant_id: TenantId, term: Term) -> RateCard:
         """Every row of a term that a project may be charged by."""
         return RateCard(self.book.rates(self._owner_of(tenant_id), term))

@@ -155,6 +155,9 @@ def request_document(connection: Connection, request: ClusterRequest) -> doc.Clu
         term=request.term.value,
         price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
         reservation_id=request.reservation_id,
+        is_lent=request.is_lent,
+        gpu_count_min=request.gpu_count_min,
+        returns_to_queue=request.returns_to_queue,
     )
 
 

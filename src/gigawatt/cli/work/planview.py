@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from gigawatt.boundary.plane import PLANES, Plane
-from gigawatt.cli.output import bytes_words, console, count_of, pairs
+from gigawatt.cli.output import bytes_words, console, count_of, moment, pairs
 from gigawatt.cli.work.pricewords import BASIS_WORDS, TERM_WORDS, price_words
 from gigawatt.intent.amounts import duration_s_of
 from gigawatt.money import format_usd
@@ -121,6 +121,8 @@ def _plan_lines(plan: doc.Plan, duration: str | None) -> Iterator[tuple[str, str
         yield "GPUs", f"{plan.gpu_count:,} {plan.gpu_type}{spares}"
         yield "where", f"{plan.site_id}, fabric {plan.fabric_id}: {spread_words(plan.spread)}"
         yield from (("why there", reason) for reason in plan.reasons)
+        if plan.until_at is not None:
+            yield "until", f"{moment(plan.until_at.timestamp())}, then its nodes are taken back"
         yield from _price_lines(plan, duration)
         if plan.storage_bytes:
             yield "storage", f"{bytes_words(plan.storage_bytes)} in {plan.storage_pool_id}"

@@ -60,6 +60,7 @@ def add(request: ClusterRequest, day_count: int, form: Format, *, quiet: bool) -
     with connected() as connection:
         wish = doc.CreateWaitingRequest(
             cluster=request_document(connection, request),
+            price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
             expires_after_s=int(day_count * DAY_S),
         )
         found = connection.client.create_waiting_request(wish)
@@ -139,6 +140,9 @@ def show_supply(form: Format) -> None:
             for row in found.gpu_types
         ],
     )
+    console.print("Served in this order:")
+    for line in found.order:
+        console.print(f"  {line}")
 
 
 def show_turned_away(form: Format) -> None:

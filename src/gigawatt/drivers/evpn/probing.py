@@ -25,6 +25,10 @@ from gigawatt.ids import DeviceId
 
 ARPING_S = 3
 """Seconds that an answer is waited for; a network of one building takes a thousandth. Ours."""
+ANSWERED = "reply from"
+"""What arping of iputils says of an answer."""
+UP_LOOKS, UP_LOOK_S = 200, 0.05
+"""The kernel puts an interface to work later than it is switched on, on a busy switch seconds."""
 PROBE_NETWORK = "169.254"
 """Addresses that no host of a cluster may have (RFC 3927)."""
 
@@ -115,9 +119,10 @@ class Prober:
         address: Mapping[Spot, str],
     ) -> set[tuple[Spot, Spot]]:
         sinks = [sink for source, sink in pairs if source == spot]
+        # Not its exit status: arping fails as well when an answer came, but not to the first call.
         lines = [
-            f"{{ nsenter --net=/run/netns/{_space(spot)} arping -q -f -c 3 -w {ARPING_S} -I near"
-            f" {address[sink]} && echo {address[sink]} ; }} &"
+            f"{{ nsenter --net=/run/netns/{_space(spot)} arping -f -c 3 -w {ARPING_S} -I near"
+            f" {address[sink]} | grep -q '{ANSWERED}' && echo {address[sink]} ; }} &"
             for sink in sinks
         ]
         said = await self._switches[spot.switch].apply(device, *lines, "wait")
@@ -142,7 +147,17 @@ def _standing(spot: Spot, address: str) -> str:
     inner = [f"address add {address}/16 dev near", *opened("near")]
     enter = f"nsenter --net=/run/netns/{_space(spot)} "
     made = f"ip netns add {_space(spot)}"
-    return "\n".join([_gone(spot), made, fed("ip", outer), enter + fed("ip", inner)])
+    opening = [_gone(spot), made, fed("ip", outer), enter + fed("ip", inner)]
+    return "\n".join(
+        [*opening, _up(f"ip -o link show {_far(spot)}"), _up(f"{enter}ip -o link show near")]
+    )
+
+
+def _up(shown: str) -> str:
+    """Shell words that wait until the interface works that ``shown`` prints."""
+    is_up = f"{shown} | grep -q 'state UP'"
+    wait = f"for look in $(seq {UP_LOOKS}); do {is_up} && break; sleep {UP_LOOK_S}; done"
+    return f"{wait}\n{is_up} || {{ {shown} >&2; exit 1; }}"
 
 
 def _gone(spot: Spot) -> str:

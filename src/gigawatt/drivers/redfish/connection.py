@@ -3,14 +3,14 @@
 import json
 import ssl
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 
 import requests
 import sushy
 from requests.adapters import HTTPAdapter
 from sushy import exceptions as said_by_sushy
-from sushy.auth import SessionAuth
+from sushy.auth import AuthBase, BasicAuth, SessionAuth
 from sushy.connector import Connector
 from typing_extensions import override
 
@@ -23,6 +23,9 @@ SAID_MAX = 300
 """Characters of a BMC's own words that an error shows. Ours."""
 AGAIN = {408, 409, 423, 425, 429}
 """Refusals that pass by themselves: RFC 9110 and RFC 6585; 409 and 423 by DSP0266, 7.6."""
+
+SESSIONS_TAKEN = "SessionLimitExceeded"
+"""Message of a BMC that has no session left (DSP2065, the registry Base)."""
 
 NO_REDFISH = (ValueError, KeyError, TypeError, AttributeError)
 """What reading an answer raises that was cut off, or is not of the form that the standard says."""
@@ -67,6 +70,11 @@ class PinnedAdapter(HTTPAdapter):
         """
         if self._deadline.left_s() <= 0:
             raise requests.Timeout("the time of the call is up")
+
+
+def is_without_sessions(error: said_by_sushy.HTTPError) -> bool:
+    """Whether a BMC refuses a session because all are taken."""
+    return SESSIONS_TAKEN in str(error)
 
 
 def connector_to(address: BmcAddress, reach: BmcReach, deadline: Deadline) -> Connector:
@@ -114,29 +122,28 @@ def operator_password(reach: BmcReach, node_id: NodeId) -> str:
 def connected(reach: BmcReach, node_id: NodeId, deadline: Deadline) -> Iterator[sushy.Sushy]:
     """A session of the operator; closed at the end.
 
+    Where no session is left, name and password go with each request (DSP0266, 13.3.1): otherwise
+    whoever may log in shuts the operator out for as long as sessions last.
+
     Raises:
         DriverPermanentError: there is no password.
     """
     address = reach.bmcs[node_id]
-    auth = SessionAuth(reach.username, operator_password(reach, node_id))
-    with logged_in(connector_to(address, reach, deadline), address, auth) as root:
-        yield root
-
-
-@contextmanager
-def logged_in(
-    connector: Connector, address: BmcAddress, auth: SessionAuth
-) -> Iterator[sushy.Sushy]:
-    """A session of anybody's; closed at the end."""
-    try:
-        root = sushy.Sushy(url_of(address), auth=auth, connector=connector)
+    login = (reach.username, operator_password(reach, node_id))
+    with closing(connector_to(address, reach, deadline)) as connector:
+        auth: AuthBase = SessionAuth(*login)
+        try:
+            root = sushy.Sushy(url_of(address), auth=auth, connector=connector)
+        except said_by_sushy.HTTPError as error:
+            if not is_without_sessions(error):
+                raise
+            auth = BasicAuth(*login)
+            root = sushy.Sushy(url_of(address), auth=auth, connector=connector)
         try:
             yield root
         finally:
             with suppress(said_by_sushy.SushyError):
                 auth.close()
-    finally:
-        connector.close()
 
 
 @contextmanager

@@ -182,7 +182,15 @@ from gigawatt.sdk.documents.rates import (
 )
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
+from gigawatt.sdk.documents.reservations import (
+    Cancellation,
+    Capacity,
+    CapacityWindow,
+    Reservation,
+    ReservationRequest,
+)
 from gigawatt.sdk.documents.site import Site, SiteDriver
+from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -194,6 +202,21 @@ from gigawatt.sdk.documents.storage import (
     SetStorageQuota,
     StorageQuota,
 )
+from gigawatt.sdk.documents.usage import (
+    USAGE_EVENTS_MAX,
+    StorageLine,
+    UnixMs,
+    UsageBy,
+    UsageCheck,
+    UsageDifference,
+    UsageEvent,
+    UsageEventData,
+    UsageEvents,
+    UsageEventsKept,
+    UsageLine,
+    UsageRecord,
+    UsageSummary,
+)
 from gigawatt.sdk.documents.waiting import (
     CreateWaitingRequest,
     WaitingPlace,
@@ -204,6 +227,7 @@ from gigawatt.sdk.documents.waiting import (
 __all__ = [
     "CASE_COUNT_MAX",
     "TEXT_LENGTH_MAX",
+    "USAGE_EVENTS_MAX",
     "Account",
     "Admission",
     "Alternative",
@@ -215,6 +239,9 @@ __all__ = [
     "AuditHead",
     "AuditVerdict",
     "BoundaryKeys",
+    "Cancellation",
+    "Capacity",
+    "CapacityWindow",
     "CauseName",
     "Chain",
     "ChainRequest",
@@ -226,6 +253,7 @@ __all__ = [
     "ChangePlan",
     "ChangeProject",
     "ChangeSize",
+    "Checkpoint",
     "CleaningReceipt",
     "CleaningStep",
     "Cluster",
@@ -305,6 +333,7 @@ __all__ = [
     "NodeStateName",
     "NodeStatus",
     "NodeTypeSummary",
+    "Notice",
     "Operation",
     "Organisation",
     "OriginName",
@@ -334,6 +363,8 @@ __all__ = [
     "RentFit",
     "ReplaceNodes",
     "Request",
+    "Reservation",
+    "ReservationRequest",
     "Risk",
     "RiskFan",
     "RoleName",
@@ -347,10 +378,12 @@ __all__ = [
     "Site",
     "SiteDriver",
     "SiteSummary",
+    "SpotRound",
     "Spread",
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "StorageLine",
     "StorageQuota",
     "SubIndex",
     "Supply",
@@ -365,8 +398,19 @@ __all__ = [
     "TypeAdmission",
     "UnderwriteRequest",
     "Underwriting",
+    "UnixMs",
     "UpperIndex",
     "UpperMonth",
+    "UsageBy",
+    "UsageCheck",
+    "UsageDifference",
+    "UsageEvent",
+    "UsageEventData",
+    "UsageEvents",
+    "UsageEventsKept",
+    "UsageLine",
+    "UsageRecord",
+    "UsageSummary",
     "Usd",
     "VerifyAudit",
     "Violation",
