@@ -193,6 +193,14 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.rates import (
+    AskPrice,
+    NewRate,
+    PriceAnswer,
+    PriceOffer,
+    Rate,
+    SetRates,
+)
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.reservations import (
@@ -202,8 +210,6 @@ from gigawatt.sdk.documents.reservations import (
     Reservation,
     ReservationRequest,
 )
-from gigawatt.sdk.documents.site import Site, SiteDriver
-from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.site import (
     FabricFinding,
     LintedFabric,
@@ -211,6 +217,7 @@ from gigawatt.sdk.documents.site import (
     Site,
     SiteDriver,
 )
+from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -253,6 +260,7 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskPrice",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -362,6 +370,7 @@ __all__ = [
     "MountPoint",
     "Name",
     "NetworkHost",
+    "NewRate",
     "Node",
     "NodeConfig",
     "NodeFilter",
@@ -381,6 +390,8 @@ __all__ = [
     "PlaneChange",
     "PlaneProgress",
     "PowerStage",
+    "PriceAnswer",
+    "PriceOffer",
     "Problem",
     "ProductPrice",
     "Project",
@@ -389,6 +400,7 @@ __all__ = [
     "ProofScope",
     "Quota",
     "QuotaBytes",
+    "Rate",
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
@@ -410,6 +422,7 @@ __all__ = [
     "SetBudget",
     "SetCostTag",
     "SetQuota",
+    "SetRates",
     "SetStorageQuota",
     "Site",
     "SiteDriver",
