@@ -47,6 +47,9 @@ MODULES = (
     "reservations",
     "spot",
     "admission",
+    "billing",
+    "contracts",
+    "budgets",
     "usage",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
