@@ -169,6 +169,7 @@ ROWS = {
     "get_usage_summary": ALL,
     "send_usage_events": "P",
     "check_usage": "P",
+    "get_utilisation": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,

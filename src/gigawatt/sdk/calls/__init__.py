@@ -167,6 +167,7 @@ from gigawatt.sdk.calls.usage import (
     list_usage,
     send_usage_events,
 )
+from gigawatt.sdk.calls.utilisation import get_utilisation
 from gigawatt.sdk.calls.waiting import (
     create_waiting_request,
     get_waiting_request,
@@ -262,6 +263,7 @@ __all__ = [
     "get_statement",
     "get_storage_quota",
     "get_usage_summary",
+    "get_utilisation",
     "get_waiting_request",
     "grow_cluster",
     "lint_fabric",

@@ -244,6 +244,14 @@ from gigawatt.sdk.documents.usage import (
     UsageRecord,
     UsageSummary,
 )
+from gigawatt.sdk.documents.utilisation import (
+    AskedInVain,
+    GpuStateName,
+    StateHours,
+    Utilisation,
+    UtilisationBy,
+    UtilisationRow,
+)
 from gigawatt.sdk.documents.waiting import (
     CreateWaitingRequest,
     WaitingPlace,
@@ -261,6 +269,7 @@ __all__ = [
     "Answer",
     "ApiKey",
     "AskPrice",
+    "AskedInVain",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -341,6 +350,7 @@ __all__ = [
     "Given",
     "GpuHour",
     "GpuHourRequest",
+    "GpuStateName",
     "GpuTypeSummary",
     "Health",
     "Holder",
@@ -432,6 +442,7 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "StateHours",
     "Statement",
     "StatementLine",
     "StorageLine",
@@ -463,6 +474,9 @@ __all__ = [
     "UsageRecord",
     "UsageSummary",
     "Usd",
+    "Utilisation",
+    "UtilisationBy",
+    "UtilisationRow",
     "VerifyAudit",
     "Violation",
     "WaitingPlace",
