@@ -17,7 +17,10 @@ import pytest
 from gigawatt.api.lambda_cloud.errors import CODES
 from gigawatt.api.problems import STATUS
 from gigawatt.errors import GigawattError
+from gigawatt.identity.accounts import OrganisationId
 from gigawatt.identity.permissions import PERMISSIONS
+from gigawatt.market.closing import Payer, close
+from gigawatt.market.contract import ContractItem, ItemKind
 
 ROLES = {"O": "owner", "P": "operator", "M": "member", "B": "billing", "R": "read_only"}
 ALL = "OPMBR"
@@ -33,6 +36,7 @@ ROWS = {
     "list_rates": ALL,
     "set_rates": "P",
     "ask_price": ALL,
+    "lint_fabric": "P",
     "list_nodes": "P",
     "get_node": "P",
     "list_node_receipts": "P",
@@ -87,6 +91,7 @@ ROWS = {
     "release_cluster": "OPM",
     "configure_cluster": "OPM",
     "get_cluster_network": "OPMR",
+    "get_cluster_topology": "OPMR",
     "read_redfish": "OPM",
     "call_redfish": "OPM",
     "change_redfish": "OPM",
@@ -138,6 +143,28 @@ ROWS = {
     "get_admission": "P",
     "list_turned_away": "P",
     "list_turned_away_days": "P",
+    "list_closings": "P",
+    "plan_closing": "P",
+    "close_month": "P",
+    "list_invoices": "OPB",
+    "get_invoice": "OPB",
+    "get_invoice_file": "OPB",
+    "create_credit_note": "P",
+    "get_statement": "OPB",
+    "record_payment": "P",
+    "list_contract_items": "OPB",
+    "create_contract_item": "P",
+    "list_product_prices": "P",
+    "create_product_price": "P",
+    "check_ledger": "P",
+    "export_ledger": "P",
+    "set_cost_tag": "OPM",
+    "get_budget": ALL,
+    "set_budget": "OP",
+    "delete_budget": "OP",
+    "get_organisation_budget": "OPB",
+    "set_organisation_budget": "OP",
+    "delete_organisation_budget": "OP",
     "list_usage": ALL,
     "get_usage_summary": ALL,
     "send_usage_events": "P",
@@ -207,6 +234,7 @@ def stage(
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
             ids["reservation"] = new_reservation(world, project)
+        keep_invoices(world)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
         made = world.ok("operator", "POST", "/reconciliations")
         world.ids["acme"]["reconciliation"] = made["id"]
@@ -227,6 +255,22 @@ FRESH: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 """Where to make an object for a call that may destroy it."""
+
+
+def keep_invoices(world: Any) -> None:
+    """An invoice for each organisation, of a month that is long over."""
+    book = world.service.market.billing.book
+    payers = []
+    for name, ids in world.ids.items():
+        owner = OrganisationId(ids["organisation"])
+        item = ContractItem(
+            f"ctr_{name}", owner, ItemKind.MINIMUM, "least", 10**9, 0, "2020-01", "2020-01"
+        )
+        book.add_item(item, 0.0)
+        payers.append(Payer(owner, name, {}, [item]))
+    book.close("2020-01", lambda _: close("2020-01", payers, {}, {}), 0.0)
+    for invoice in book.invoices(None, None, "", 9):
+        world.ids[invoice.organisation_name]["invoice"] = invoice.invoice_id
 
 
 def new_ruleset(world: Any, project_id: str) -> str:
@@ -308,11 +352,18 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("organisation", "project", "account", "key", "ssh_key", "plan", "cluster", "operation"),
         *("file_system", "ruleset"),
         *("session", "invitation"),
+        *("file_system", "ruleset", "waiting"),
+        *("file_system", "ruleset", "proof", "reconciliation", "invoice"),
         *("file_system", "ruleset", "waiting", "reservation"),
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
-        there = {"node_id": ABSENT, "file_name": ABSENT, "redfish_path": "v1/Systems/1"}
+        there = {
+            "month": "2020-02",
+            "node_id": ABSENT,
+            "file_name": ABSENT,
+            "redfish_path": "v1/Systems/1",
+        }
         return {**there, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
     found = {
@@ -333,6 +384,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "reservation_id": ids["reservation"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
+        "month": "2020-02",
+        "invoice_id": ids["invoice"],
         "redfish_path": "v1/Systems/1",
         "proof_id": ids.get("proof", ABSENT),
         "reconciliation_id": ids.get("reconciliation", ABSENT),
@@ -387,6 +440,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "resize_file_system": {"quota_bytes": 1 << 31},
     "set_storage_quota": {"granted_bytes": 1 << 50},
     "change_firewall_ruleset": {"rules": []},
+    "create_credit_note": {"reason": "test", "net_micro_usd": 1},
+    "record_payment": {"payment_id": "bank-1", "amount_micro_usd": 1},
+    "create_contract_item": {
+        "kind": "credit",
+        "name": "welcome",
+        "amount_micro_usd": 1,
+        "from_month": "2099-01",
+        "to_month": "2099-01",
+    },
+    "create_product_price": {"product": "storage", "price_micro_usd": 1, "from_month": "2099-01"},
+    "set_cost_tag": {"tag": "blue"},
+    "set_budget": {"amount_micro_usd": 10**15},
+    "set_organisation_budget": {"amount_micro_usd": 10**15},
 }
 
 
@@ -541,7 +607,7 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
 
 def names_an_object(world: Any, operation: str) -> bool:
     path = operations(world)[operation][1]
-    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}")
+    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}", "{month}")
     is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
     names_one = "{" in path and not is_of_the_site
     return names_one or operation in {
@@ -616,7 +682,8 @@ def test_a_session_may_what_its_account_may(populated: Any, operation: str):
 
 @pytest.mark.parametrize("operation", [name for name, may in ROWS.items() if may != ALL])
 def test_operators_find_absent_objects_absent(populated: Any, operation: str):
-    if "{" in operations(populated)[operation][1]:
+    path = operations(populated)[operation][1].replace("{month}", "")
+    if "{" in path:
         assert send(populated, "operator", operation, "absent") == 404
 
 

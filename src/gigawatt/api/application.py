@@ -48,6 +48,9 @@ MODULES = (
     "reservations",
     "spot",
     "admission",
+    "billing",
+    "contracts",
+    "budgets",
     "usage",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         accounts,
+        billing,
+        budgets,
         clusters,
         completing,
         deals,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "accounts",
+    "billing",
+    "budgets",
     "clusters",
     "completing",
     "deals",

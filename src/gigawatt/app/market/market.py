@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gigawatt.app.market.billing import Billing
+from gigawatt.app.market.budgets import Budgets
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
@@ -12,7 +14,7 @@ from gigawatt.interfaces.usage import UsageBook
 
 @dataclass(slots=True)
 class Market:
-    """What is sold, at what price, and how much of it was used.
+    """What is sold, and at what price.
 
     Fields:
         ask_prices: says what GPUs cost somebody now.
@@ -21,6 +23,8 @@ class Market:
         usage: what was used, to the millisecond.
         reservations: sells capacity from one moment to another.
         spot: rounds and notices.
+        billing: invoices, contracts, and the ledger.
+        budgets: what may be spent, and what was.
     """
 
     ask_prices: AskPrices
@@ -29,3 +33,5 @@ class Market:
     usage: UsageBook
     reservations: Reservations
     spot: SpotBook
+    billing: Billing
+    budgets: Budgets
