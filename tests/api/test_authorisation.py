@@ -249,7 +249,9 @@ def new_reservation(world: Any, project_id: str) -> str:
     return found
 
 
-def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
+def fresh(  # noqa: PLR0911 - one return for each kind
+    world: Any, operation: str, ids: dict[str, str]
+) -> dict[str, str]:
     """Ids of objects that a call may destroy, made for this call alone."""
     if operation == "delete_invitation":
         return {"invitation_id": invited(world, ids)}
