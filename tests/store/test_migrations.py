@@ -21,6 +21,16 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "ledger_entry",
+    "ledger_posting",
+    "invoice",
+    "contract_item",
+    "contract_use",
+    "product_price",
+    "closed_month",
+    "cost_tag",
+    "budget",
+    "budget_alert",
     "checkpoint",
     "notice_node",
     "notice",

@@ -27,6 +27,7 @@ from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.invoice import Invoice
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -133,6 +134,13 @@ class Access:
         """An invitation that the caller may use so."""
         what, members = f"invitation {invitation_id!r}", self.service.members
         found = self._found(what, lambda: members.invitation(InvitationId(invitation_id)))
+        self.permit(Belonging(found.organisation_id), what)
+        return found
+
+    def invoice(self, invoice_id: str) -> Invoice:
+        """An invoice that the caller may use so."""
+        what, book = f"invoice {invoice_id!r}", self.service.market.billing.book
+        found = self._found(what, lambda: book.invoice(invoice_id))
         self.permit(Belonging(found.organisation_id), what)
         return found
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         accounts,
+        billing,
+        budgets,
         clusters,
         completing,
         deals,
@@ -31,11 +33,14 @@ if TYPE_CHECKING:
         servers,
         spots,
         storage,
+        usage,
         views,
     )
 
 __all__ = [
     "accounts",
+    "billing",
+    "budgets",
     "clusters",
     "completing",
     "deals",
@@ -57,6 +62,7 @@ __all__ = [
     "servers",
     "spots",
     "storage",
+    "usage",
     "views",
 ]
 

@@ -24,6 +24,7 @@ VIEWERS = frozenset({OWNER, OPERATOR, MEMBER, READ_ONLY})
 BUILDERS = frozenset({OWNER, OPERATOR, MEMBER})
 MANAGERS = frozenset({OWNER, OPERATOR})
 OPERATORS = frozenset({OPERATOR})
+PAYERS = frozenset({OWNER, OPERATOR, BILLING})
 
 
 class Scope(StrEnum):
@@ -61,6 +62,28 @@ PERMISSIONS: Mapping[str, Permission] = {
     "quarantine_node": Permission(_SITE, OPERATORS),
     "return_node": Permission(_SITE, OPERATORS),
     "list_node_receipts": Permission(_SITE, OPERATORS),
+    "list_closings": Permission(_SITE, OPERATORS),
+    "plan_closing": Permission(_SITE, OPERATORS),
+    "close_month": Permission(_SITE, OPERATORS),
+    "list_invoices": Permission(Scope.SELF, PAYERS),
+    "get_invoice": Permission(_ORGANISATION, PAYERS),
+    "get_invoice_file": Permission(_ORGANISATION, PAYERS),
+    "create_credit_note": Permission(_ORGANISATION, OPERATORS),
+    "get_statement": Permission(_ORGANISATION, PAYERS),
+    "record_payment": Permission(_ORGANISATION, OPERATORS),
+    "list_contract_items": Permission(_ORGANISATION, PAYERS),
+    "create_contract_item": Permission(_ORGANISATION, OPERATORS),
+    "list_product_prices": Permission(_SITE, OPERATORS),
+    "create_product_price": Permission(_SITE, OPERATORS),
+    "check_ledger": Permission(_SITE, OPERATORS),
+    "export_ledger": Permission(_SITE, OPERATORS),
+    "set_cost_tag": Permission(_PROJECT, BUILDERS),
+    "get_budget": Permission(_PROJECT, EVERYBODY),
+    "set_budget": Permission(_PROJECT, MANAGERS),
+    "delete_budget": Permission(_PROJECT, MANAGERS),
+    "get_organisation_budget": Permission(_ORGANISATION, PAYERS),
+    "set_organisation_budget": Permission(_ORGANISATION, MANAGERS),
+    "delete_organisation_budget": Permission(_ORGANISATION, MANAGERS),
     "list_organisations": Permission(Scope.SELF, EVERYBODY),
     "create_organisation": Permission(_SITE, OPERATORS),
     "change_organisation": Permission(_ORGANISATION, MANAGERS),
@@ -111,6 +134,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "release_cluster": Permission(_PROJECT, BUILDERS),
     "configure_cluster": Permission(_PROJECT, BUILDERS),
     "get_cluster_network": Permission(_PROJECT, VIEWERS),
+    "get_cluster_topology": Permission(_PROJECT, VIEWERS),
     "read_redfish": Permission(_PROJECT, BUILDERS),
     "call_redfish": Permission(_PROJECT, BUILDERS),
     "change_redfish": Permission(_PROJECT, BUILDERS),
@@ -151,6 +175,10 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_admission": Permission(_SITE, OPERATORS),
     "list_turned_away": Permission(_SITE, OPERATORS),
     "list_turned_away_days": Permission(_SITE, OPERATORS),
+    "list_usage": Permission(Scope.SELF, EVERYBODY),
+    "get_usage_summary": Permission(Scope.SELF, EVERYBODY),
+    "send_usage_events": Permission(_SITE, OPERATORS),
+    "check_usage": Permission(_SITE, OPERATORS),
     "stream_operation": Permission(_PROJECT, EVERYBODY),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),

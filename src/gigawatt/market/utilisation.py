@@ -180,13 +180,13 @@ def _usd(rated: float) -> float:
 
 
 def whole(
-    stretches: Iterable[Stretch], capacity: Mapping[Place, int], from_ms: int, to_ms: int
+    stretches: Iterable[Stretch], gpu_counts: Mapping[Place, int], from_ms: int, to_ms: int
 ) -> tuple[Stretch, ...]:
     """Stretches clipped to a window, and idle ones for all that they do not name.
 
     Args:
         stretches: in any order; those outside are left out.
-        capacity: GPUs that there are.
+        gpu_counts: GPUs that there are.
         from_ms: where the window begins, Unix ms.
         to_ms: where it ends; itself not in it.
 
@@ -197,12 +197,12 @@ def whole(
     if from_ms >= to_ms:
         raise InputError(f"the window is from {from_ms} to {to_ms} ms, wanted a later end")
     clipped = [found for one in stretches if (found := _clip(one, from_ms, to_ms)) is not None]
-    named: dict[Place, list[Stretch]] = {place: [] for place in capacity}
+    named: dict[Place, list[Stretch]] = {place: [] for place in gpu_counts}
     for stretch in clipped:
         if stretch.place not in named:
             raise DataError(f"a stretch is of {stretch.place}, which is not in the fleet")
         named[stretch.place].append(stretch)
-    idle = [row for place, rows in named.items() for row in _idle(place, rows, capacity[place],
+    idle = [row for place, rows in named.items() for row in _idle(place, rows, gpu_counts[place],
                                                                   from_ms, to_ms)]  # fmt: skip
     return (*clipped, *idle)
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from gigawatt.errors import DataError
 from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
+    billing_schema,
     directory_schema,
     firewall_schema,
     instances_schema,
@@ -40,6 +41,7 @@ from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
     *("0007", "0008", "0009", "0010", "0011", "0013", "0015"),
+    "0014",
 )
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
@@ -47,6 +49,7 @@ HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
 _EVERY_TABLE = (
+    billing_schema,
     directory_schema,
     firewall_schema,
     instances_schema,

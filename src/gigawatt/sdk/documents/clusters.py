@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from gigawatt.sdk.documents.base import Answer, Id, Line, Request
+from gigawatt.sdk.documents.fleet import NodeStateName
 from gigawatt.sdk.documents.spot import Notice
 from gigawatt.sdk.documents.storage import FileSystemMount, Mount
 
@@ -109,6 +110,7 @@ class ClusterStatus(Answer):
 class Cluster(Answer):
     """A cluster. Config is the caller's, status the system's; both are null once it is gone.
 
+    The costs are left out in lists: what was used until now, and what is used in an hour now.
     ``notices`` are nodes that are asked back now; left out in lists.
     """
 
@@ -124,7 +126,36 @@ class Cluster(Answer):
     version: int
     created_at: datetime
     operation_id: str | None = None
+    cost_micro_usd: int | None = None
+    cost_micro_usd_per_hour: int | None = None
     notices: list[Notice] = []
+
+
+class ClusterNode(Answer):
+    """Where a node of a cluster stands, and how it is.
+
+    ``leaf_switch_ids`` are the leaf switches of its NICs in the order of its rails.
+    """
+
+    node_id: str
+    hostname: str
+    role: str
+    gpu_count: int
+    rack_id: str
+    leaf_group_id: str
+    pod_id: str
+    nvlink_domain_id: str
+    leaf_switch_ids: list[str]
+    state: NodeStateName
+    state_reason: str
+
+
+class ClusterTopology(Answer):
+    """The nodes of a cluster in rank order, spares last, with their places."""
+
+    cluster_id: str
+    fabric_id: str
+    nodes: list[ClusterNode]
 
 
 class ChangeSize(Request):
