@@ -33,6 +33,9 @@ ROWS = {
     "get_fleet_picture": "P",
     "list_fleet_notes": "P",
     "get_site": "P",
+    "list_rates": ALL,
+    "set_rates": "P",
+    "ask_price": ALL,
     "list_nodes": "P",
     "get_node": "P",
     "list_node_receipts": "P",
@@ -296,9 +299,6 @@ def new_reservation(world: Any, project_id: str) -> str:
     return found
 
 
-def fresh(  # noqa: PLR0911 - one return for each kind
-    world: Any, operation: str, ids: dict[str, str]
-) -> dict[str, str]:
 def ended_session(world: Any, ids: dict[str, str]) -> str:
     cookie, _ = world.cookie_for(ids["account.service"])
     return f"ses_{cookie.partition('_')[0]}"
@@ -410,6 +410,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
     "verify_audit": {},
+    "set_rates": {"rates": [{"gpu_type": "h100", "price_micro_usd_per_gpu_hour": 2_490_000}]},
     "call_redfish": {"ResetType": "On"},
     "change_redfish": {
         "Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}
@@ -581,6 +582,8 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "ask_price":
+        body = {"project_id": found["project_id"], "gpu_count": 8}
     if operation == "create_waiting_request":
         body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     if operation == "create_file_system":
@@ -607,6 +610,7 @@ def names_an_object(world: Any, operation: str) -> bool:
     is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
     names_one = "{" in path and not is_of_the_site
     return names_one or operation in {
+        "ask_price",
         "create_plan",
         "create_cluster",
         "create_waiting_request",

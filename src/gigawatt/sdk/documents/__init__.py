@@ -193,6 +193,14 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.rates import (
+    AskPrice,
+    NewRate,
+    PriceAnswer,
+    PriceOffer,
+    Rate,
+    SetRates,
+)
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.reservations import (
@@ -246,6 +254,7 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskPrice",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -352,6 +361,7 @@ __all__ = [
     "MountPoint",
     "Name",
     "NetworkHost",
+    "NewRate",
     "Node",
     "NodeConfig",
     "NodeFilter",
@@ -371,6 +381,8 @@ __all__ = [
     "PlaneChange",
     "PlaneProgress",
     "PowerStage",
+    "PriceAnswer",
+    "PriceOffer",
     "Problem",
     "ProductPrice",
     "Project",
@@ -379,6 +391,7 @@ __all__ = [
     "ProofScope",
     "Quota",
     "QuotaBytes",
+    "Rate",
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
@@ -400,6 +413,7 @@ __all__ = [
     "SetBudget",
     "SetCostTag",
     "SetQuota",
+    "SetRates",
     "SetStorageQuota",
     "Site",
     "SiteDriver",
