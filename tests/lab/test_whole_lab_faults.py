@@ -42,12 +42,18 @@ def nic(lab: FaultLab) -> str:
     return f'"H-{lab.guid(B_NODES[0], RAIL) - 1:016x}"'
 
 
-def fabric_switch(lab: FaultLab, *, is_spine: bool) -> str:
-    fleet, leaf_guid = lab.lab.fleet, lab.subnets[RAIL].leaf_guids[0]
-    row = fleet.switches.guid.tolist().index(leaf_guid)
-    if is_spine:
-        row = int(fleet.links.upper[fleet.links.lower.tolist().index(row)])
-    return f'"S-{int(fleet.switches.guid[row]):016x}"'
+def spine_guid(lab: FaultLab) -> int:
+    fleet, leaf_guid = lab.lab.fleet, lab.subnets[RAIL].leaf_guids[-1]
+    leaf = fleet.switches.guid.tolist().index(leaf_guid)
+    return int(fleet.switches.guid[int(fleet.links.upper[fleet.links.lower.tolist().index(leaf)])])
+
+
+def spine(lab: FaultLab) -> str:
+    return f'"S-{spine_guid(lab):016x}"'
+
+
+def leaf(lab: FaultLab) -> str:
+    return f'"S-{lab.subnets[RAIL].leaf_guids[0]:016x}"'
 
 
 def kill_manager(lab: FaultLab) -> None:
@@ -68,26 +74,28 @@ def states(lab: FaultLab, number: int) -> list[str]:
     return [a or b for a, b in STATE.findall(lab.subnets[RAIL].log(number))]
 
 
-def is_master(lab: FaultLab, number: int) -> bool:
-    return states(lab, number)[-1:] == ["SUBNET UP"]
+def end_master(lab: FaultLab) -> None:
+    """The second is told to end: killed, ibsim gives it what is for a reader on the same leaf."""
+    first, second = lab.subnets[RAIL].managers
+    if first.poll() is None and states(lab, 0)[-1] != "STANDBY":
+        first.kill()
+        first.wait()
+    else:
+        assert states(lab, 1)[-1] != "STANDBY"
+        second.terminate()
+        second.wait()
 
 
-def start_again(lab: FaultLab) -> None:
-    """The first manager is back, and the standby gives way to it, as the first has a lower GUID."""
-    start_manager(lab)
-    hang_up(lab.subnets[RAIL].subnet)
-    lab.until(lambda: is_master(lab, 0), "the first manager to be the master")
+def add_standby(lab: FaultLab) -> None:
+    """Another standby, in place of the first manager; it has a higher GUID, so it stays one.
 
-
-@pytest.fixture
-def standby(lab: FaultLab) -> Iterator[None]:
-    """A second manager of one rail."""
-    start_manager(lab, 1)
-    yield
-    manager = lab.subnets[RAIL].managers.pop()
-    # Told, not killed: ibsim would give it answers meant for who reads from the same switch.
-    manager.terminate()
-    manager.wait()
+    One that is handed the subnet over never sweeps it (OpenSM 3.3.23 over ibsim).
+    """
+    subnet = lab.subnets[RAIL]
+    if subnet.managers[0].poll() is not None:
+        subnet.leaf_guids = (spine_guid(lab), *subnet.leaf_guids[1:])
+        start_manager(lab)
+        assert states(lab, 0)[-1] == "STANDBY"
 
 
 def links(switch: str, names: tuple[str, ...], state: str) -> Act:
@@ -132,19 +140,19 @@ FABRIC = (
     ),
     Fault(
         "InfiniBand spine cut",
-        console(lambda lab: f"Unlink {fabric_switch(lab, is_spine=True)}"),
-        console(lambda lab: f"ReLink {fabric_switch(lab, is_spine=True)}"),
+        console(lambda lab: f"Unlink {spine(lab)}"),
+        console(lambda lab: f"ReLink {spine(lab)}"),
     ),
     Fault(
         "InfiniBand leaf cut",
-        console(lambda lab: f"Unlink {fabric_switch(lab, is_spine=False)}"),
-        console(lambda lab: f"ReLink {fabric_switch(lab, is_spine=False)}"),
+        console(lambda lab: f"Unlink {leaf(lab)}"),
+        console(lambda lab: f"ReLink {leaf(lab)}"),
     ),
 )
 TAKEN_OVER = Fault(
     "OpenSM killed, a standby takes over",
-    kill_manager,
-    start_again,
+    end_master,
+    add_standby,
     may_lead_to=frozenset({"active"}),
     broken_s_max=60.0,
 )
@@ -176,11 +184,6 @@ def lab(tmp_path_factory) -> Iterator[FaultLab]:
 )
 def test_what_breaks_in_the_middle_opens_nothing(lab: FaultLab, fault: Fault):
     breaks_in_the_middle(lab, fault)
-
-
-@pytest.mark.usefixtures("standby")
-def test_a_standby_takes_over_in_the_middle_and_opens_nothing(lab: FaultLab):
-    breaks_in_the_middle(lab, TAKEN_OVER)
 
 
 @contextmanager
@@ -266,3 +269,10 @@ def test_a_planted_leak_of_every_plane_is_seen(lab: FaultLab):
     lab.until(lambda: lab.operation(cluster_id).state in ENDED, "its release")
     fit_again(lab, B_NODES)
     assert leftovers(lab) == []
+
+
+def test_a_standby_takes_over_in_the_middle_and_opens_nothing(lab: FaultLab):
+    """The last of all, as it leaves another manager."""
+    start_manager(lab, 1)
+    assert states(lab, 1)[-1] == "STANDBY"
+    breaks_in_the_middle(lab, TAKEN_OVER)

@@ -21,6 +21,22 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "ledger_entry",
+    "ledger_posting",
+    "invoice",
+    "contract_item",
+    "contract_use",
+    "product_price",
+    "closed_month",
+    "cost_tag",
+    "budget",
+    "budget_alert",
+    "checkpoint",
+    "notice_node",
+    "notice",
+    "spot_round",
+    "reservation_node",
+    "reservation",
     "external_usage",
     "storage_usage_record",
     "storage_meter",

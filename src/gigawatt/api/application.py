@@ -44,7 +44,13 @@ MODULES = (
     "passes",
     "economics",
     "waiting",
+    "reservations",
+    "spot",
     "admission",
+    "billing",
+    "contracts",
+    "budgets",
+    "usage",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

@@ -17,7 +17,7 @@ from gigawatt.sdk.calls import BASE
 _ACCOUNTS = ("accounts",)
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "clusters": ("plans", "clusters", "firewall", "redfish"),
+    "clusters": ("plans", "clusters", "firewall", "redfish", "contracts", "spot"),
     "plans": ("plans",),
     "operations": ("operations",),
     "events": ("events",),
@@ -29,9 +29,16 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "file-systems": ("file_systems",),
     "firewall-rulesets": ("firewall",),
     "images": ("firewall",),
-    "projects": ("accounts", "file_systems", "tenancy"),
-    "organisations": ("accounts", "members", "tenancy"),
+    "projects": ("accounts", "file_systems", "tenancy", "budgets"),
+    "organisations": ("accounts", "members", "tenancy", "billing", "contracts", "budgets"),
+    **dict.fromkeys(("billing", "invoices", "ledger"), ("billing",)),
+    "product-prices": ("contracts",),
     "waiting": ("waiting",),
+    "usage": ("usage",),
+    "reservations": ("reservations",),
+    "capacity": ("reservations",),
+    "spot": ("spot",),
+    "notices": ("spot",),
     "admission": ("admission",),
     "turned-away": ("admission",),
     **dict.fromkeys(("me", "accounts", "api-keys", "ssh-keys"), _ACCOUNTS),

@@ -192,6 +192,8 @@ def _config(target: ClusterTarget) -> doc.ClusterConfig:
         term=target.term.value,
         price_micro_usd_per_gpu_hour_max=target.price_micro_usd_per_gpu_hour_max,
         reservation_id=target.reservation_id,
+        is_lent=target.is_lent,
+        gpu_count_min=target.gpu_count_min,
     )
 
 
@@ -423,6 +425,7 @@ def plan_document(plan: Plan) -> doc.Plan:
         term=report.term.value,
         price_micro_usd_per_gpu_hour=report.price_micro_usd_per_gpu_hour,
         price_basis=report.price_basis,
+        until_at=maybe_at(report.until_s),
         expected_s=report.expected_s,
         planes=_planes(plan),
         reasons=list(report.reasons),

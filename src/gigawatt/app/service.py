@@ -15,9 +15,9 @@ from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
+from gigawatt.app.market.opening import open_market
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
-from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.redfish_proxy import RedfishProxy, open_redfish_proxy
 from gigawatt.app.secrets_key import open_secrets
@@ -274,11 +274,11 @@ def open_service(
         follower = FirewallFollower(control, rulesets)
         storage_quotas = SqlStorageQuotas(store.database)
         admission = _open_admission(control, store, directory, storage_quotas, follower)
-        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        opened = open_market(admission, store, f"pump:{secrets.token_hex(4)}")
         chores: list[Callable[[], object]] = [
             follower.follow_due,
-            pump.run_if_due,
             lambda: release_unwanted(control, instances),
+            *opened.chores,
         ]
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
@@ -307,7 +307,7 @@ def open_service(
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
-                market=Market(control.ask_prices),
+                market=opened.market,
             )
             login_settings = read_settings(home)
             if login_settings is not None:

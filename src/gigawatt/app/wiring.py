@@ -10,6 +10,7 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.ids import RandomIds
+from gigawatt.app.market.notice_settings import notice_policy
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -94,7 +95,8 @@ def open_control(
             else _open_fakes(home, fleet, clock, devices)
         )
         with drivers as opened:
-            yield Control(Surroundings(fleet, store, opened, clock, watch), RandomIds())
+            around = Surroundings(fleet, store, opened, clock, watch)
+            yield Control(around, RandomIds(), notice_policy=notice_policy())
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         accounts,
+        billing,
+        budgets,
         clusters,
         completing,
         deals,
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
         prices,
         proofs,
         queues,
+        reservations,
         servers,
+        spots,
         storage,
+        usage,
         views,
     )
 
 __all__ = [
     "accounts",
+    "billing",
+    "budgets",
     "clusters",
     "completing",
     "deals",
@@ -51,8 +58,11 @@ __all__ = [
     "prices",
     "proofs",
     "queues",
+    "reservations",
     "servers",
+    "spots",
     "storage",
+    "usage",
     "views",
 ]
 

@@ -12,8 +12,10 @@ import typer
 
 from gigawatt.cli import backend
 from gigawatt.errors import InputError
-from gigawatt.ids import ClusterId, NodeId, SiteId, TenantId
+from gigawatt.ids import ClusterId, NodeId, ReservationId, SiteId, TenantId
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
+from gigawatt.intent.term import Term
+from gigawatt.money import MICRO_USD_PER_USD
 from gigawatt.units import GIB, KIB, MIB, PIB, TIB
 
 _UNITS = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "PiB": PIB}
@@ -192,6 +194,25 @@ Egress = Annotated[
 ]
 
 
+TermChoice = Annotated[
+    Term | None, _option("--term", "TERM", "How they are held: on_demand, reserved or spot.")
+]
+MaxPrice = Annotated[
+    float | None,
+    typer.Option("--max-price", help="Dollars a GPU-hour at most; spot needs it.", min=0),
+]
+OfReservation = Annotated[
+    str | None, _option("--reservation", "RES", "Reservation that covers it (res_...).")
+]
+Lent = Annotated[
+    bool, typer.Option("--lent", help="Take nodes on loan too; they are asked back with notice.")
+]
+MinGpus = Annotated[
+    int, _option("--min-gpus", "N", "Of no use with fewer: then all are given back.")
+]
+BidAgain = Annotated[bool, typer.Option("--bid-again", help="Bid again when spot was taken back.")]
+
+
 def build_request(
     name: Name,
     gpus: Gpus,
@@ -210,6 +231,12 @@ def build_request(
     image: HostImage = "debian-12-gpu",
     ssh_key: SshKey = None,
     egress: Egress = None,
+    term: TermChoice = None,
+    max_price: MaxPrice = None,
+    reservation: OfReservation = None,
+    lent: Lent = False,
+    min_gpus: MinGpus = 0,
+    bid_again: BidAgain = False,
 ) -> ClusterRequest:
     """The request that the options describe; each argument is the option of its name.
 
@@ -234,6 +261,14 @@ def build_request(
         image=image,
         ssh_public_keys=tuple(key_of(path) for path in ssh_key or ()),
         egress_cidrs=tuple(egress or ()),
+        term=term or (Term.RESERVED if reservation else Term.ON_DEMAND),
+        price_micro_usd_per_gpu_hour_max=(
+            None if max_price is None else round(max_price * MICRO_USD_PER_USD)
+        ),
+        reservation_id=ReservationId(reservation) if reservation else None,
+        is_lent=lent,
+        gpu_count_min=min_gpus,
+        returns_to_queue=bid_again,
     )
 
 

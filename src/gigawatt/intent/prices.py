@@ -12,9 +12,9 @@ from gigawatt.fleet.model import Fleet, NodeType
 from gigawatt.ids import ReservationId, TenantId
 from gigawatt.intent.term import Term
 
-PriceBasis = Literal["list", "card", "negotiated", "reservation"]
+PriceBasis = Literal["list", "card", "negotiated", "reservation", "round"]
 """Where a price is from: the fleet's list, a public row of the rate card, a row for the customer's
-organisation, or a reservation that was paid for already."""
+organisation, a reservation that was paid for already, or a round of spot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class UsageBook(Protocol):
     def cut(self, at_ms: int) -> int:
         """Write down all that is under way, GPUs and storage, up to a moment; how many records.
 
-        A moment that is not after the last cut changes nothing.
+        After it, all use before the moment has a record. Cutting again there changes nothing.
         """
         ...
 

@@ -46,9 +46,15 @@ def note_let_go(connection: Connection, holder_id: ClusterId, at_ms: int) -> Non
 
 def cut(connection: Connection, at_ms: int) -> int:
     """Write down all storage that is had, up to a moment; how many records."""
-    query = select(storage_meters.c.holder_id).where(storage_meters.c.since_ms.is_not(None))
-    holders = connection.execute(query.order_by(storage_meters.c.holder_id)).scalars().all()
-    return sum(_advance(connection, ClusterId(holder), None, at_ms) for holder in holders)
+    holders = running(connection, at_ms)
+    return sum(_advance(connection, holder_id, None, at_ms) for holder_id in holders)
+
+
+def running(connection: Connection, before_ms: int) -> list[ClusterId]:
+    """Clusters and file systems that have had storage since before a moment."""
+    query = select(storage_meters.c.holder_id).where(storage_meters.c.since_ms < before_ms)
+    found = connection.execute(query.order_by(storage_meters.c.holder_id)).scalars()
+    return [ClusterId(holder_id) for holder_id in found]
 
 
 def _row(connection: Connection, holder_id: ClusterId) -> Row | None:  # type: ignore[type-arg]

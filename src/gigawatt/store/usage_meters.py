@@ -172,8 +172,8 @@ def holders_of(connection: Connection, node_id: NodeId, *, is_ready: bool) -> li
     return [ClusterId(cluster_id) for cluster_id in found]
 
 
-def running(connection: Connection) -> list[ClusterId]:
-    """Clusters of which at least one node is billed now."""
-    query = select(metered_nodes.c.cluster_id).where(metered_nodes.c.since_ms.is_not(None))
+def running(connection: Connection, before_ms: int) -> list[ClusterId]:
+    """Clusters of which a node has been billed since before a moment."""
+    query = select(metered_nodes.c.cluster_id).where(metered_nodes.c.since_ms < before_ms)
     found = connection.execute(query.distinct().order_by(metered_nodes.c.cluster_id)).scalars()
     return [ClusterId(cluster_id) for cluster_id in found]

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from gigawatt.errors import DataError
 from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
+    billing_schema,
     directory_schema,
     firewall_schema,
     instances_schema,
@@ -27,8 +28,10 @@ from gigawatt.store import (
     queue_schema,
     receipts_schema,
     replica_schema,
+    reservations_schema,
     schema,
     secrets_schema,
+    spot_schema,
     storage_quota_schema,
     usage_records_schema,
     usage_schema,
@@ -37,7 +40,8 @@ from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0008", "0009", "0010", "0011", "0013"),
+    *("0007", "0008", "0009", "0010", "0011", "0013", "0015"),
+    "0014",
 )
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
@@ -45,6 +49,7 @@ HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
 _EVERY_TABLE = (
+    billing_schema,
     directory_schema,
     firewall_schema,
     instances_schema,
@@ -53,7 +58,9 @@ _EVERY_TABLE = (
     queue_schema,
     receipts_schema,
     replica_schema,
+    reservations_schema,
     secrets_schema,
+    spot_schema,
     storage_quota_schema,
     usage_records_schema,
     usage_schema,

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+from gigawatt.app.market.billing import Billing
+from gigawatt.app.market.budgets import Budgets
+from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
+from gigawatt.interfaces.spot import SpotBook
+from gigawatt.interfaces.usage import UsageBook
 
 
 @dataclass(slots=True)
@@ -11,6 +16,16 @@ class Market:
 
     Fields:
         ask_prices: says what GPUs cost somebody now.
+        usage: what was used, to the millisecond.
+        reservations: sells capacity from one moment to another.
+        spot: rounds and notices.
+        billing: invoices, contracts, and the ledger.
+        budgets: what may be spent, and what was.
     """
 
     ask_prices: AskPrices
+    usage: UsageBook
+    reservations: Reservations
+    spot: SpotBook
+    billing: Billing
+    budgets: Budgets

@@ -8,6 +8,7 @@ from gigawatt.cli.options import Format
 from gigawatt.cli.output import ask, console, paragraph, remarks, show_document, span, write
 from gigawatt.cli.work.connect import Connection, connected
 from gigawatt.cli.work.planview import show_plan
+from gigawatt.cli.work.storage import say_still_billing
 from gigawatt.cli.work.watch import OPEN, judge, watch
 from gigawatt.errors import ConflictError, VersionError
 from gigawatt.ids import TenantId
@@ -82,11 +83,12 @@ def _says_yes(connection: Connection, plan: doc.Plan, go: Go) -> bool:
 
 def _carry_out(
     connection: Connection, make_plan: PlanMaker, go: Go, version: int | None = None
-) -> None:
+) -> bool:
+    """Whether it was begun: the person may say no."""
     started = _agreed(connection, make_plan, go, version)
     if started is None:
         remarks.print("nothing was changed")
-        return
+        return False
     assert started.operation_id is not None, "an applied plan has an operation"
     again = f"gw cluster watch {started.id}"
     if go.wait:
@@ -97,12 +99,13 @@ def _carry_out(
     if go.form is not Format.TABLE:
         cluster.operation_id = started.operation_id
         show_document(cluster, go.form)
-        return
+        return True
     took = ""
     if operation.finished_at is not None:
         took = f" after {span((operation.finished_at - operation.started_at).total_seconds())}"
     console.print(f"{cluster.name} ({cluster.id}) is {cluster.state}{took}")
     console.print(f"  next: {_next_command(operation, cluster.name)}")
+    return True
 
 
 def _next_command(operation: doc.Operation, name: str) -> str:
@@ -146,6 +149,12 @@ def request_document(connection: Connection, request: ClusterRequest) -> doc.Clu
         image=request.image,
         ssh_public_keys=list(request.ssh_public_keys),
         egress_cidrs=list(request.egress_cidrs),
+        term=request.term.value,
+        price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
+        reservation_id=request.reservation_id,
+        is_lent=request.is_lent,
+        gpu_count_min=request.gpu_count_min,
+        returns_to_queue=request.returns_to_queue,
     )
 
 
@@ -180,7 +189,10 @@ def change(cluster: str, project: str | None, wanted: doc.ChangePlan, go: Go) ->
         def make_plan() -> doc.Plan:
             return connection.client.plan_cluster_change(seen.id, wanted, if_match=seen.version)
 
-        _carry_out(connection, make_plan, go, seen.version)
+        is_begun = _carry_out(connection, make_plan, go, seen.version)
+        if is_begun and wanted.kind == "release" and seen.config is not None:
+            mounts = {mount.file_system_id for mount in seen.config.file_system_mounts}
+            say_still_billing(connection, mounts)
 
 
 def resize(cluster: str, project: str | None, more_gpu_count: int, go: Go) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from gigawatt.boundary.plane import PLANES, Plane
-from gigawatt.cli.output import bytes_words, console, count_of, pairs
+from gigawatt.cli.output import bytes_words, console, count_of, moment, pairs
 from gigawatt.money import format_usd
 from gigawatt.sdk import documents as doc
 
@@ -102,6 +102,8 @@ def _plan_lines(plan: doc.Plan) -> Iterator[tuple[str, str]]:
         yield from (("why there", reason) for reason in plan.reasons)
         hourly = plan.price_micro_usd_per_hour
         monthly = format_usd(hourly * HOURS_PER_MONTH)
+        if plan.until_at is not None:
+            yield "until", f"{moment(plan.until_at.timestamp())}, then its nodes are taken back"
         yield "price", f"{format_usd(hourly)} an hour, {monthly} a month (list price)"
         if plan.storage_bytes:
             yield "storage", f"{bytes_words(plan.storage_bytes)} in {plan.storage_pool_id}"

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from gigawatt.sdk.documents.base import Answer, Id, Line, Request
 from gigawatt.sdk.documents.fleet import NodeStateName
+from gigawatt.sdk.documents.spot import Notice
 from gigawatt.sdk.documents.storage import FileSystemMount, Mount
 
 Term = Literal["on_demand", "reserved", "spot"]
@@ -46,6 +47,9 @@ class ClusterRequest(Request):
     term: Term = "on_demand"
     price_micro_usd_per_gpu_hour_max: Annotated[int, Field(ge=0, le=10_000_000_000)] | None = None
     reservation_id: Id | None = None
+    is_lent: bool = False
+    gpu_count_min: Annotated[int, Field(ge=0, le=32_000)] = 0
+    returns_to_queue: bool = False
 
 
 class Spread(Answer):
@@ -73,6 +77,8 @@ class ClusterConfig(Answer):
     term: str = "on_demand"
     price_micro_usd_per_gpu_hour_max: int | None = None
     reservation_id: str | None = None
+    is_lent: bool = False
+    gpu_count_min: int = 0
 
 
 class BoundaryKeys(Answer):
@@ -102,7 +108,11 @@ class ClusterStatus(Answer):
 
 
 class Cluster(Answer):
-    """A cluster. Config is the caller's, status the system's; both are null once it is gone."""
+    """A cluster. Config is the caller's, status the system's; both are null once it is gone.
+
+    The costs are left out in lists: what was used until now, and what is used in an hour now.
+    ``notices`` are nodes that are asked back now; left out in lists.
+    """
 
     id: str
     project_id: str
@@ -116,6 +126,9 @@ class Cluster(Answer):
     version: int
     created_at: datetime
     operation_id: str | None = None
+    cost_micro_usd: int | None = None
+    cost_micro_usd_per_hour: int | None = None
+    notices: list[Notice] = []
 
 
 class ClusterNode(Answer):
@@ -228,6 +241,7 @@ class Plan(Answer):
     term: str = "on_demand"
     price_micro_usd_per_gpu_hour: int | None = None
     price_basis: str | None = None
+    until_at: datetime | None = None
     created_at: datetime
     expires_at: datetime
 
