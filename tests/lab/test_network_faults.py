@@ -5,6 +5,8 @@ hosts are cut; a spine is lost. ping judges, beside what the driver says.
 """
 
 import asyncio
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -23,6 +25,8 @@ from gigawatt.lab.network.underlay import silent_neighbours, start_daemon
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 LEAF, FAR_LEAF = "leaf0", "leaf3"
+SILENCE_S = 7.0
+"""Longer than ARP is listened for, shorter than neighbours are waited for (12 s)."""
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +162,25 @@ def test_what_is_missing_of_a_network_is_said_and_made_again(network):
         network.ensure(a, 7)
         assert network.observe(port_device(7)) == {a.port(7)}
         assert network.reaches("node1", a.address(7))
+
+
+def test_a_probe_waits_until_the_switches_have_heard_of_each_other(network):
+    """A network that came to a leaf while no spine passes news on is no network without a way."""
+    a = Cluster(1, [1, 7])
+    network.carve(Cluster(1, [1]))
+    spines = [network.lab.programs[f"spine{number}-bgpd"] for number in range(2)]
+    for spine in spines:
+        spine.send_signal(signal.SIGSTOP)
+    waking = threading.Timer(
+        SILENCE_S, lambda: [spine.send_signal(signal.SIGCONT) for spine in spines]
+    )
+    waking.start()
+    network.ensure(a, 7)
+    rows = network.run(LEAF, "bridge", "fdb", "show", "dev", f"vxlan{a.vni}")
+    far = network.settings.switches[FAR_LEAF].vtep
+    assert far not in rows, "the control: the one leaf has not heard of the other"
+    assert network.probe((1, 7), (7, 1), (1, 2)) == (True, True, False)
+    waking.join()
 
 
 def test_a_dhcp_server_that_died_is_missed_and_started_again(network):

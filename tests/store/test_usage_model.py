@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from gigawatt.errors import ConflictError
 from gigawatt.ids import NodeId, OperationId
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.usage import UsageQuery
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.open import open_store_at
@@ -27,7 +28,12 @@ from gigawatt.store.usage_records import SqlUsageBook
 NODE_COUNT = 5
 NODES = st.sets(st.integers(0, NODE_COUNT - 1), min_size=1, max_size=3)
 CHANGES = st.sampled_from([kind for kind in OperationKind if kind is not OperationKind.LAUNCH])
+TERMS = st.sampled_from([Term.ON_DEMAND, Term.ON_DEMAND, Term.SPOT, Term.RESERVED])
 PRICES = st.sampled_from([1_000_000, 2_490_000, 7])
+
+
+def price_of(members, member):
+    return members[member.node_id].price_micro_usd_per_gpu_hour
 
 
 def ms_of(at_s):
@@ -92,12 +98,11 @@ class Oracle:
         self.time.setdefault(name, at_ms)
         old = self.members.setdefault(name, {})
         self.live_until(name, at_ms)
-        gpus = sum(m.gpu_mask.bit_count() for m in held)
         new = {}
         for member in held:
             gpu_count, known = member.gpu_mask.bit_count(), old.get(member.node_id)
             is_known = known is not None and known[0] == gpu_count
-            price = plan.report.price_micro_usd_per_hour // gpus
+            price = member.price_micro_usd_per_gpu_hour * (member.term is not Term.RESERVED)
             new[member.node_id] = known if is_known else (gpu_count, price)
         self.members[name] = new
 
@@ -144,15 +149,25 @@ class Life(RuleBasedStateMachine):
     def try_commit(self, data, kind, before, after, name=None):
         store, now_s = self.pick(data)
         generation = store.snapshot(now_s).generation
+        after = None if after is None else self.bound(data, before, after)
         plan = self.build.plan(kind, before, after, generation)
-        gpus = sum(m.gpu_mask.bit_count() for m in after.members) if after else 0
-        price = gpus * data.draw(PRICES, label="price")
-        plan = replace(plan, report=replace(plan.report, price_micro_usd_per_hour=price))
         try:
             store.commit(plan, name or OperationId(f"op_{generation}"), now_s)
         except ConflictError:
             return False
         return True
+
+    def bound(self, data, before, after):
+        """A target whose newcomers have terms and prices of their own; the others keep theirs."""
+        known = {m.node_id: m for m in before.members} if before else {}
+        term, price = data.draw(TERMS, label="term"), data.draw(PRICES, label="price")
+        members = tuple(
+            replace(m, term=known[m.node_id].term, price_micro_usd_per_gpu_hour=price_of(known, m))
+            if m.node_id in known
+            else replace(m, term=term, price_micro_usd_per_gpu_hour=price)
+            for m in after.members
+        )
+        return replace(after, members=members)
 
     def clusters(self, *, is_open):
         busy = {operation.cluster_id for operation in self.stores[0].open_operations()}
@@ -204,11 +219,11 @@ class Life(RuleBasedStateMachine):
             return
         store, now_s = self.pick(data)
         members = self.build.target("x", sorted(nodes)).members
-        after = replace(operation.plan.after, members=members)
+        old = operation.plan.before or operation.plan.after
+        after = self.bound(data, old, replace(operation.plan.after, members=members))
         held = {member.node_id for member in members}
         lost = [m.node_id for m in operation.plan.after.members if m.node_id not in held]
-        report = replace(operation.plan.report, price_micro_usd_per_hour=8 * len(members) * 5)
-        plan = replace(operation.plan, after=after, quarantined=tuple(lost), report=report)
+        plan = replace(operation.plan, after=after, quarantined=tuple(lost))
         try:
             store.revise(operation, plan, now_s)
         except ConflictError:

@@ -20,7 +20,7 @@ from gigawatt.drivers.opening import Opening
 from gigawatt.errors import GigawattError
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import HGX_H100
-from gigawatt.fleet.model import FabricKind
+from gigawatt.fleet.model import FabricKind, Fleet
 from gigawatt.ids import ClusterId, DeviceId, NodeId
 from gigawatt.interfaces.driver import OPERATOR, Driver, Endpoint, Fence
 from gigawatt.lab.layout import LabSpec, Layout
@@ -37,24 +37,30 @@ from gigawatt.units import TIB
 
 SITE = "lab"
 SPEC = LabSpec(name="net", node_count=8, spine_count=2, leaf_count=4, hypervisor_count=1)
-FLEET = build_fleet(
-    "net",
-    [
-        BlockSpec(
-            site_id=SITE,
-            country="US",
-            hall_id="h",
-            node_type=HGX_H100,
-            node_count=SPEC.node_count,
-            node_prefix="r",
-            fabric_id="eth0",
-            fabric_kind=FabricKind.ROCE,
-            storage_bytes=TIB,
-            nodes_per_leaf_group=8,
-            leaf_groups_per_pod=1,
-        )
-    ],
-)
+
+
+def fleet_of(node_count: int) -> Fleet:
+    return build_fleet(
+        "net",
+        [
+            BlockSpec(
+                site_id=SITE,
+                country="US",
+                hall_id="h",
+                node_type=HGX_H100,
+                node_count=node_count,
+                node_prefix="r",
+                fabric_id="eth0",
+                fabric_kind=FabricKind.ROCE,
+                storage_bytes=TIB,
+                nodes_per_leaf_group=8,
+                leaf_groups_per_pod=1,
+            )
+        ],
+    )
+
+
+FLEET = fleet_of(SPEC.node_count)
 GATEWAY_DEVICE = DeviceId(f"gateway/{SITE}")
 GENERATION = 7
 
@@ -88,10 +94,12 @@ class Cluster:
 
 
 class RunningNetwork:
-    """The network of ``FLEET``, and what a person at its hosts would do."""
+    """The network of a fleet, by default ``FLEET``, and what a person at its hosts would do."""
 
-    def __init__(self, mode: Mode, folder: Path) -> None:
-        self.lab = Running(FLEET, Layout(SPEC, FLEET), folder)
+    def __init__(
+        self, mode: Mode, folder: Path, spec: LabSpec = SPEC, fleet: Fleet = FLEET
+    ) -> None:
+        self.lab = Running(fleet, Layout(spec, fleet), folder)
         self.part = NetworkPart(mode)
         self.part.start(self.lab)
         self.settings = in_band_settings(self.lab, mode)
@@ -104,7 +112,7 @@ class RunningNetwork:
 
     def open(self, settings: EvpnSettings) -> Driver:
         opening: Any = Opening(
-            FLEET,
+            self.lab.fleet,
             SystemClock(),
             None,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
@@ -207,7 +215,8 @@ class RunningNetwork:
         """Take all away by the operator's hand, whatever a test left."""
 
         async def run() -> None:
-            devices = [*map(port_device, range(SPEC.node_count)), GATEWAY_DEVICE]
+            ids = self.lab.fleet.nodes.ids
+            devices = [*(DeviceId(f"port/{one}") for one in ids), GATEWAY_DEVICE]
             seen = await self.in_band.observe(devices)
             assert not seen.unreachable
             for device, entries in seen.entries.items():
@@ -242,10 +251,12 @@ class RunningNetwork:
 
 
 @contextmanager
-def running_network(mode: Mode) -> Iterator[RunningNetwork]:
+def running_network(
+    mode: Mode, spec: LabSpec = SPEC, fleet: Fleet = FLEET
+) -> Iterator[RunningNetwork]:
     """A network that is up; all of it is gone at the end."""
     with TemporaryDirectory(prefix="gigawatt-net-") as folder:
-        network = RunningNetwork(mode, Path(folder))
+        network = RunningNetwork(mode, Path(folder), spec, fleet)
         try:
             yield network
         finally:
@@ -256,14 +267,15 @@ def running_network(mode: Mode) -> Iterator[RunningNetwork]:
 def tear_down(lab: Running) -> None:
     """Make the room as bare as before, for the next network in it."""
     layout = lab.layout
-    for node in filter(layout.is_hypervisor, range(SPEC.node_count)):
+    nodes = range(len(layout.fleet.nodes))
+    for node in filter(layout.is_hypervisor, nodes):
         for slot in layout.slots_of(node):
             lab.run(["ip", "link", "del", layout.host_bridge(node, slot)])
             lab.run(["ip", "link", "del", guest_side(node, slot)])
     for node, rail, _ in compute_nics(layout):
         if layout.is_hypervisor(node):
             lab.run(["ip", "link", "del", f"x{node}r{rail}"])
-    bare = [n for n in range(SPEC.node_count) if not layout.is_hypervisor(n)]
+    bare = [n for n in nodes if not layout.is_hypervisor(n)]
     switches = (*layout.spines, *tenant_switches(layout))
     for name in (*switches, WORLD, *map(node_space, bare)):
         lab.run(["ip", "netns", "del", name])

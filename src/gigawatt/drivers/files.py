@@ -3,7 +3,8 @@
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 
@@ -13,25 +14,47 @@ def replace_files(paths: Sequence[Path], text: str) -> None:
     Each file is as it was or as it shall be, also after a crash; the first is never older than
     the others. On an ``OSError``, e.g. of a full disk, all are as they were.
     """
-    fresh = [path.with_name(path.name + ".new") for path in paths]
+    prepare_files(paths, text)
+    put_files(paths)
+    sync_folder(paths[0].parent)
+
+
+def prepare_files(paths: Sequence[Path], text: str) -> None:
+    """Lay ``text`` on the disk beside each of ``paths``; an ``OSError`` leaves nothing of it."""
+    fresh = [_fresh(path) for path in paths]
     try:
-        for path in fresh:
-            with path.open("w", encoding="utf-8") as file:
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("w", encoding="utf-8")) for path in fresh]
+            for file in files:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())
+            # Together: the disk's journal is then waited for once.
+            with ThreadPoolExecutor(len(files)) as workers:
+                list(workers.map(os.fsync, [file.fileno() for file in files]))
     except OSError:
         for path in fresh:
             with suppress(OSError):
                 path.unlink()
         raise
-    for old, new in zip(paths, fresh, strict=True):
-        new.replace(old)
-    folder = os.open(paths[0].parent, os.O_RDONLY)
+
+
+def put_files(paths: Sequence[Path]) -> None:
+    """Put what ``prepare_files`` laid down in place of ``paths``, the first one first."""
+    for path in paths:
+        _fresh(path).replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have on the disk which files a folder has."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
 
 
 @contextmanager

@@ -8,21 +8,28 @@ says. Namespaces and interfaces are gone afterwards, also after an error on the 
 
 Names and addresses of a probe are the same each time, so that what one left that was killed is
 cleared by the next. Hence one probe at a time among all processes: two would answer each other.
+
+A network that has come to a switch just now is known to the others when BGP has told them: before
+anything is sent, their flood rows in the kernel are looked at until they name each other. When
+they never do, ARP is sent all the same, and its answer counts.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.evpn.reach import fed
-from gigawatt.drivers.evpn.segments import bridge_name, opened
-from gigawatt.drivers.evpn.switch import Switch
+from gigawatt.drivers.evpn.segments import bridge_name, opened, vxlan_name
+from gigawatt.drivers.evpn.switch import LOOK_S, Switch
 from gigawatt.drivers.ledger import Ledger
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.ids import DeviceId
 
+NEWS_S_MAX = 10.0
+"""Longest that switches are given to hear of each other's networks, the looking not counted. FRR
+itself gathers news for a second before it tells them (``coalesce-time``). Ours."""
 ARPING_S = 3
 """Seconds that an answer is waited for; a network of one building takes a thousandth. Ours."""
 ANSWERED = "reply from"
@@ -74,8 +81,34 @@ class Prober:
         reached = {(a, b) for a, b in wanted if a == b}
         distinct = sorted(wanted - reached)
         if distinct:
+            await self._settle({pair for pair in distinct if pair[0].vni == pair[1].vni})
             reached |= await self._send(distinct)
         return tuple(_is_reached(a, b, reached) for a, b in pairs)
+
+    async def _settle(self, pairs: Collection[tuple[Spot, Spot]]) -> None:
+        """Wait until switches flood a network to each other, or for as long as news may take.
+
+        Raises:
+            DriverRetryableError: a switch does not answer.
+        """
+        missing, tries = set(pairs), 0
+        while missing:
+            names = sorted({source.switch for source, _ in missing})
+            looks = await asyncio.gather(
+                *(self._switches[name].flood(self._device) for name in names)
+            )
+            rows = dict(zip(names, looks, strict=True))
+            missing = {
+                (source, sink)
+                for source, sink in missing
+                if self._switches[sink.switch].wiring.vtep
+                not in rows[source.switch].get(vxlan_name(source.vni), ())
+            }
+            tries += 1
+            if tries * LOOK_S > NEWS_S_MAX:
+                return
+            if missing:
+                await asyncio.sleep(LOOK_S)
 
     async def _send(self, pairs: Sequence[tuple[Spot, Spot]]) -> set[tuple[Spot, Spot]]:
         spots = sorted({spot for pair in pairs for spot in pair})

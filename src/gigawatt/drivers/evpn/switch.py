@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gigawatt.drivers.evpn.nft_json import Table, read_tables
-from gigawatt.drivers.evpn.reach import Reach
+from gigawatt.drivers.evpn.reach import SAID_MAX, Reach
 from gigawatt.drivers.evpn.segments import Links, Wiring, read_links
 from gigawatt.drivers.evpn.settings import EvpnSettings
 from gigawatt.drivers.ledger import Ledger
@@ -17,6 +17,9 @@ from gigawatt.ids import DeviceId
 
 LOOK_S = 0.05
 """Pause between two looks whether FRR has taken notice. Ours."""
+INTERRUPTED, READS_MAX = "Dump was interrupted", 8
+"""What iproute2 says when interfaces came or went while it listed them (NLM_F_DUMP_INTR), and how
+often a list is asked for. The number is ours."""
 READS = {
     "links": "ip -j -d link show",
     "nft": "nft -j list ruleset",
@@ -74,18 +77,48 @@ class Switch:
         commands = {**READS, **(extra or {})}
         if self._vtysh:
             commands["frr"] = f"{' '.join(self._vtysh)} {frr}"
-        said = await self._reach.read(commands, device)
+        said = await self._read(commands, device)
         try:
             links = read_links(said["links"], said["fdb"])
             tables = read_tables(said["nft"])
         except (ValueError, KeyError) as error:
             raise DriverRetryableError(
-                f"{device}: switch {self.name} did not list its interfaces and rules: {error}",
+                f"{device}: switch {self.name} did not list its interfaces and rules: {error}"
+                f" in {said.get('links', '')[:SAID_MAX]!r}",
                 device=device,
                 next_step="See whether iproute2 and nftables are installed there.",
             ) from error
         announced = self._announced(device, said["frr"]) if self._vtysh else None
         return SwitchState(links, tables, announced, said)
+
+    async def flood(self, device: DeviceId) -> Mapping[str, frozenset[str]]:
+        """Addresses of switches to which each VXLAN interface sends what is for all.
+
+        Raises:
+            DriverRetryableError: it does not answer, or not in its own words.
+        """
+        said = await self._read({"fdb": READS["fdb"]}, device)
+        try:
+            return read_links("[]", said["fdb"]).flood
+        except (ValueError, KeyError) as error:
+            raise DriverRetryableError(
+                f"{device}: switch {self.name} did not list its forwarding rows: {error}",
+                device=device,
+                next_step="See whether iproute2 is installed there.",
+            ) from error
+
+    async def _read(self, commands: Mapping[str, str], device: DeviceId) -> dict[str, str]:
+        """What commands print, anew while the kernel says that it changed in the middle.
+
+        Raises:
+            DriverRetryableError: the switch was not reached, or not in time.
+        """
+        said = await self._reach.read(commands, device)
+        for _ in range(READS_MAX - 1):
+            if not any(INTERRUPTED in text for text in said.values()):
+                break
+            said = await self._reach.read(commands, device)
+        return said
 
     async def apply(self, device: DeviceId, *parts: str) -> str:
         """Run parts of a shell script in a row; stops at the first error.

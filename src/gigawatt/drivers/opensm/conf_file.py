@@ -5,11 +5,11 @@ is never older than the file: to put it back can bring no port back that was tak
 """
 
 import errno
-from collections.abc import Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from gigawatt.drivers.files import replace_files, try_lock
+from gigawatt.drivers.files import prepare_files, put_files, sync_folder, try_lock
 from gigawatt.drivers.opensm.partitions_conf import (
     IbPartitions,
     parse_partitions,
@@ -83,11 +83,44 @@ class ConfFile:
         Raises:
             DriverRetryableError: the disk does not take it; the file is as it was.
         """
+        self.prepare(ib_partitions)
+        self.put()
+        self.settle()
+
+    def prepare(self, ib_partitions: IbPartitions) -> None:
+        """Lay what shall be beside the file, on the disk, and read back from its text.
+
+        Raises:
+            DriverRetryableError: the disk does not take it.
+        """
         text = render_partitions(ib_partitions)
         again = parse_partitions(text, self._fabric_id)
         assert render_partitions(again) == text, "what we render is what we read"
+        with self._on_disk():
+            prepare_files((self.kept_path, self.path), text)
+
+    def put(self) -> None:
+        """Put what was prepared in the file's place; after a crash it may be as it was.
+
+        Raises:
+            DriverRetryableError: the disk does not take it.
+        """
+        with self._on_disk():
+            put_files((self.kept_path, self.path))
+
+    def settle(self) -> None:
+        """Have what was put on the disk, whatever crashes.
+
+        Raises:
+            DriverRetryableError: the disk does not say so.
+        """
+        with self._on_disk():
+            sync_folder(self.path.parent)
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
         try:
-            replace_files((self.kept_path, self.path), text)
+            yield
         except OSError as error:
             cause = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise DriverRetryableError(

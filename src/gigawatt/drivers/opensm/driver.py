@@ -1,6 +1,8 @@
 """The compute fabric's driver over OpenSM: writes ``partitions.conf``, believes only the tables."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -8,6 +10,7 @@ from gigawatt.boundary.entries import Entry, PartitionMember, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.opensm import rules
 from gigawatt.drivers.opensm.fabric_reader import PortTables
+from gigawatt.drivers.opensm.linting import lint_files, lint_ports
 from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
 from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
@@ -19,8 +22,12 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Endpoint, Fence, Observation
+from gigawatt.interfaces.fabric_care import FabricFinding
 
 POLL_S = 0.02
+EARLY, EARLY_S_MAX = 0.4, 1.0
+"""Ports are first looked at after this share of the time that the last change took, for reading
+takes time from the managers; what is right sooner is then found sooner each time. Ours."""
 HANG_UP_AGAIN_S, HANG_UP_AGAIN_S_PER_PORT = 1.0, 0.0025
 """How long a manager may sweep before it is told again; 10,000 ports took 17 to 25 s on ibsim.
 
@@ -51,6 +58,7 @@ class OpensmDriver:
         self._fabrics = {fabric.device: OpenedFabric(fleet, fabric) for fabric in fabrics}
         self._clock = clock
         self._patience = patience
+        self._usual_s: dict[DeviceId, float] = {}
 
     @property
     def plane(self) -> Plane:
@@ -126,6 +134,18 @@ class OpensmDriver:
         """
         return await self._checked(device, ())[0].health()
 
+    async def lint(self, device: DeviceId) -> list[FabricFinding]:
+        """See ``FabricCare.lint``.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+            DriverPermanentError: there is no such fabric.
+        """
+        fabric, _ = self._checked(device, ())
+        port_tables = await fabric.scan()
+        files = await asyncio.to_thread(lambda: list(lint_files(fabric.managed)))
+        return [*files, *lint_ports(self._fleet, fabric.managed, port_tables)]
+
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``; PathRecords of the subnet managers say who reaches whom.
 
@@ -192,28 +212,37 @@ class OpensmDriver:
         after: IbPartitions,
         entries: rules.Members,
     ) -> None:
-        """Bring ``after`` about for the ports of ``entries``, or leave the fabric at ``before``."""
+        """Bring ``after`` about for the ports of ``entries``, or leave the fabric at ``before``.
+
+        The new file is laid on the disk while the ports are looked for, and that it will outlive a
+        crash is waited for while the managers sweep; the call ends when both are so.
+        """
         guids = {entry.guid for entry in entries}
         held = {guid for p in after.by_p_key.values() for guid in p.members}
-        absent = guids & held - await fabric.present(guids)
+        is_same = before.by_p_key == after.by_p_key
+        # The end of such a block waits for what is done beside it, whatever becomes of the rest.
+        with ThreadPoolExecutor(1) as beside:
+            laid = None if is_same else beside.submit(fabric.file.prepare, after)
+            present = await fabric.present(guids)
+            if laid is not None:
+                await asyncio.wrap_future(laid)
+        absent = guids & held - present
         if absent:
             fabric.note(before, replace(before, generations=after.generations))
-            raise DriverRetryableError(
-                f"{fabric.device} does not see port {min(absent):#018x}"
-                + (f" and {len(absent) - 1} more" if len(absent) > 1 else ""),
-                device=fabric.device,
-                next_step="Look at the cable and at 'iblinkinfo'; quarantine the node.",
-            )
-        fabric.note(before, after)
-        is_same = before.by_p_key == after.by_p_key
-        if is_same and not wrong_ports(await fabric.tables(guids), after):
+            raise _absent(fabric.device, absent)
+        if is_same:
+            fabric.note(before, after)
+            if wrong_ports(await fabric.tables(guids), after):
+                await self._sweep(fabric, after, guids)
             return
-        try:
-            await self._sweep(fabric, after, guids)
-        except DriverError as error:
-            if is_same:
-                raise
-            await self._go_back(fabric, before, after, guids, error)
+        fabric.file.put()
+        with ThreadPoolExecutor(1) as beside:
+            settled = beside.submit(fabric.file.settle)
+            try:
+                await self._sweep(fabric, after, guids)
+            except DriverError as error:
+                await self._go_back(fabric, before, after, guids, error)
+            await asyncio.wrap_future(settled)
 
     async def _go_back(
         self,
@@ -249,17 +278,20 @@ class OpensmDriver:
             DriverPermanentError: OpenSM opened the fabric instead.
         """
         subnets = fabric.subnets_of(guids)
-        now_s = self._clock.now_s()
+        began_s = now_s = self._clock.now_s()
         until_s, again_s = now_s + self._patience.change_s, now_s
+        early_s = min(EARLY * self._usual_s.get(fabric.device, 0.0), EARLY_S_MAX)
         sweep = Sweep(fabric, wanted, guids)
         gone: DriverRetryableError | None = None
         while True:
             if now_s >= again_s:
                 again_s = now_s + HANG_UP_AGAIN_S + HANG_UP_AGAIN_S_PER_PORT * len(fabric.guids)
                 gone = _hang_up_all(subnets)
-                await self._clock.sleep(sweep.pause_s)
+                await self._clock.sleep(max(sweep.pause_s, early_s))
+                early_s = 0.0
             wrong = await sweep.look()
             if wrong is None:
+                self._usual_s[fabric.device] = self._clock.now_s() - began_s
                 return
             if gone is not None:
                 raise gone
@@ -278,6 +310,15 @@ def _hang_up_all(subnets: Sequence[Subnet]) -> DriverRetryableError | None:
         except DriverRetryableError as error:
             gone = error
     return gone
+
+
+def _absent(device: DeviceId, guids: Collection[int]) -> DriverRetryableError:
+    return DriverRetryableError(
+        f"{device} does not see port {min(guids):#018x}"
+        + (f" and {len(guids) - 1} more" if len(guids) > 1 else ""),
+        device=device,
+        next_step="Look at the cable and at 'iblinkinfo'; quarantine the node.",
+    )
 
 
 def _disagrees(
