@@ -108,8 +108,14 @@ def functions(node: ast.ClassDef) -> set[str]:
 def shared_suites() -> dict[str, set[str]]:
     """Functions of the classes in ``tests/support``, from which test classes may be derived."""
     modules = (ast.parse(read(path)) for path in (ROOT / "tests" / "support").glob("*.py"))
-    classes = (node for module in modules for node in module.body if isinstance(node, ast.ClassDef))
-    return {node.name: functions(node) for node in classes}
+    classes = [node for module in modules for node in module.body if isinstance(node, ast.ClassDef)]
+    by_name = {node.name: node for node in classes}
+
+    def inherited(node: ast.ClassDef) -> set[str]:
+        bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+        return functions(node).union(*(inherited(by_name[b]) for b in bases if b in by_name))
+
+    return {name: inherited(node) for name, node in by_name.items()}
 
 
 def test_names(path: str, text: str, shared: Mapping[str, set[str]]) -> set[str]:
