@@ -33,6 +33,10 @@ ROWS = {
     "get_fleet_picture": "P",
     "list_fleet_notes": "P",
     "get_site": "P",
+    "lint_fabric": "P",
+    "list_rates": ALL,
+    "set_rates": "P",
+    "ask_price": ALL,
     "list_nodes": "P",
     "get_node": "P",
     "list_node_receipts": "P",
@@ -165,6 +169,7 @@ ROWS = {
     "get_usage_summary": ALL,
     "send_usage_events": "P",
     "check_usage": "P",
+    "get_utilisation": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -405,6 +410,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
     "verify_audit": {},
+    "set_rates": {"rates": [{"gpu_type": "h100", "price_micro_usd_per_gpu_hour": 2_490_000}]},
     "call_redfish": {"ResetType": "On"},
     "change_redfish": {
         "Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}
@@ -576,6 +582,8 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "ask_price":
+        body = {"project_id": found["project_id"], "gpu_count": 8}
     if operation == "create_waiting_request":
         body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     if operation == "create_file_system":
@@ -604,6 +612,7 @@ def names_an_object(world: Any, operation: str) -> bool:
     is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
     names_one = "{" in path and not is_of_the_site
     return names_one or operation in {
+        "ask_price",
         "create_plan",
         "create_cluster",
         "create_waiting_request",

@@ -193,6 +193,14 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.rates import (
+    AskPrice,
+    NewRate,
+    PriceAnswer,
+    PriceOffer,
+    Rate,
+    SetRates,
+)
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.reservations import (
@@ -202,7 +210,13 @@ from gigawatt.sdk.documents.reservations import (
     Reservation,
     ReservationRequest,
 )
-from gigawatt.sdk.documents.site import Site, SiteDriver
+from gigawatt.sdk.documents.site import (
+    FabricFinding,
+    LintedFabric,
+    LintedFabrics,
+    Site,
+    SiteDriver,
+)
 from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
@@ -230,6 +244,14 @@ from gigawatt.sdk.documents.usage import (
     UsageRecord,
     UsageSummary,
 )
+from gigawatt.sdk.documents.utilisation import (
+    AskedInVain,
+    GpuStateName,
+    StateHours,
+    Utilisation,
+    UtilisationBy,
+    UtilisationRow,
+)
 from gigawatt.sdk.documents.waiting import (
     CreateWaitingRequest,
     WaitingPlace,
@@ -246,6 +268,8 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskPrice",
+    "AskedInVain",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -306,6 +330,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "Evidence",
+    "FabricFinding",
     "FabricSummary",
     "FailedStep",
     "Failure",
@@ -325,6 +350,7 @@ __all__ = [
     "Given",
     "GpuHour",
     "GpuHourRequest",
+    "GpuStateName",
     "GpuTypeSummary",
     "Health",
     "Holder",
@@ -344,6 +370,8 @@ __all__ = [
     "LifeRequest",
     "LifeYear",
     "Line",
+    "LintedFabric",
+    "LintedFabrics",
     "LlmTokens",
     "LoanSchedule",
     "MapNode",
@@ -352,6 +380,7 @@ __all__ = [
     "MountPoint",
     "Name",
     "NetworkHost",
+    "NewRate",
     "Node",
     "NodeConfig",
     "NodeFilter",
@@ -371,6 +400,8 @@ __all__ = [
     "PlaneChange",
     "PlaneProgress",
     "PowerStage",
+    "PriceAnswer",
+    "PriceOffer",
     "Problem",
     "ProductPrice",
     "Project",
@@ -379,6 +410,7 @@ __all__ = [
     "ProofScope",
     "Quota",
     "QuotaBytes",
+    "Rate",
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
@@ -400,6 +432,7 @@ __all__ = [
     "SetBudget",
     "SetCostTag",
     "SetQuota",
+    "SetRates",
     "SetStorageQuota",
     "Site",
     "SiteDriver",
@@ -409,6 +442,7 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "StateHours",
     "Statement",
     "StatementLine",
     "StorageLine",
@@ -440,6 +474,9 @@ __all__ = [
     "UsageRecord",
     "UsageSummary",
     "Usd",
+    "Utilisation",
+    "UtilisationBy",
+    "UtilisationRow",
     "VerifyAudit",
     "Violation",
     "WaitingPlace",
