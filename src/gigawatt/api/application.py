@@ -34,6 +34,7 @@ MODULES = (
     "drawings",
     "receipts",
     "site",
+    "rates",
     "plans",
     "clusters",
     "file_systems",

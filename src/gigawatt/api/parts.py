@@ -19,6 +19,8 @@ _ACCOUNTS = ("accounts",)
 PARTS: Mapping[str, tuple[str, ...]] = {
     "clusters": ("plans", "clusters", "firewall", "redfish", "contracts", "spot"),
     "plans": ("plans",),
+    "rates": ("rates",),
+    "prices": ("rates",),
     "operations": ("operations",),
     "events": ("events",),
     "events:stream": ("events",),

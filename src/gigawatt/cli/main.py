@@ -34,6 +34,8 @@ COMMANDS = {
     "member": ("gigawatt.cli.member", "Add people and programs, give them roles."),
     "key": ("gigawatt.cli.key", "Make API keys, list them, end them."),
     "ssh-key": ("gigawatt.cli.ssh_key", "Keep public SSH keys with a project."),
+    "price": ("gigawatt.cli.price", "Show what GPUs would cost, and cheaper ways."),
+    "rate": ("gigawatt.cli.rate", "See and set what GPU-hours cost."),
     "queue": ("gigawatt.cli.queue", "Wait for room; see what waits and what was turned away."),
     "reservation": ("gigawatt.cli.reservation", "Reserve GPUs from one moment to another."),
     "capacity": ("gigawatt.cli.capacity", "Show when so many GPUs could start."),

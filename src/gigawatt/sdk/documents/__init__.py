@@ -193,6 +193,14 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.rates import (
+    AskPrice,
+    NewRate,
+    PriceAnswer,
+    PriceOffer,
+    Rate,
+    SetRates,
+)
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.reservations import (
@@ -260,6 +268,7 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskPrice",
     "AskedInVain",
     "AuditAnchor",
     "AuditEntry",
@@ -371,6 +380,7 @@ __all__ = [
     "MountPoint",
     "Name",
     "NetworkHost",
+    "NewRate",
     "Node",
     "NodeConfig",
     "NodeFilter",
@@ -390,6 +400,8 @@ __all__ = [
     "PlaneChange",
     "PlaneProgress",
     "PowerStage",
+    "PriceAnswer",
+    "PriceOffer",
     "Problem",
     "ProductPrice",
     "Project",
@@ -398,6 +410,7 @@ __all__ = [
     "ProofScope",
     "Quota",
     "QuotaBytes",
+    "Rate",
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
@@ -419,6 +432,7 @@ __all__ = [
     "SetBudget",
     "SetCostTag",
     "SetQuota",
+    "SetRates",
     "SetStorageQuota",
     "Site",
     "SiteDriver",
