@@ -37,21 +37,40 @@ export default function Launch() {
 
 function Chooser({ project }: { project: Project }) {
   const fleet = useFleet();
+  const clusters = api.useQuery("get", "/gw/v1/clusters", { params: { query: { limit: 500 } } });
   if (fleet.isPending) return <Loading what="what the site offers" />;
   if (fleet.error) return <ProblemNote error={fleet.error} retry={() => void fleet.refetch()} />;
-  return <Form project={project} types={fleet.data.gpu_types} sites={fleet.data.sites} />;
+  if (clusters.isPending) return <Loading what="your clusters" />;
+  const taken = new Set((clusters.data?.items ?? []).map((one) => one.name));
+  return (
+    <Form
+      project={project}
+      types={fleet.data.gpu_types}
+      sites={fleet.data.sites}
+      name={freeName(taken)}
+    />
+  );
+}
+
+/** A name that no live cluster has. */
+function freeName(taken: ReadonlySet<string>): string {
+  if (!taken.has("train")) return "train";
+  let number = 2;
+  while (taken.has(`train-${number}`)) number += 1;
+  return `train-${number}`;
 }
 
 interface FormProps {
   project: Project;
   types: readonly Schemas["GpuTypeSummary"][];
   sites: readonly Schemas["SiteSummary"][];
+  name: string;
 }
 
-function Form({ project, types, sites }: FormProps) {
+function Form({ project, types, sites, name }: FormProps) {
   const [wish, setWish] = useState<Wish>({
     project_id: project.id,
-    name: "train",
+    name,
     gpu_count: 64,
     gpu_type: types[0]?.gpu_type ?? null,
     storage_bytes: 0,

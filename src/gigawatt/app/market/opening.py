@@ -30,6 +30,8 @@ class OpenMarket:
     """The books, and what is done about them again and again."""
 
     market: Market
+    preemption: Preemption
+    pump: Pump
     chores: tuple[Callable[[], object], ...]
 
 
@@ -65,6 +67,8 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
             budgets=budgets,
             history=open_fleet_history(store),
         ),
+        preemption=preemption,
+        pump=pump,
         chores=(
             preemption.run_if_due,
             pump.run_if_due,
