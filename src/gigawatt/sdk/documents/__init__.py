@@ -202,8 +202,6 @@ from gigawatt.sdk.documents.reservations import (
     Reservation,
     ReservationRequest,
 )
-from gigawatt.sdk.documents.site import Site, SiteDriver
-from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.site import (
     FabricFinding,
     LintedFabric,
@@ -211,6 +209,7 @@ from gigawatt.sdk.documents.site import (
     Site,
     SiteDriver,
 )
+from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
