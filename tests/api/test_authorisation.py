@@ -34,6 +34,9 @@ ROWS = {
     "list_fleet_notes": "P",
     "get_site": "P",
     "lint_fabric": "P",
+    "list_rates": ALL,
+    "set_rates": "P",
+    "ask_price": ALL,
     "list_nodes": "P",
     "get_node": "P",
     "list_node_receipts": "P",
@@ -166,6 +169,7 @@ ROWS = {
     "get_usage_summary": ALL,
     "send_usage_events": "P",
     "check_usage": "P",
+    "get_utilisation": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -208,6 +212,12 @@ _number = count()
 
 def wish(project_id: str, name: str) -> dict[str, Any]:
     return {"project_id": project_id, "name": name, "gpu_count": 8}
+
+
+def usage_event(project_id: str) -> dict[str, Any]:
+    data = {"project_id": project_id, "quantity": 1, "unit": "u"}
+    name = {"specversion": "1.0", "id": f"e{next(_number)}", "source": "/s", "type": "t"}
+    return {**name, "time": "2026-01-31T12:00:00Z", "data": data}
 
 
 @pytest.fixture(scope="module")
@@ -396,18 +406,11 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
 
 REDFISH = ("read_redfish", "call_redfish", "change_redfish")
 BODIES: dict[str, dict[str, Any]] = {
-    "send_usage_events": {
-        "specversion": "1.0",
-        "id": "1",
-        "source": "/s",
-        "type": "t",
-        "time": "2026-01-31T12:00:00Z",
-        "data": {"project_id": "ten_none", "quantity": 1, "unit": "u"},
-    },
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
     "verify_audit": {},
+    "set_rates": {"rates": [{"gpu_type": "h100", "price_micro_usd_per_gpu_hour": 2_490_000}]},
     "call_redfish": {"ResetType": "On"},
     "change_redfish": {
         "Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}
@@ -579,6 +582,8 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "ask_price":
+        body = {"project_id": found["project_id"], "gpu_count": 8}
     if operation == "create_waiting_request":
         body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     if operation == "create_file_system":
@@ -587,6 +592,8 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
         body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
     if operation in {"plan_reservation", "create_reservation"}:
         body = block(found["project_id"])
+    if operation == "send_usage_events":
+        body = usage_event(found["project_id"])
     if operation == "get_capacity":
         path += "?gpus=8&gpu_type=h100"
     if operation in {"change_project", "change_organisation"}:
@@ -605,6 +612,7 @@ def names_an_object(world: Any, operation: str) -> bool:
     is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
     names_one = "{" in path and not is_of_the_site
     return names_one or operation in {
+        "ask_price",
         "create_plan",
         "create_cluster",
         "create_waiting_request",

@@ -22,12 +22,15 @@ from gigawatt.errors import InputError, QuotaError, UnknownIdError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
-from gigawatt.ids import OperationId, TenantId
+from gigawatt.ids import FabricId, OperationId, SiteId, TenantId
+from gigawatt.interfaces.reservations import CancellationTerms, ReservationRecord
 from gigawatt.interfaces.usage import ExternalUsage
 from gigawatt.market.budget import Budget, Spending, check_budget, check_cap
+from gigawatt.market.calendar import Reservation
 from gigawatt.market.contract import ContractItem, ItemKind
 from gigawatt.market.invoice import LineKind
 from gigawatt.market.month import start_ms
+from gigawatt.market.notice import NoticePolicy
 from gigawatt.market.product import STORAGE, STORAGE_PARTS, STORAGE_UNIT, ProductPrice
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.billing import open_billing
@@ -167,6 +170,51 @@ def test_storage_external_usage_and_tags_are_on_the_invoice(books, build):
     assert [line.tag for line in by_item.values() if line.subject_id == "clu_a"] == [
         "research-42"
     ] * 2
+
+
+def promise(name, from_s, to_s, node, free_until_s):
+    """A reservation of 8 GPUs at 1 USD an hour, 5 USD to give up late."""
+    return ReservationRecord(
+        sequence=0,
+        promise=Reservation(name, TENANT, frozenset({node}), frozenset(), from_s, to_s),
+        account_id=None,
+        name=name,
+        state="planned",
+        gpu_type="h100",
+        site_id=SiteId("site-a"),
+        fabric_id=FabricId("ib0"),
+        gpu_count=8,
+        growth_gpu_count=0,
+        leaf_group_count=1,
+        price_micro_usd_per_gpu_hour=1_000_000,
+        month_count=1,
+        cancellation=CancellationTerms(free_until_s, 5_000_000),
+        clear_until_s=to_s,
+        planned_s=NOV,
+        expires_s=NOV + 600,
+    )
+
+
+def test_promised_capacity_is_billed_from_its_start_to_its_end_used_or_not(books, build):
+    day = 86_400.0
+    kept = promise("res_kept", DEC - day, DEC + 2 * day, build.nodes[0], NOV)
+    late = promise("res_late", DEC + day, DEC + 2 * day, build.nodes[1], NOV)
+    free = promise("res_free", DEC + day, DEC + 2 * day, build.nodes[2], DEC)
+    for record in (kept, late, free):
+        books.reservations.plan(record)
+        books.reservations.book(record.reservation_id, None, NoticePolicy(), NOV + 1)
+    for record in (late, free):
+        books.reservations.cancel(record.reservation_id, NOV + 5 * day)
+    books.clock.advance(DEC + 12 * HOUR_S - NOV)
+    found = books.budgets.spending("project", TENANT, view_of(books)())
+    assert found.spent_micro_usd == 8 * 12 * 1_000_000
+    assert found.rate_micro_usd_per_hour == 8_000_000
+    books.close("2026-11", DEC + day)
+    books.close("2026-12", JAN)
+    november = {line.subject_id: line.amount_micro_usd for line in books.lines("2026-11")}
+    assert november == {"res_kept": 8 * 24 * 1_000_000, "res_late": 5_000_000}
+    december = {line.subject_id: line.amount_micro_usd for line in books.lines("2026-12")}
+    assert december == {"res_kept": 8 * 48 * 1_000_000}
 
 
 def test_months_are_closed_in_order_from_the_first_that_has_something(books):

@@ -43,6 +43,7 @@ LATER = (
     "usage_record",
     "usage_meter_node",
     "usage_meter",
+    "rate",
     "secret",
     "cleaning_receipt",
     "instance",

@@ -10,6 +10,7 @@ usages that are billed twice, left out or moved, by changed logs and by changed 
 from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from gigawatt.twin.market.replay import MarketOutcome, replay_market
 from gigawatt.twin.market.settings import POLICIES, MarketMix, MarketSettings, policy_of
 from gigawatt.twin.scene import START_S
 from gigawatt.twin.traces import Job, make_trace
-from gigawatt.twin.workload import Workload
+from gigawatt.twin.workload import Workload, generated
 from gigawatt.units import DAY_S, HOUR_S
 
 FLEET = hgx_fleet(256)
@@ -98,7 +99,7 @@ def test_the_same_seed_is_the_same_money_and_another_is_not():
 
 
 def doubled(usages: tuple[Usage, ...]) -> tuple[Usage, ...]:
-    """The hundredth usage of the first cluster that has one is billed twice."""
+    """One usage of one cluster is billed twice."""
     return (*usages, *(u for u in usages if u.cluster_id == "c5" and u.number == 0))
 
 
@@ -273,3 +274,17 @@ def test_what_cannot_be_replayed_is_refused():
         MarketMix(bid_ratio_min=0.9, bid_ratio_max=0.1)
     with pytest.raises(DataError, match="still paid for"):
         recompute(["0.0 open c1 ten on_demand", "0.0 members c1 n=8=1", "0.0 deliver c1"], START_S)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_a_year_of_the_demo_fleet_is_sold_and_judged():
+    fleet = hgx_fleet(10_000)
+    month = generated(("kalos",), fleet.gpu_count, 30 * DAY_S, 0.85, 1).trace
+    workload = market_workload(month, fleet.gpu_count, 365 * DAY_S, 0.85, 7)
+    with TemporaryFile("w+", encoding="utf-8") as log:
+        outcome = replay_market(fleet, workload, MarketSettings(), stream=log)
+        log.seek(0)
+        judge(outcome, log)
+    assert len({month for month, _, _ in outcome.posted}) == 12
+    assert outcome.metrics.failure_count > 1_000

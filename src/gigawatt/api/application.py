@@ -34,6 +34,7 @@ MODULES = (
     "drawings",
     "receipts",
     "site",
+    "rates",
     "plans",
     "clusters",
     "file_systems",
@@ -51,6 +52,7 @@ MODULES = (
     "contracts",
     "budgets",
     "usage",
+    "utilisation",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

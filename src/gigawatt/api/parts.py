@@ -19,6 +19,8 @@ _ACCOUNTS = ("accounts",)
 PARTS: Mapping[str, tuple[str, ...]] = {
     "clusters": ("plans", "clusters", "firewall", "redfish", "contracts", "spot"),
     "plans": ("plans",),
+    "rates": ("rates",),
+    "prices": ("rates",),
     "operations": ("operations",),
     "events": ("events",),
     "events:stream": ("events",),
@@ -35,6 +37,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "product-prices": ("contracts",),
     "waiting": ("waiting",),
     "usage": ("usage",),
+    "utilisation": ("utilisation",),
     "reservations": ("reservations",),
     "capacity": ("reservations",),
     "spot": ("spot",),

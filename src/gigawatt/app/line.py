@@ -151,3 +151,21 @@ class Line:
         freed: list[Freed] = [row for row in self._freed if row.gpu_type in types]
         expected = forecast(demand, freed, self._recorded_s, self._now_s)
         return Place(1 + len(ahead), expected)
+
+
+def outlook(
+    admission: Admission, view: Snapshot, places: frozenset[str], gpu_count: int
+) -> Forecast:
+    """When a request that is sent now could start: it would come after everybody who waits."""
+    now_s = admission.now_s()
+    ahead = [waiting for waiting in admission.room.waiting() if waiting.places & places]
+    free = free_by_place(view)
+    demand = Demand(
+        own_gpu_count=gpu_count,
+        ahead_gpu_count=sum(waiting.gpu_count for waiting in ahead),
+        free_gpu_count=sum(free.get(place, 0) for place in places),
+    )
+    types = {place.partition("@")[0] for place in places}
+    found, recorded_s = admission.room.freed(now_s - WINDOWS_S[-1])
+    freed = [row for row in found if row.gpu_type in types]
+    return forecast(demand, freed, recorded_s, now_s)

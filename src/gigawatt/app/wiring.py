@@ -11,6 +11,7 @@ from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.ids import RandomIds
 from gigawatt.app.market.notice_settings import notice_policy
+from gigawatt.app.market.pricing import Pricing
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -25,7 +26,9 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.store.address import name_of
+from gigawatt.store.directory import open_directory
 from gigawatt.store.open import is_empty_at, open_store_at
+from gigawatt.store.rates import open_rate_book
 from gigawatt.store.receipts import open_receipts
 from gigawatt.store.store import SqlStore
 
@@ -96,7 +99,10 @@ def open_control(
         )
         with drivers as opened:
             around = Surroundings(fleet, store, opened, clock, watch)
-            yield Control(around, RandomIds(), notice_policy=notice_policy())
+            pricing = Pricing(fleet, open_rate_book(store), open_directory(store))
+            yield Control(
+                around, RandomIds(), ask_prices=pricing.ask, notice_policy=notice_policy()
+            )
 
 
 @contextmanager

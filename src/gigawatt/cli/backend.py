@@ -29,11 +29,13 @@ if TYPE_CHECKING:
         prices,
         proofs,
         queues,
+        rates,
         reservations,
         servers,
         spots,
         storage,
         usage,
+        utilisation,
         views,
     )
 
@@ -58,11 +60,13 @@ __all__ = [
     "prices",
     "proofs",
     "queues",
+    "rates",
     "reservations",
     "servers",
     "spots",
     "storage",
     "usage",
+    "utilisation",
     "views",
 ]
 

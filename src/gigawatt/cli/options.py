@@ -13,9 +13,9 @@ import typer
 from gigawatt.cli import backend
 from gigawatt.errors import InputError
 from gigawatt.ids import ClusterId, NodeId, ReservationId, SiteId, TenantId
+from gigawatt.intent.amounts import micro_usd_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
 from gigawatt.intent.term import Term
-from gigawatt.money import MICRO_USD_PER_USD
 from gigawatt.units import GIB, KIB, MIB, PIB, TIB
 
 _UNITS = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "PiB": PIB}
@@ -81,6 +81,9 @@ NodesArgument = Annotated[
     typer.Argument(
         help="Ids of nodes; see 'gw fleet show --nodes'.", autocompletion=completing("node")
     ),
+]
+ForOption = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="Show the total for e.g. 72h, 14d.")
 ]
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="Start the work and return; see 'gw cluster watch'.")
@@ -194,12 +197,11 @@ Egress = Annotated[
 ]
 
 
+MaxPrice = Annotated[
+    str | None, _option("--max-price", "USD", "Dollars a GPU-hour at most; spot needs it.")
+]
 TermChoice = Annotated[
     Term | None, _option("--term", "TERM", "How they are held: on_demand, reserved or spot.")
-]
-MaxPrice = Annotated[
-    float | None,
-    typer.Option("--max-price", help="Dollars a GPU-hour at most; spot needs it.", min=0),
 ]
 OfReservation = Annotated[
     str | None, _option("--reservation", "RES", "Reservation that covers it (res_...).")
@@ -243,6 +245,8 @@ def build_request(
     Raises:
         InputError: an option is malformed.
     """
+    if reservation is not None and term is Term.ON_DEMAND:
+        term = Term.RESERVED
     return ClusterRequest(
         tenant_id=TenantId(tenant or ""),
         name=name,
@@ -262,9 +266,7 @@ def build_request(
         ssh_public_keys=tuple(key_of(path) for path in ssh_key or ()),
         egress_cidrs=tuple(egress or ()),
         term=term or (Term.RESERVED if reservation else Term.ON_DEMAND),
-        price_micro_usd_per_gpu_hour_max=(
-            None if max_price is None else round(max_price * MICRO_USD_PER_USD)
-        ),
+        price_micro_usd_per_gpu_hour_max=None if max_price is None else micro_usd_of(max_price),
         reservation_id=ReservationId(reservation) if reservation else None,
         is_lent=lent,
         gpu_count_min=min_gpus,

@@ -62,9 +62,3 @@ def quote_from(fleet: Fleet, ask: AskPrices, ask_for_months: AskForMonths) -> Qu
         raise InputError(f"there are no {question.gpu_type!r} GPUs")
 
     return quote
-
-
-def nothing_for_months(question: PriceQuestion, month_count: int) -> Prices:
-    """What is asked where nobody keeps a rate card."""
-    del month_count
-    return Prices(question.term)

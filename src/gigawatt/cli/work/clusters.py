@@ -12,6 +12,7 @@ from gigawatt.cli.work.storage import say_still_billing
 from gigawatt.cli.work.watch import OPEN, judge, watch
 from gigawatt.errors import ConflictError, VersionError
 from gigawatt.ids import TenantId
+from gigawatt.intent.amounts import duration_s_of
 from gigawatt.intent.request import ClusterRequest, check_request
 from gigawatt.sdk import calls
 from gigawatt.sdk import documents as doc
@@ -24,12 +25,16 @@ PlanMaker = Callable[[], doc.Plan]
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """How a change is carried out: asked for or not, watched or not and how long, told how."""
+    """How a change is carried out: asked for or not, watched or not and how long, told how.
+
+    Fields: ``duration`` is how long it is meant to be kept, for the total that is shown.
+    """
 
     yes: bool
     wait: bool
     wait_s: float | None
     form: Format
+    duration: str | None = None
 
 
 def _is_same_offer(one: doc.Plan, other: doc.Plan) -> bool:
@@ -71,7 +76,8 @@ def _says_yes(connection: Connection, plan: doc.Plan, go: Go) -> bool:
     """Show a plan and ask, unless the answer was given on the command line."""
     if go.form is Format.TABLE or not go.yes:
         whose = connection.project_name(plan.project_id)
-        show_plan(plan, whose, console if go.form is Format.TABLE else remarks)
+        where = console if go.form is Format.TABLE else remarks
+        show_plan(plan, whose, where, go.duration)
     if go.yes:
         return True
     paragraph(
@@ -158,20 +164,24 @@ def request_document(connection: Connection, request: ClusterRequest) -> doc.Clu
     )
 
 
-def show_create(request: ClusterRequest, form: Format) -> None:
-    """Show what a create would do."""
+def show_create(request: ClusterRequest, form: Format, duration: str | None = None) -> None:
+    """Show what a create would do, and what it costs for a duration."""
+    if duration is not None:
+        duration_s_of(duration)
     with connected() as connection:
         plan = connection.client.create_plan(request_document(connection, request))
         whose = connection.project_name(plan.project_id)
     if form is not Format.TABLE:
         write(plan.model_dump(mode="json"), form)
         return
-    show_plan(plan, whose)
+    show_plan(plan, whose, duration=duration)
     console.print(f"Nothing was changed. To do it: gw cluster create {request.name}, same options.")
 
 
 def create(request: ClusterRequest, go: Go) -> None:
     """Create a cluster."""
+    if go.duration is not None:
+        duration_s_of(go.duration)
     with connected() as connection:
         wanted = request_document(connection, request)
         _carry_out(connection, lambda: connection.client.create_plan(wanted), go)

@@ -56,7 +56,7 @@ def _tell(connection: Connection, found: doc.WaitingRequest) -> None:
 
 
 def add(request: ClusterRequest, day_count: int, form: Format, *, quiet: bool) -> None:
-    """Keep a place for so many days."""
+    """Keep a place, for so many days at most."""
     with connected() as connection:
         wish = doc.CreateWaitingRequest(
             cluster=request_document(connection, request),

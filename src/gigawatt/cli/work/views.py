@@ -94,7 +94,7 @@ def _lines(connection: Connection, cluster: doc.Cluster) -> Iterator[tuple[str, 
         yield "keys", key_words(status.keys, status.storage_pool_id)
         if config.storage_bytes:
             yield "storage", f"{bytes_words(config.storage_bytes)} in {status.storage_pool_id}"
-        yield "price", f"{format_usd(status.price_micro_usd_per_hour)} an hour (list price)"
+        yield "price", f"{format_usd(status.price_micro_usd_per_hour)} an hour"
     if cluster.cost_micro_usd is not None:
         now = format_usd(cluster.cost_micro_usd_per_hour or 0)
         yield "cost", f"{format_usd(cluster.cost_micro_usd)} so far, now {now} an hour"

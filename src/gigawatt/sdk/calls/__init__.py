@@ -134,6 +134,7 @@ from gigawatt.sdk.calls.passes import (
     get_proof,
     get_reconciliation,
 )
+from gigawatt.sdk.calls.rates import ask_price, list_rates, set_rates
 from gigawatt.sdk.calls.receipts import list_node_receipts
 from gigawatt.sdk.calls.redfish import call_redfish, change_redfish, read_redfish
 from gigawatt.sdk.calls.reservations import (
@@ -166,6 +167,7 @@ from gigawatt.sdk.calls.usage import (
     list_usage,
     send_usage_events,
 )
+from gigawatt.sdk.calls.utilisation import get_utilisation
 from gigawatt.sdk.calls.waiting import (
     create_waiting_request,
     get_waiting_request,
@@ -178,6 +180,7 @@ __all__ = [
     "NOT_HERE",
     "Call",
     "apply_plan",
+    "ask_price",
     "book_reservation",
     "call_redfish",
     "cancel_operation",
@@ -260,6 +263,7 @@ __all__ = [
     "get_statement",
     "get_storage_quota",
     "get_usage_summary",
+    "get_utilisation",
     "get_waiting_request",
     "grow_cluster",
     "lint_fabric",
@@ -285,6 +289,7 @@ __all__ = [
     "list_organisations",
     "list_product_prices",
     "list_projects",
+    "list_rates",
     "list_reservations",
     "list_sessions",
     "list_spot_prices",
@@ -313,6 +318,7 @@ __all__ = [
     "set_cost_tag",
     "set_organisation_budget",
     "set_quota",
+    "set_rates",
     "set_storage_quota",
     "shrink_cluster",
     "start_device_login",

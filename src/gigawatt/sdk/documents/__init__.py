@@ -193,6 +193,14 @@ from gigawatt.sdk.documents.passes import (
     ReconciliationResult,
     Violation,
 )
+from gigawatt.sdk.documents.rates import (
+    AskPrice,
+    NewRate,
+    PriceAnswer,
+    PriceOffer,
+    Rate,
+    SetRates,
+)
 from gigawatt.sdk.documents.receipts import CleaningReceipt, CleaningStep
 from gigawatt.sdk.documents.redfish import RedfishBody, RedfishChange
 from gigawatt.sdk.documents.reservations import (
@@ -236,6 +244,14 @@ from gigawatt.sdk.documents.usage import (
     UsageRecord,
     UsageSummary,
 )
+from gigawatt.sdk.documents.utilisation import (
+    AskedInVain,
+    GpuStateName,
+    StateHours,
+    Utilisation,
+    UtilisationBy,
+    UtilisationRow,
+)
 from gigawatt.sdk.documents.waiting import (
     CreateWaitingRequest,
     WaitingPlace,
@@ -252,6 +268,8 @@ __all__ = [
     "Alternative",
     "Answer",
     "ApiKey",
+    "AskPrice",
+    "AskedInVain",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -332,6 +350,7 @@ __all__ = [
     "Given",
     "GpuHour",
     "GpuHourRequest",
+    "GpuStateName",
     "GpuTypeSummary",
     "Health",
     "Holder",
@@ -361,6 +380,7 @@ __all__ = [
     "MountPoint",
     "Name",
     "NetworkHost",
+    "NewRate",
     "Node",
     "NodeConfig",
     "NodeFilter",
@@ -380,6 +400,8 @@ __all__ = [
     "PlaneChange",
     "PlaneProgress",
     "PowerStage",
+    "PriceAnswer",
+    "PriceOffer",
     "Problem",
     "ProductPrice",
     "Project",
@@ -388,6 +410,7 @@ __all__ = [
     "ProofScope",
     "Quota",
     "QuotaBytes",
+    "Rate",
     "Reason",
     "Reconciliation",
     "ReconciliationResult",
@@ -409,6 +432,7 @@ __all__ = [
     "SetBudget",
     "SetCostTag",
     "SetQuota",
+    "SetRates",
     "SetStorageQuota",
     "Site",
     "SiteDriver",
@@ -418,6 +442,7 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "StateHours",
     "Statement",
     "StatementLine",
     "StorageLine",
@@ -449,6 +474,9 @@ __all__ = [
     "UsageRecord",
     "UsageSummary",
     "Usd",
+    "Utilisation",
+    "UtilisationBy",
+    "UtilisationRow",
     "VerifyAudit",
     "Violation",
     "WaitingPlace",

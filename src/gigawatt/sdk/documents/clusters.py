@@ -241,6 +241,8 @@ class Plan(Answer):
     term: str = "on_demand"
     price_micro_usd_per_gpu_hour: int | None = None
     price_basis: str | None = None
+    billed: list[str] = []
+    cancellation: str = ""
     until_at: datetime | None = None
     created_at: datetime
     expires_at: datetime
