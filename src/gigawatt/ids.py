@@ -2,7 +2,8 @@
 
 Fleet ids (node, switch, rack) are the operator's own names. Ids made by us have a prefix:
 ``clu_`` cluster, ``fsy_`` file system, ``fwr_`` firewall ruleset, ``ten_`` tenant, ``pln_`` plan,
-``op_`` operation, ``wai_`` waiting request, ``res_`` reservation.
+``op_`` operation, ``wai_`` waiting request, ``res_`` reservation,
+``ntc_`` notice.
 """
 
 from typing import NewType
@@ -24,6 +25,7 @@ PlanId = NewType("PlanId", str)
 OperationId = NewType("OperationId", str)
 WaitingId = NewType("WaitingId", str)
 ReservationId = NewType("ReservationId", str)
+NoticeId = NewType("NoticeId", str)
 DeviceId = NewType("DeviceId", str)
 """``<class>/<name>``: fabric/F, port/NODE, gateway/SITE, bmc/NODE, oob/SITE, pool/P, host/NODE."""
 KeyPoolId = NewType("KeyPoolId", str)

@@ -8,7 +8,7 @@ operation without a row fails. Operations are committed and never carried out, s
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -17,7 +17,10 @@ import pytest
 from gigawatt.api.lambda_cloud.errors import CODES
 from gigawatt.api.problems import STATUS
 from gigawatt.errors import GigawattError
+from gigawatt.identity.accounts import OrganisationId
 from gigawatt.identity.permissions import PERMISSIONS
+from gigawatt.market.closing import Payer, close
+from gigawatt.market.contract import ContractItem, ItemKind
 
 ROLES = {"O": "owner", "P": "operator", "M": "member", "B": "billing", "R": "read_only"}
 ALL = "OPMBR"
@@ -31,6 +34,9 @@ ROWS = {
     "list_fleet_notes": "P",
     "get_site": "P",
     "lint_fabric": "P",
+    "list_rates": ALL,
+    "set_rates": "P",
+    "ask_price": ALL,
     "list_nodes": "P",
     "get_node": "P",
     "list_node_receipts": "P",
@@ -85,6 +91,7 @@ ROWS = {
     "release_cluster": "OPM",
     "configure_cluster": "OPM",
     "get_cluster_network": "OPMR",
+    "get_cluster_topology": "OPMR",
     "read_redfish": "OPM",
     "call_redfish": "OPM",
     "change_redfish": "OPM",
@@ -122,9 +129,47 @@ ROWS = {
     "list_waiting_requests": ALL,
     "get_waiting_request": ALL,
     "withdraw_waiting_request": "OPM",
+    "plan_reservation": "OPM",
+    "create_reservation": "OP",
+    "book_reservation": "OP",
+    "cancel_reservation": "OP",
+    "list_reservations": ALL,
+    "get_reservation": ALL,
+    "get_capacity": ALL,
+    "list_spot_prices": ALL,
+    "list_spot_rounds": ALL,
+    "list_notices": ALL,
+    "note_checkpoint": "OPM",
     "get_admission": "P",
     "list_turned_away": "P",
     "list_turned_away_days": "P",
+    "list_closings": "P",
+    "plan_closing": "P",
+    "close_month": "P",
+    "list_invoices": "OPB",
+    "get_invoice": "OPB",
+    "get_invoice_file": "OPB",
+    "create_credit_note": "P",
+    "get_statement": "OPB",
+    "record_payment": "P",
+    "list_contract_items": "OPB",
+    "create_contract_item": "P",
+    "list_product_prices": "P",
+    "create_product_price": "P",
+    "check_ledger": "P",
+    "export_ledger": "P",
+    "set_cost_tag": "OPM",
+    "get_budget": ALL,
+    "set_budget": "OP",
+    "delete_budget": "OP",
+    "get_organisation_budget": "OPB",
+    "set_organisation_budget": "OP",
+    "delete_organisation_budget": "OP",
+    "list_usage": ALL,
+    "get_usage_summary": ALL,
+    "send_usage_events": "P",
+    "check_usage": "P",
+    "get_utilisation": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -169,6 +214,12 @@ def wish(project_id: str, name: str) -> dict[str, Any]:
     return {"project_id": project_id, "name": name, "gpu_count": 8}
 
 
+def usage_event(project_id: str) -> dict[str, Any]:
+    data = {"project_id": project_id, "quantity": 1, "unit": "u"}
+    name = {"specversion": "1.0", "id": f"e{next(_number)}", "source": "/s", "type": "t"}
+    return {**name, "time": "2026-01-31T12:00:00Z", "data": data}
+
+
 @pytest.fixture(scope="module")
 def stage(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
@@ -189,6 +240,8 @@ def stage(
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
+            ids["reservation"] = new_reservation(world, project)
+        keep_invoices(world)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
         made = world.ok("operator", "POST", "/reconciliations")
         world.ids["acme"]["reconciliation"] = made["id"]
@@ -211,24 +264,65 @@ FRESH: dict[str, tuple[str, str, dict[str, Any]]] = {
 """Where to make an object for a call that may destroy it."""
 
 
+def keep_invoices(world: Any) -> None:
+    """An invoice for each organisation, of a month that is long over."""
+    book = world.service.market.billing.book
+    payers = []
+    for name, ids in world.ids.items():
+        owner = OrganisationId(ids["organisation"])
+        item = ContractItem(
+            f"ctr_{name}", owner, ItemKind.MINIMUM, "least", 10**9, 0, "2020-01", "2020-01"
+        )
+        book.add_item(item, 0.0)
+        payers.append(Payer(owner, name, {}, [item]))
+    book.close("2020-01", lambda _: close("2020-01", payers, {}, {}), 0.0)
+    for invoice in book.invoices(None, None, "", 9):
+        world.ids[invoice.organisation_name]["invoice"] = invoice.invoice_id
+
+
 def new_ruleset(world: Any, project_id: str) -> str:
     body = {"project_id": project_id, "name": f"n{next(_number)}", "site_id": "site-a"}
     found: str = world.ok("operator", "POST", "/firewall-rulesets", body)["id"]
     return found
 
 
+def block(project_id: str) -> dict[str, Any]:
+    """A day of one node, long before the end of the century and after every other one."""
+    begins = f"2031-01-01T00:00:00+00:{next(_number) % 60:02}"
+    return {
+        "project_id": project_id,
+        "name": "block",
+        "gpu_count": 8,
+        "gpu_type": "h100",
+        "hours": 1,
+        "from_at": begins,
+    }
+
+
+def new_reservation(world: Any, project_id: str) -> str:
+    """A reservation that is planned; its project may book it."""
+    path = f"/projects/{project_id}/quota"
+    world.ok("operator", "PUT", path, {"granted_gpu_count": 100_000})
+    found: str = world.ok("operator", "POST", "/reservations/plans", block(project_id))["id"]
+    return found
+
+
+def ended_session(world: Any, ids: dict[str, str]) -> str:
+    cookie, _ = world.cookie_for(ids["account.service"])
+    return f"ses_{cookie.partition('_')[0]}"
+
+
+def new_waiting(world: Any, ids: dict[str, str]) -> str:
+    body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
+    made: str = world.ok("operator", "POST", "/waiting", body)["id"]
+    return made
+
+
 def fresh(world: Any, operation: str, ids: dict[str, str]) -> dict[str, str]:
     """Ids of objects that a call may destroy, made for this call alone."""
-    if operation == "delete_invitation":
-        return {"invitation_id": invited(world, ids)}
-    if operation == "end_session":
-        cookie, _ = world.cookie_for(ids["account.service"])
-        return {"session_id": f"ses_{cookie.partition('_')[0]}"}
-    if operation == "delete_firewall_ruleset":
-        return {"ruleset_id": new_ruleset(world, ids["project"])}
-    if operation == "withdraw_waiting_request":
-        body = {"cluster": wish(ids["project"], f"n{next(_number)}")}
-        return {"waiting_id": world.ok("operator", "POST", "/waiting", body)["id"]}
+    if operation in MADE:
+        name, make = MADE[operation]
+        return {name: make(world, ids)}
     if operation not in FRESH:
         return {}
     name, path, body = FRESH[operation]
@@ -244,6 +338,21 @@ def invited(world: Any, ids: dict[str, str]) -> str:
     return made
 
 
+MADE: dict[str, tuple[str, Callable[[Any, dict[str, str]], str]]] = {
+    "delete_invitation": ("invitation_id", invited),
+    "end_session": ("session_id", ended_session),
+    "delete_firewall_ruleset": (
+        "ruleset_id",
+        lambda world, ids: new_ruleset(world, ids["project"]),
+    ),
+    "withdraw_waiting_request": ("waiting_id", new_waiting),
+    **dict.fromkeys(
+        ("book_reservation", "cancel_reservation"),
+        ("reservation_id", lambda world, ids: new_reservation(world, ids["project"])),
+    ),
+}
+
+
 def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
     """Path parameters that name an object of an organisation, or nothing at all."""
     names = (
@@ -251,10 +360,17 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("file_system", "ruleset"),
         *("session", "invitation"),
         *("file_system", "ruleset", "waiting"),
+        *("file_system", "ruleset", "proof", "reconciliation", "invoice"),
+        *("file_system", "ruleset", "waiting", "reservation"),
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
-        there = {"node_id": ABSENT, "file_name": ABSENT, "redfish_path": "v1/Systems/1"}
+        there = {
+            "month": "2020-02",
+            "node_id": ABSENT,
+            "file_name": ABSENT,
+            "redfish_path": "v1/Systems/1",
+        }
         return {**there, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
     found = {
@@ -272,8 +388,11 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "waiting_id": ids["waiting"],
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
+        "reservation_id": ids["reservation"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
+        "month": "2020-02",
+        "invoice_id": ids["invoice"],
         "redfish_path": "v1/Systems/1",
         "proof_id": ids.get("proof", ABSENT),
         "reconciliation_id": ids.get("reconciliation", ABSENT),
@@ -291,6 +410,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
     "verify_audit": {},
+    "set_rates": {"rates": [{"gpu_type": "h100", "price_micro_usd_per_gpu_hour": 2_490_000}]},
     "call_redfish": {"ResetType": "On"},
     "change_redfish": {
         "Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}
@@ -319,6 +439,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "resize_file_system": {"quota_bytes": 1 << 31},
     "set_storage_quota": {"granted_bytes": 1 << 50},
     "change_firewall_ruleset": {"rules": []},
+    "create_credit_note": {"reason": "test", "net_micro_usd": 1},
+    "record_payment": {"payment_id": "bank-1", "amount_micro_usd": 1},
+    "create_contract_item": {
+        "kind": "credit",
+        "name": "welcome",
+        "amount_micro_usd": 1,
+        "from_month": "2099-01",
+        "to_month": "2099-01",
+    },
+    "create_product_price": {"product": "storage", "price_micro_usd": 1, "from_month": "2099-01"},
+    "set_cost_tag": {"tag": "blue"},
+    "set_budget": {"amount_micro_usd": 10**15},
+    "set_organisation_budget": {"amount_micro_usd": 10**15},
 }
 
 
@@ -449,12 +582,20 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
     body = BODIES.get(operation)
     if operation in {"create_plan", "create_cluster"}:
         body = wish(found["project_id"], "again")
+    if operation == "ask_price":
+        body = {"project_id": found["project_id"], "gpu_count": 8}
     if operation == "create_waiting_request":
         body = {"cluster": wish(found["project_id"], f"n{next(_number)}")}
     if operation == "create_file_system":
         body = {"project_id": found["project_id"], "name": "again", "quota_bytes": 1}
     if operation == "create_firewall_ruleset":
         body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
+    if operation in {"plan_reservation", "create_reservation"}:
+        body = block(found["project_id"])
+    if operation == "send_usage_events":
+        body = usage_event(found["project_id"])
+    if operation == "get_capacity":
+        path += "?gpus=8&gpu_type=h100"
     if operation in {"change_project", "change_organisation"}:
         body = {"name": f"n{next(_number)}"}
     return method, re.sub(r"\{(\w+)\}", lambda match: found[match[1]], path), body
@@ -467,10 +608,11 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
 
 def names_an_object(world: Any, operation: str) -> bool:
     path = operations(world)[operation][1]
-    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}")
+    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}", "{month}")
     is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
     names_one = "{" in path and not is_of_the_site
     return names_one or operation in {
+        "ask_price",
         "create_plan",
         "create_cluster",
         "create_waiting_request",
@@ -541,7 +683,8 @@ def test_a_session_may_what_its_account_may(populated: Any, operation: str):
 
 @pytest.mark.parametrize("operation", [name for name, may in ROWS.items() if may != ALL])
 def test_operators_find_absent_objects_absent(populated: Any, operation: str):
-    if "{" in operations(populated)[operation][1]:
+    path = operations(populated)[operation][1].replace("{month}", "")
+    if "{" in path:
         assert send(populated, "operator", operation, "absent") == 404
 
 

@@ -94,7 +94,7 @@ def redacted(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "FOLDER")
     numbers: dict[str, int] = {}
     text = re.sub(
-        r"\b(clu|pln|op|prf|rec)_[0-9a-f]{16}\b",
+        r"\b(clu|fsy|pln|op|prf|rec)_[0-9a-f]{16}\b",
         lambda m: f"{m[1]}_{numbers.setdefault(m[0], len(numbers) + 1):016d}",
         text,
     )
@@ -107,6 +107,9 @@ def redacted(text: str, folder: Path) -> str:
     text = re.sub(r"digest [0-9a-f]{32}", "digest D", text)
     text = re.sub(r'"expires_s": [\d.]+', '"expires_s": 0', text)
     text = re.sub(r'"expected_s": [\d.]+', '"expected_s": 0', text)
+    text = re.sub(r"\$[\d,.]+ so far", "$0.01 so far", text)
+    text = re.sub(r"^usage from .*", "usage from FROM to TO", text, flags=re.M)
+    text = re.sub(r'"cost_micro_usd": \d+', '"cost_micro_usd": 0', text)
     return re.sub(r"(?<![\w.])\d+ s\b", "1 s", text)
 
 

@@ -303,6 +303,7 @@ CLIENT_LINES = {
     "queue": ("queue add later --gpus 8 --quiet", "queue add last --gpus 8 --max-price 99",
               "queue list", "queue list --all --quiet", "queue supply", "queue turned-away"),
     "audit": ("audit --limit 3",),
+    "utilisation": ("utilisation", "utilisation --by hour -o json"),
     "whoami": ("whoami", "whoami -o yaml"),
 }  # fmt: skip
 """Commands that are clients of the API, and lines of each that end well in either mode."""

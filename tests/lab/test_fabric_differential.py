@@ -22,36 +22,17 @@ from gigawatt.boundary.proof import prove
 from gigawatt.boundary.reachability import reachability
 from gigawatt.boundary.target import ClusterTarget, Keys, Member
 from gigawatt.drivers.opensm.partitions_conf import IbPartition, IbPartitions
-from gigawatt.fleet.builder import BlockSpec, build_fleet
-from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.slices import aligned_masks, gpus_in_mask
 from gigawatt.ids import ClusterId, FabricId, SiteId, TenantId
 from gigawatt.lab.fabric import missing_tools
-from gigawatt.units import PIB
-from running_fabric import RunningFabric
+from running_fabric import RunningFabric, one_subnet_fleet
 
 pytestmark = [
     pytest.mark.ibsim,
     pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "installed"),
 ]
 
-FLEET = build_fleet(
-    "differential",
-    [
-        BlockSpec(
-            site_id="s",
-            country="US",
-            hall_id="h",
-            node_type=HGX_H100,
-            node_count=8,
-            node_prefix="h",
-            fabric_id="ib0",
-            storage_bytes=PIB,
-            nodes_per_leaf_group=4,
-            leaf_groups_per_pod=1,
-        )
-    ],
-)
+FLEET = one_subnet_fleet("differential", 8)
 FABRIC = FabricId("ib0")
 GUIDS = [int(guid) for guid in FLEET.nics.guid]
 PAIRS = list(permutations(range(len(GUIDS)), 2))

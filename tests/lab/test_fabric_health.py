@@ -16,30 +16,11 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import prove
 from gigawatt.drivers.opensm.port_info import port_reading
 from gigawatt.errors import InputError
-from gigawatt.fleet.builder import BlockSpec, build_fleet
-from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.discovery.port_health import COUNTERS, ERRORS_MAX, PortReading, judge_ports
 from gigawatt.lab.fabric import TOOL_PATH, missing_tools
-from gigawatt.units import PIB
-from running_fabric import RunningFabric
+from running_fabric import RunningFabric, one_subnet_fleet
 
-FLEET = build_fleet(
-    "health",
-    [
-        BlockSpec(
-            site_id="s",
-            country="US",
-            hall_id="h",
-            node_type=HGX_H100,
-            node_count=7,
-            node_prefix="h",
-            fabric_id="ib0",
-            storage_bytes=PIB,
-            nodes_per_leaf_group=4,
-            leaf_groups_per_pod=1,
-        )
-    ],
-)
+FLEET = one_subnet_fleet("health", 7)
 SOUND = PortReading(0x10, 1, True, 4, 4, 53.125, 53.125, dict.fromkeys(COUNTERS, 0))
 
 

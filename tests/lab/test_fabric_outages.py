@@ -18,36 +18,17 @@ from gigawatt.boundary.entries import PartitionMember
 from gigawatt.drivers.opensm.driver import OpensmDriver, Patience
 from gigawatt.drivers.opensm.fabric_reader import FabricReader
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
-from gigawatt.fleet.builder import BlockSpec, build_fleet
-from gigawatt.fleet.demo import HGX_H100
 from gigawatt.ids import ClusterId
 from gigawatt.interfaces.driver import Fence
 from gigawatt.lab.fabric import missing_tools
-from gigawatt.units import PIB
-from running_fabric import RunningFabric
+from running_fabric import RunningFabric, one_subnet_fleet
 
 pytestmark = [
     pytest.mark.ibsim,
     pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "installed"),
 ]
 
-FLEET = build_fleet(
-    "outages",
-    [
-        BlockSpec(
-            site_id="s",
-            country="US",
-            hall_id="h",
-            node_type=HGX_H100,
-            node_count=8,
-            node_prefix="h",
-            fabric_id="ib0",
-            storage_bytes=PIB,
-            nodes_per_leaf_group=4,
-            leaf_groups_per_pod=1,
-        )
-    ],
-)
+FLEET = one_subnet_fleet("outages", 8)
 A, B = ClusterId("clu_a"), ClusterId("clu_b")
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gigawatt.errors import DataError, InputError
 from gigawatt.ids import SiteId
+from gigawatt.intent.term import Term
 from gigawatt.market.meter import MS_PER_HOUR
-from gigawatt.market.rates import Term
 from gigawatt.market.stranded import stranded
 from gigawatt.market.utilisation import (
     GpuState,

@@ -95,6 +95,11 @@ class FaultLab:
         assert started is not None
         return started.subnets
 
+    @property
+    def disk(self) -> Path:
+        """Where the storage part keeps its one pool."""
+        return self.folder.path / "storage" / self.lab.fleet.storage_pools.ids[0]
+
     def node_id(self, row: int) -> str:
         return self.lab.fleet.nodes.ids[row]
 

@@ -26,6 +26,7 @@ from fault_lab import A_NODES, B_NODES, SPARE, FaultLab
 
 from gigawatt.drivers.opensm.fabric_reader import FabricReader
 from gigawatt.errors import DriverRetryableError
+from gigawatt.lab.network.cables import guest_side
 from gigawatt.lab.redfish.namespace import enter
 
 RAILS = (0, 4, 7)
@@ -61,6 +62,7 @@ class LabWatch:
     lab: FaultLab
     samples: list[Sample] = field(default_factory=list)
     a_proxy: str = ""
+    others: tuple[int, ...] = OTHERS
     _is_over: Event = field(default_factory=Event)
     _threads: list[Thread] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
@@ -116,7 +118,7 @@ class LabWatch:
         """What OpenSM answers; both ways."""
         guid = self.lab.guid
         inside = (guid(A_NODES[0], rail), guid(A_NODES[1], rail))
-        across = [(guid(a, rail), guid(b, rail)) for a in A_NODES for b in OTHERS]
+        across = [(guid(a, rail), guid(b, rail)) for a in A_NODES for b in self.others]
         pairs = [inside, *across, *((b, a) for a, b in across)]
         try:
             first, *others = reader.paths(pairs)
@@ -130,7 +132,7 @@ class LabWatch:
 
     def _tables(self, rail: int, reader: FabricReader) -> Iterator[Sample]:
         """What ports hold, which needs no OpenSM: two may speak if they share a P_Key."""
-        rows = {row: self.lab.guid(row, rail) for row in (*A_NODES, *OTHERS)}
+        rows = {row: self.lab.guid(row, rail) for row in (*A_NODES, *self.others)}
         try:
             seen = {port.guid: port for port in reader.tables(list(rows.values()))}
         except DriverRetryableError as error:
@@ -140,7 +142,7 @@ class LabWatch:
         leaks = [
             (a, b)
             for a in A_NODES
-            for b in OTHERS
+            for b in self.others
             if a in keys and b in keys and may_speak(keys[a], keys[b])
         ]
         now_s = monotonic()
@@ -151,7 +153,8 @@ class LabWatch:
     # The in-band and the out-of-band network
 
     def _packets(self) -> Iterator[Sample]:
-        beacons = {row: Beacon(self.lab, row) for row in (*A_NODES, *OTHERS)}
+        rows = (*A_NODES, *self.others)
+        beacons = {row: Beacon(self.lab, row, rows) for row in rows}
         calls = Calls(self)
         try:
             next_s = monotonic()
@@ -174,7 +177,9 @@ class LabWatch:
 
     def _storage(self) -> Iterator[Sample]:
         """Whether a host sees the file that A left in its file system."""
-        inodes = {row: Path(f"/run/netns/node{row}").stat().st_ino for row in (*A_NODES, *OTHERS)}
+        places = {row: Path(f"/run/netns/node{row}") for row in (*A_NODES, *self.others)}
+        # A guest's mounts are not seen from outside it.
+        inodes = {row: path.stat().st_ino for row, path in places.items() if path.exists()}
         while True:
             running = machines()
             for row, inode in inodes.items():
@@ -207,13 +212,17 @@ class Beacon:
     It is of the host's network namespace, so it is as close to the wire as root of the host gets.
     """
 
-    def __init__(self, lab: FaultLab, row: int) -> None:
+    def __init__(self, lab: FaultLab, row: int, rows: tuple[int, ...]) -> None:
         self.row = row
         self.own = mac(lab, row)
         self.targets = [BROADCAST, *(mac(lab, a) for a in A_NODES if a != row)]
-        self.owners = {mac(lab, other): other for other in (*A_NODES, *OTHERS) if other != row}
+        self.owners = {mac(lab, other): other for other in rows if other != row}
         self.guests = {mac(lab, 0, slot) for slot in range(8)}
-        self.socket, self.asking = sockets_in(f"/run/netns/node{row}")
+        if lab.lab.layout.is_hypervisor(row):
+            # The room's end of the cable of the guest in slot 0.
+            self.socket, self.asking = sockets_in(None, guest_side(row, 0))
+        else:
+            self.socket, self.asking = sockets_in(f"/run/netns/node{row}", "eth0")
 
     def send(self) -> None:
         address = self._address()
@@ -265,14 +274,15 @@ def mac(lab: FaultLab, row: int, slot: int = 0) -> bytes:
     return bytes.fromhex(lab.lab.layout.mac_of(row, slot).replace(":", ""))
 
 
-def sockets_in(namespace: str) -> tuple[socket.socket, socket.socket]:
-    """A packet socket at ``eth0`` of a namespace, and one to ask for addresses with."""
+def sockets_in(namespace: str | None, interface: str) -> tuple[socket.socket, socket.socket]:
+    """A packet socket at an interface of a namespace, and one to ask for addresses with."""
     opened: list[socket.socket] = []
 
     def work() -> None:
-        enter(namespace)
+        if namespace is not None:
+            enter(namespace)
         opened.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
-        opened[0].bind(("eth0", ETH_P_ALL))
+        opened[0].bind((interface, ETH_P_ALL))
         opened[0].setblocking(False)
         opened.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 
@@ -320,7 +330,7 @@ class Calls:
         for address in proxies():
             for a in A_NODES if address != own else ():
                 self._call(address, layout.bmc_address(a), "leak")
-        for b in OTHERS:
+        for b in self._watch.others:
             self._call(own, layout.bmc_address(b), "leak")
 
     def _call(self, source: str, target: str, verdict: str) -> None:

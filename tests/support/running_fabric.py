@@ -15,12 +15,32 @@ from gigawatt.drivers.opensm.driver import OpensmDriver, Patience
 from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
 from gigawatt.drivers.opensm.partitions_conf import IbPartitions
 from gigawatt.drivers.opensm.subnet import hang_up
+from gigawatt.fleet.builder import BlockSpec, build_fleet
+from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId
 from gigawatt.lab.fabric import FabricLab, fabric_lab, reader_guids
+from gigawatt.units import PIB
 
 LOOKS_MAX, LOOK_S = 1_500, 0.02
 PATIENCE = Patience(change_s=20.0, turn_s=20.0)
+
+
+def one_subnet_fleet(name: str, node_count: int) -> Fleet:
+    """HGX H100 nodes, four to a group of leaves, on a fabric whose rails meet in its spines."""
+    block = BlockSpec(
+        site_id="s",
+        country="US",
+        hall_id="h",
+        node_type=HGX_H100,
+        node_count=node_count,
+        node_prefix="h",
+        fabric_id="ib0",
+        storage_bytes=PIB,
+        nodes_per_leaf_group=4,
+        leaf_groups_per_pod=1,
+    )
+    return build_fleet(name, [block])
 
 
 class RunningFabric:

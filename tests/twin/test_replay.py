@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.plane import Plane
+from gigawatt.cli.lazy import command_of
 from gigawatt.cli.twin import app
 from gigawatt.errors import DriftError
 from gigawatt.fleet.demo import hgx_fleet, mixed_fleet, nvl72_fleet
@@ -35,6 +36,7 @@ from gigawatt.twin.traces import Job, make_trace
 from gigawatt.twin.workload import Workload, from_trace, generated
 from gigawatt.units import HOUR_S
 
+COMMAND = command_of(app, "twin")
 FLEETS = {
     "hgx": lambda: hgx_fleet(256),
     "nvl72": lambda: nvl72_fleet(4),
@@ -246,7 +248,7 @@ def test_report_and_pictures(tmp_path):
 
 def test_command_writes_what_it_says(tmp_path):
     arguments = ["--gpus", "128", "--hours", "3", "--out", str(tmp_path / "out"), "-o", "json"]
-    result = CliRunner().invoke(app, arguments, env={"GIGAWATT_TRACES": ""})
+    result = CliRunner().invoke(COMMAND, arguments, env={"GIGAWATT_TRACES": ""})
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report == json.loads((tmp_path / "out" / "report.json").read_text())
@@ -260,7 +262,7 @@ def test_command_replays_the_trace_it_is_given(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["job_id,submit_s,duration_s,nodes,gpus", *rows]) + "\n")
     arguments = [str(path), "--gpus", "64", "--hours", "2", "--load", "0.5", "-o", "json"]
-    result = CliRunner().invoke(app, [*arguments, "--failures", "0"])
+    result = CliRunner().invoke(COMMAND, [*arguments, "--failures", "0"])
     assert result.exit_code == 0, result.output
     assert "mine, real trace" in json.loads(result.stdout)["inputs"]["source"]
 

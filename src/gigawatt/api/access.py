@@ -18,13 +18,16 @@ from gigawatt.ids import (
     FirewallRulesetId,
     OperationId,
     PlanId,
+    ReservationId,
     TenantId,
     WaitingId,
 )
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
+from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.invoice import Invoice
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -134,6 +137,13 @@ class Access:
         self.permit(Belonging(found.organisation_id), what)
         return found
 
+    def invoice(self, invoice_id: str) -> Invoice:
+        """An invoice that the caller may use so."""
+        what, book = f"invoice {invoice_id!r}", self.service.market.billing.book
+        found = self._found(what, lambda: book.invoice(invoice_id))
+        self.permit(Belonging(found.organisation_id), what)
+        return found
+
     def ssh_key(self, ssh_key_id: str) -> SshKey:
         """An SSH key that the caller may use so."""
         what = f"SSH key {ssh_key_id!r}"
@@ -186,6 +196,13 @@ class Access:
         """A waiting request that the caller may use so."""
         what, room = f"waiting request {waiting_id!r}", self.service.admission.room
         found = self._found(what, lambda: room.request(WaitingId(waiting_id)))
+        self.permit(self._belonging(found.project_id), what)
+        return found
+
+    def reservation(self, reservation_id: str) -> ReservationRecord:
+        """A reservation that the caller may use so."""
+        what, records = f"reservation {reservation_id!r}", self.service.market.reservations.records
+        found = self._found(what, lambda: records.get(ReservationId(reservation_id)))
         self.permit(self._belonging(found.project_id), what)
         return found
 

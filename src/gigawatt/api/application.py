@@ -34,6 +34,7 @@ MODULES = (
     "drawings",
     "receipts",
     "site",
+    "rates",
     "plans",
     "clusters",
     "file_systems",
@@ -44,7 +45,14 @@ MODULES = (
     "passes",
     "economics",
     "waiting",
+    "reservations",
+    "spot",
     "admission",
+    "billing",
+    "contracts",
+    "budgets",
+    "usage",
+    "utilisation",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 
@@ -92,12 +100,16 @@ def build_application(service: Service, routers: Sequence[APIRouter] | None = No
 
 
 def _add_other_doors(app: FastAPI, service: Service) -> None:
-    """The pages of login, and the door that speaks Lambda's words; a command needs neither."""
+    """Login, the console, and the door that speaks Lambda's words; a command needs none."""
+    from gigawatt.api.console import add_console  # noqa: PLC0415
     from gigawatt.api.lambda_cloud.application import build_lambda_application  # noqa: PLC0415
     from gigawatt.api.routes import login  # noqa: PLC0415
+    from gigawatt.api.sign_in import add_sign_in  # noqa: PLC0415
 
     login.add_pages(app)
+    add_sign_in(app)
     app.mount(LAMBDA_BASE, build_lambda_application(service))
+    add_console(app)
 
 
 async def _answer(request: Request, error: Exception) -> Response:
@@ -134,7 +146,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
     components = schema.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas["Problem"] = Problem.model_json_schema(
+        mode="serialization", ref_template="#/components/schemas/{model}"
+    )
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     components["securitySchemes"] = {

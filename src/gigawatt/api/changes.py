@@ -77,6 +77,9 @@ def request_of(access: Access, body: doc.ClusterRequest) -> ClusterRequest:
         term=Term(body.term),
         price_micro_usd_per_gpu_hour_max=body.price_micro_usd_per_gpu_hour_max,
         reservation_id=None if body.reservation_id is None else ReservationId(body.reservation_id),
+        is_lent=body.is_lent,
+        gpu_count_min=body.gpu_count_min,
+        returns_to_queue=body.returns_to_queue,
     )
 
 

@@ -47,6 +47,11 @@ STORING_NOTHING = frozenset({
 })  # fmt: skip
 """Operations that change nothing: repeating one is harmless, so no answer of theirs is kept."""
 
+JSON_MEDIA_TYPES = frozenset({
+    "application/json", "", "application/cloudevents+json", "application/cloudevents-batch+json",
+})  # fmt: skip
+"""How JSON may be called; the last two are of the CloudEvents JSON format."""
+
 _log = logging.getLogger("gigawatt.api")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -200,7 +205,7 @@ class GuardedRoute(APIRoute):
 def _check_media_type(request: Request) -> None:
     """JSON, or no word at all: some clients send JSON without saying so."""
     said = request.headers.get("Content-Type", "application/json").partition(";")[0].strip()
-    if said.lower() not in {"application/json", ""}:
+    if said.lower() not in JSON_MEDIA_TYPES:
         raise MediaTypeError(f"the content type is {said[:80]!r}, wanted 'application/json'")
 
 

@@ -24,6 +24,7 @@ from gigawatt.interfaces import directory as records
 from gigawatt.interfaces.call_audit import AuditEntry
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.store import ClusterRecord, Event
+from gigawatt.market.conditions import CANCELLATION, billed_items
 from gigawatt.placement import result
 from gigawatt.planner.phases import PHASE_SLA_S, Phase
 from gigawatt.planner.plan import Action, Plan
@@ -192,6 +193,8 @@ def _config(target: ClusterTarget) -> doc.ClusterConfig:
         term=target.term.value,
         price_micro_usd_per_gpu_hour_max=target.price_micro_usd_per_gpu_hour_max,
         reservation_id=target.reservation_id,
+        is_lent=target.is_lent,
+        gpu_count_min=target.gpu_count_min,
     )
 
 
@@ -401,6 +404,15 @@ def _keys(target: ClusterTarget) -> doc.BoundaryKeys:
     )
 
 
+def _billed(plan: Plan) -> list[str]:
+    """What is billed beside the GPUs asked for, after the plan."""
+    after = plan.after
+    if after is None or after.is_file_system:
+        return []
+    spare_count = len(after.members) - len(after.active_members)
+    return list(billed_items(spare_count, after.storage_bytes))
+
+
 def plan_document(plan: Plan) -> doc.Plan:
     """A plan, without the content of its steps."""
     report, target = plan.report, plan.after or plan.before
@@ -423,6 +435,9 @@ def plan_document(plan: Plan) -> doc.Plan:
         term=report.term.value,
         price_micro_usd_per_gpu_hour=report.price_micro_usd_per_gpu_hour,
         price_basis=report.price_basis,
+        billed=_billed(plan),
+        cancellation="" if plan.after is None else CANCELLATION[plan.after.term],
+        until_at=maybe_at(report.until_s),
         expected_s=report.expected_s,
         planes=_planes(plan),
         reasons=list(report.reasons),

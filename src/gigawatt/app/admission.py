@@ -9,10 +9,12 @@ from hashlib import blake2b
 
 from gigawatt.app.control import Control
 from gigawatt.app.firewall import FirewallFollower
+from gigawatt.app.market.budgets import Budgets
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import (
     GigawattError,
     ImpossibleError,
+    InputError,
     NoCapacityError,
     QuotaError,
     UnknownIdError,
@@ -29,6 +31,7 @@ from gigawatt.identity.quota import (
 from gigawatt.ids import OperationId, WaitingId
 from gigawatt.intent.queue import QueuePolicy
 from gigawatt.intent.request import ClusterRequest, Level
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.codec import request_to_json
 from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.limits import LimitBook
@@ -78,6 +81,7 @@ class Admission:
     follower: FirewallFollower
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     unrecorded_count: int = 0
+    budgets: Budgets | None = None
 
     @property
     def fleet(self) -> Fleet:
@@ -93,9 +97,15 @@ class Admission:
 
         Raises:
             ConflictError: what it lets in is not what its firewall rulesets say.
-            QuotaError: the project may not hold so much.
+            InputError: it is spot, whose price no single plan can know.
+            QuotaError: the project may not hold so much, or a cap on spending would be passed.
             NoCapacityError: it would take GPUs from a request that ran out of patience.
         """
+        if plan.before is None and plan.report.term is Term.SPOT:
+            raise InputError(
+                "spot is not created but bid for",
+                next_step="Bid: gw queue add --term spot --max-price, or POST /gw/v1/waiting.",
+            )
         self.judge_limits(view, plan)
         self._judge_turn(plan)
 
@@ -104,7 +114,7 @@ class Admission:
 
         Raises:
             ConflictError: what it lets in is not what its firewall rulesets say.
-            QuotaError: the project may not hold so much.
+            QuotaError: the project may not hold so much, or a cap on spending would be passed.
             UnknownIdError: the project was deleted.
         """
         self.follower.admit(view, plan)
@@ -136,6 +146,8 @@ class Admission:
             sum(target.storage_bytes for target in mine),
             _bytes_of(plan.after) - _bytes_of(plan.before),
         )
+        if self.budgets is not None:
+            self.budgets.admit(view, plan)
 
     def _judge_turn(self, plan: Plan) -> None:
         """Nobody passes those who were passed for too long, by asking directly either."""

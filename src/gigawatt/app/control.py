@@ -10,15 +10,27 @@ from dataclasses import replace
 from statistics import median
 from threading import Lock, local
 
-import numpy as np
-
 from gigawatt.app.ids import IdSource
 from gigawatt.app.shown import as_of
+from gigawatt.app.sight import (
+    Sight,
+    covered_prices,
+    holder_of_plan,
+    holder_of_request,
+    see,
+    told_until,
+)
 from gigawatt.boundary.plane import Plane
 from gigawatt.boundary.proof import Proof, prove
 from gigawatt.boundary.render import render
 from gigawatt.boundary.target import ClusterTarget
-from gigawatt.errors import ConflictError, InputError, OutOfReachError, UnknownIdError
+from gigawatt.errors import (
+    ConflictError,
+    InputError,
+    NoCapacityError,
+    OutOfReachError,
+    UnknownIdError,
+)
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, Span, ignore
@@ -28,7 +40,6 @@ from gigawatt.ids import (
     ClusterId,
     DeviceId,
     FileSystemId,
-    KeyPoolId,
     NodeId,
     OperationId,
     PlanId,
@@ -37,7 +48,11 @@ from gigawatt.ids import (
 from gigawatt.intent.file_system import FileSystemRequest
 from gigawatt.intent.prices import AskPrices, PriceQuestion, Prices, list_prices
 from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.term import Term
+from gigawatt.interfaces.holders import holder_of
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
+from gigawatt.market.notice import NoticePolicy
+from gigawatt.market.promises import Holder, Part
 from gigawatt.placement.place import place_with_alternatives
 from gigawatt.placement.result import Placement
 from gigawatt.planner.check import check_plan
@@ -48,6 +63,7 @@ from gigawatt.planner.file_system import (
     plan_delete_file_system,
     plan_resize_file_system,
 )
+from gigawatt.planner.give_up import plan_give_up
 from gigawatt.planner.launch import PlanIds, at_its_mounts, nodes_of, plan_launch
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
@@ -82,10 +98,6 @@ _WHEN_NOT_ACTIVE: Mapping[Phase, str] = {
 """What to do about a cluster that cannot be changed now, by its phase."""
 
 
-_SERVING = frozenset({Phase.ACTIVE, Phase.CHANGING})
-"""Phases in which what a target names may be relied on."""
-
-
 class Control:
     """One control plane over one fleet, one store and one set of drivers."""
 
@@ -95,62 +107,51 @@ class Control:
         ids: IdSource,
         policy: ExecutorPolicy | None = None,
         ask_prices: AskPrices = list_prices,
+        notice_policy: NoticePolicy | None = None,
     ) -> None:
         """Wire a control plane; it starts nothing by itself. ``ask_prices`` says what GPUs cost."""
         self.around = around
         self._ids = ids
         self._policy = policy or ExecutorPolicy()
         self.ask_prices = ask_prices
+        self.notice_policy = notice_policy or NoticePolicy()
         self._planning = Lock()
         self._seen = local()
 
     def snapshot(self) -> Snapshot:
-        """What the planner sees now."""
-        view = self._planner_view(self.around.store.snapshot(self.around.clock.now_s()))
-        self._seen.view = view
-        return view
+        """What the planner sees now who is promised nothing and keeps off nothing."""
+        return self._look().view
 
-    def _view_for(self, plan: Plan) -> Snapshot:
-        """The snapshot that this thread made the plan from, or a new one."""
-        seen: Snapshot | None = getattr(self._seen, "view", None)
-        if seen is not None and seen.generation == plan.parent_generation:
-            return seen
-        return self.snapshot()
+    def _look(self) -> Sight:
+        return self._note(self.around.store.snapshot(self.around.clock.now_s()))
 
-    def _planner_view(self, stored: StoreSnapshot) -> Snapshot:
-        fleet = self.around.fleet
-        free = fleet.full_gpu_mask_of_node.astype(np.uint16)
-        row_of = fleet.nodes.index_of
-        for (node_id, _), mask in stored.allocations.items():
-            free[row_of[node_id]] &= ~np.uint16(mask)
-        for node_id in stored.node_states:
-            if node_id in row_of:
-                free[row_of[node_id]] = 0
-        taken: dict[KeyPoolId, set[int]] = {}
-        for key in stored.keys:
-            taken.setdefault(key.pool_id, set()).add(key.value)
-        return Snapshot(
-            fleet=fleet,
-            generation=stored.generation,
-            free_gpu_mask=free,
-            targets={
-                cluster_id: record.target
-                for cluster_id, record in stored.clusters.items()
-                if record.target is not None
-            },
-            taken_keys={pool: frozenset(values) for pool, values in taken.items()},
-            blocked_nodes={
-                node: f"{state}: {reason}" for node, (state, reason) in stored.node_states.items()
-            },
-            unready={
-                cluster_id: record.phase.value
-                for cluster_id, record in stored.clusters.items()
-                if record.phase not in _SERVING
-            },
-        )
+    def _note(self, stored: StoreSnapshot) -> Sight:
+        sight = see(self.around.fleet, stored)
+        self._seen.sight = sight
+        return sight
 
-    def _view_of(self, cluster_id: ClusterId) -> Snapshot:
-        """What the planner sees now, if the cluster can be changed now or is not live at all."""
+    def view_of_holder(self, holder: Holder) -> tuple[Snapshot, StoreSnapshot]:
+        """What the planner sees now for somebody, and the rows it is made from."""
+        sight = self._look()
+        now_s = self.around.clock.now_s()
+        return sight.for_holder(holder, self.notice_policy, now_s), sight.stored
+
+    def view_of_request(self, request: ClusterRequest) -> tuple[Snapshot, StoreSnapshot]:
+        """What the planner sees now for who asks for a new cluster, and the rows."""
+        return self.view_of_holder(holder_of_request(request))
+
+    def _view_for(self, plan: Plan, *, is_fresh: bool = False) -> Snapshot:
+        """The snapshot that this thread made the plan from, or a new one, for whom it is."""
+        sight: Sight | None = None if is_fresh else getattr(self._seen, "sight", None)
+        if sight is None or sight.view.generation != plan.parent_generation:
+            sight = self._look()
+        holder = holder_of_plan(plan)
+        if holder is None:
+            return sight.view
+        return sight.for_holder(holder, self.notice_policy, self.around.clock.now_s())
+
+    def _view_of(self, cluster_id: ClusterId, part: Part = "all") -> Snapshot:
+        """What the planner sees for a cluster, if it can be changed now or is not live at all."""
         stored = self.around.store.snapshot(self.around.clock.now_s())
         record = stored.clusters.get(cluster_id)
         if record is not None and record.phase in _WHEN_NOT_ACTIVE:
@@ -159,9 +160,11 @@ class Control:
                 f"{noun} {record.name!r} is {record.phase.value} ({record.phase_reason})",
                 next_step=_WHEN_NOT_ACTIVE[record.phase],
             )
-        view = self._planner_view(stored)
-        self._seen.view = view
-        return view
+        sight = self._note(stored)
+        if record is None or record.target is None or record.is_file_system:
+            return sight.view
+        holder = replace(holder_of(record.target), part=part)
+        return sight.for_holder(holder, self.notice_policy, self.around.clock.now_s())
 
     def _plan_ids(self, kind: OperationKind, cluster_id: ClusterId | None = None) -> PlanIds:
         took = self.around.store.durations_s(kind)
@@ -178,6 +181,7 @@ class Control:
         *,
         with_alternatives: bool = True,
         cluster_id: ClusterId | None = None,
+        prices: Prices | None = None,
     ) -> Plan:
         """The plan that would launch a cluster; nothing is reserved yet.
 
@@ -185,20 +189,35 @@ class Control:
             request: what is wanted.
             with_alternatives: look for other ways to serve the request too; slower.
             cluster_id: id of the cluster, drawn here if None.
+            prices: what its GPUs cost, asked here if None.
 
         Raises:
             InputError: the request is wrong or can never fit.
             NoCapacityError: it does not fit now.
         """
-        began_s, view = self.around.clock.now_s(), self.snapshot()
-        ids, prices = self._plan_ids(OperationKind.LAUNCH, cluster_id), self.prices_for(request)
+        began_s, (view, stored) = self.around.clock.now_s(), self.view_of_request(request)
+        ids = self._plan_ids(OperationKind.LAUNCH, cluster_id)
+        prices = self.prices_for(request) if prices is None else prices
         plan = plan_launch(view, request, ids, prices=prices)
         if with_alternatives:
             plan = self._with_alternatives(view, request, plan, prices)
+        plan = told_until(plan, stored.promises, self.notice_policy, began_s)
         return self._told(self._well_priced(plan, prices), began_s)
+
+    def plan_on(
+        self, view: Snapshot, request: ClusterRequest, prices: Prices | None = None
+    ) -> Plan:
+        """The plan that would launch a cluster if a view were true; never to be committed.
+
+        Errors as ``plan_create``.
+        """
+        ids = PlanIds(PlanId("pln_none"), ClusterId("clu_none"), self.around.clock.now_s())
+        return plan_launch(view, request, ids, prices=prices or self.prices_for(request))
 
     def prices_for(self, request: ClusterRequest) -> Prices:
         """What the GPUs of a request cost now."""
+        if request.term is Term.RESERVED:
+            return covered_prices(self.around.fleet)
         return self.ask_prices(
             PriceQuestion(
                 tenant_id=request.tenant_id,
@@ -241,24 +260,50 @@ class Control:
     def plan_grow(self, cluster_id: ClusterId, gpu_count_more: int) -> Plan:
         """The plan that adds GPUs to a cluster. Errors as ``planner.resize.plan_grow``.
 
+        A cluster of a reservation takes what is paid for first, then growth room on demand.
+
         Raises:
             ConflictError: the cluster is not active now.
+            InputError: it is spot: its price is that of a round, and more of it is bid for.
         """
         ids = self._plan_ids(OperationKind.GROW, cluster_id)
         view = self._view_of(cluster_id)
         target = live_target(view, ids)
-        held = sum(member.gpu_mask.bit_count() for member in target.active_members)
-        prices = self.ask_prices(
-            PriceQuestion(
-                tenant_id=target.tenant_id,
-                term=growth_term(target),
-                gpu_count=held + max(gpu_count_more, 0),
-                reservation_id=None,
-                at_s=ids.now_s,
+        if target.term is Term.SPOT:
+            raise InputError(
+                f"cluster {target.name!r} is spot and does not grow",
+                next_step="Bid for another cluster with 'gw queue add --term spot'.",
             )
+        if target.reservation_id is not None:
+            with suppress(NoCapacityError):
+                view = self._view_of(cluster_id, "base")
+                return self._grown(view, ids, gpu_count_more, Term.RESERVED)
+            view = self._view_of(cluster_id, "growth")
+        return self._grown(view, ids, gpu_count_more, growth_term(target))
+
+    def _grown(self, view: Snapshot, ids: PlanIds, gpu_count_more: int, term: Term) -> Plan:
+        target = live_target(view, ids)
+        held = sum(member.gpu_mask.bit_count() for member in target.active_members)
+        question = PriceQuestion(
+            tenant_id=target.tenant_id,
+            term=term,
+            gpu_count=held + max(gpu_count_more, 0),
+            reservation_id=None,
+            at_s=ids.now_s,
         )
+        is_covered = term is Term.RESERVED
+        prices = covered_prices(self.around.fleet) if is_covered else self.ask_prices(question)
         plan = plan_grow(view, gpu_count_more, ids, prices)
         return self._told(self._well_priced(plan, prices), ids.now_s)
+
+    def plan_give_up(self, cluster_id: ClusterId, node_ids: Collection[NodeId]) -> Plan:
+        """The plan that takes nodes from a cluster. Errors as ``planner.give_up.plan_give_up``.
+
+        Raises:
+            ConflictError: the cluster is not active now.
+        """
+        ids = self._plan_ids(OperationKind.SHRINK, cluster_id)
+        return self._told(plan_give_up(self._view_of(cluster_id), node_ids, ids), ids.now_s)
 
     def plan_shrink(self, cluster_id: ClusterId, gpu_count_fewer: int) -> Plan:
         """The plan that gives GPUs back. Errors as ``planner.resize.plan_shrink``.
@@ -376,7 +421,7 @@ class Control:
                 known = self._operation_if_any(drawn)
                 if known is not None:
                     return known
-                now = self.snapshot()
+                now = self._view_for(plan, is_fresh=True)
                 if isinstance(error, ConflictError) and now.generation == view.generation:
                     raise
                 view = now

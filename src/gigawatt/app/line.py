@@ -1,5 +1,6 @@
 """The queue at one moment: the standing of projects, positions, and expected times."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from gigawatt.fleet.model import I64, Fleet
 from gigawatt.ids import TenantId
 from gigawatt.intent.forecast import WINDOWS_S, Demand, Forecast, Freed, forecast
 from gigawatt.intent.queue import Standing, Waiter, before, line_up
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.codec import request_to_json
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.planner.snapshot import Snapshot
@@ -85,6 +87,19 @@ def standings_of(
     return found
 
 
+def in_line(admission: Admission, waiting: Sequence[WaitingRequest]) -> tuple[WaitingRequest, ...]:
+    """Requests in the order in which they would start; those that limits hold back left out."""
+    view, by_id = admission.control.snapshot(), {str(row.waiting_id): row for row in waiting}
+    line = line_up(
+        [waiter_of(row) for row in waiting],
+        standings_of(admission, view, frozenset(row.project_id for row in waiting)),
+        supply_of(view.fleet),
+        admission.policy,
+        admission.now_s(),
+    )
+    return tuple(by_id[waiter.waiting_id] for waiter in line)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a request stands in the queue; position None when its limits hold it back."""
@@ -99,7 +114,8 @@ class Line:
     def __init__(self, admission: Admission) -> None:
         """Read the queue, the fleet and the grants once."""
         self._now_s = admission.now_s()
-        found = admission.room.waiting()
+        # Bids of spot stand in no line: what they pay decides.
+        found = [w for w in admission.room.waiting() if w.request.term is not Term.SPOT]
         view = admission.control.snapshot()
         projects = frozenset(waiting.project_id for waiting in found)
         self._free = free_by_place(view)
@@ -117,6 +133,8 @@ class Line:
         """Where a request stands; None when it does not wait any more."""
         if waiting.state != "waiting":
             return None
+        if waiting.request.term is Term.SPOT:
+            return Place(None, Forecast(None, "it bids in every round; the best bids win"))
         waiter = self._waiters.get(waiting.waiting_id)
         if waiter is None or (waiting.why is not None and waiting.why.kind == "limit"):
             why = "its project's limits hold it back, and nobody knows when that ends"
@@ -133,3 +151,21 @@ class Line:
         freed: list[Freed] = [row for row in self._freed if row.gpu_type in types]
         expected = forecast(demand, freed, self._recorded_s, self._now_s)
         return Place(1 + len(ahead), expected)
+
+
+def outlook(
+    admission: Admission, view: Snapshot, places: frozenset[str], gpu_count: int
+) -> Forecast:
+    """When a request that is sent now could start: it would come after everybody who waits."""
+    now_s = admission.now_s()
+    ahead = [waiting for waiting in admission.room.waiting() if waiting.places & places]
+    free = free_by_place(view)
+    demand = Demand(
+        own_gpu_count=gpu_count,
+        ahead_gpu_count=sum(waiting.gpu_count for waiting in ahead),
+        free_gpu_count=sum(free.get(place, 0) for place in places),
+    )
+    types = {place.partition("@")[0] for place in places}
+    found, recorded_s = admission.room.freed(now_s - WINDOWS_S[-1])
+    freed = [row for row in found if row.gpu_type in types]
+    return forecast(demand, freed, recorded_s, now_s)

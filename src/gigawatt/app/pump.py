@@ -6,12 +6,14 @@ it (ADR-0027).
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
 from gigawatt.app.admission import Admission, within
 from gigawatt.app.line import standings_of, supply_of, waiter_of
+from gigawatt.app.market.spot_rounds import SpotRounds
 from gigawatt.errors import (
     ConflictError,
     ImpossibleError,
@@ -21,9 +23,13 @@ from gigawatt.errors import (
     UnknownIdError,
 )
 from gigawatt.ids import OperationId, WaitingId
+from gigawatt.intent.prices import Prices
 from gigawatt.intent.queue import FairRound, Why
+from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.term import Term
 from gigawatt.interfaces.store import OperationRecord
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.order import in_order
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
 from gigawatt.units import DAY_S, HOUR_S
@@ -52,8 +58,9 @@ _log = logging.getLogger("gigawatt.pump")
 class Pump:
     """Starts waiting requests for one server."""
 
-    def __init__(self, admission: Admission, worker: str) -> None:
-        """Pump for a worker, whose name no other has."""
+    def __init__(self, admission: Admission, worker: str, rounds: SpotRounds | None = None) -> None:
+        """Pump for a worker, whose name no other has; ``rounds`` clears bids of spot."""
+        self._rounds = rounds
         self._admission = admission
         self._room = admission.room
         self._control = admission.control
@@ -108,7 +115,26 @@ class Pump:
             self._room.end(waiting.waiting_id, state, why[:WHY_LENGTH_MAX], now_s, row)
 
     def _serve(self, waiting: list[WaitingRequest], now_s: float) -> int:
-        """One round; what it found out is kept with the requests."""
+        """One round, class by class; what it found out is kept with the requests."""
+        reasons: dict[WaitingId, Why] = {}
+        fronts: set[WaitingId] = set()
+        started = 0
+        for rows in in_order(waiting, lambda row: row.request.term):
+            if rows and rows[0].request.term is Term.SPOT:
+                started += self._serve_spot(rows, reasons, START_COUNT_MAX - started)
+            elif rows:
+                started += self._serve_class(rows, now_s, (reasons, fronts), started)
+        self._room.note_round(reasons, frozenset(fronts), now_s)
+        return started
+
+    def _serve_class(
+        self,
+        waiting: list[WaitingRequest],
+        now_s: float,
+        found: tuple[dict[WaitingId, Why], set[WaitingId]],
+        started_before: int,
+    ) -> int:
+        """Serve requests of one class in fair order; ``found``: why they wait, and who is front."""
         view = self._control.snapshot()
         projects = frozenset(row.project_id for row in waiting)
         fair = FairRound(
@@ -120,7 +146,10 @@ class Pump:
         )
         by_id = {str(row.waiting_id): row for row in waiting}
         started = 0
-        while started < START_COUNT_MAX and (waiter := fair.next_waiter()) is not None:
+        while started + started_before < START_COUNT_MAX:
+            waiter = fair.next_waiter()
+            if waiter is None:
+                break
             answer = self._try(by_id[waiter.waiting_id])
             if isinstance(answer, Why):
                 fair.refuse(waiter, answer)
@@ -128,16 +157,43 @@ class Pump:
                 fair.start(waiter, answer.plan.report.gpu_type)
                 started += 1
                 self._settle()
-        reasons = {WaitingId(waiting_id): why for waiting_id, why in fair.reasons.items()}
-        fronts = frozenset(WaitingId(waiting_id) for waiting_id in fair.fronts())
-        self._room.note_round(reasons, fronts, now_s)
+        reasons, fronts = found
+        reasons.update({WaitingId(name): why for name, why in fair.reasons.items()})
+        fronts.update(WaitingId(name) for name in fair.fronts())
         return started
 
-    def _try(self, waiting: WaitingRequest) -> OperationRecord | Why:
+    def _serve_spot(
+        self, bids: list[WaitingRequest], reasons: dict[WaitingId, Why], count_max: int
+    ) -> int:
+        """Clear a round at each place."""
+        if self._rounds is None:
+            why = Why("room", "nobody sells spot here")
+            reasons.update({bid.waiting_id: why for bid in bids})
+            return 0
+        outcome = self._rounds.serve(bids, self._launch_bid, count_max)
+        reasons.update(outcome.reasons)
+        self._settle()
+        return len(outcome.started)
+
+    def _launch_bid(
+        self, bid: WaitingRequest, request: ClusterRequest, prices: Prices
+    ) -> OperationRecord | Why:
+        """Launch what a bid has won, where it was won and at the price of the round."""
+
+        def make_plan() -> Plan:
+            rules = self._admission.follower.wanted(request.firewall_ruleset_ids)
+            fresh = replace(request, inbound_rules=rules)
+            return self._control.plan_create(fresh, with_alternatives=False, prices=prices)
+
+        return self._try(bid, make_plan)
+
+    def _try(
+        self, waiting: WaitingRequest, make_plan: Callable[[], Plan] | None = None
+    ) -> OperationRecord | Why:
         """The operation of a request that was started, or why it was not."""
         try:
             return self._control.commit_new(
-                lambda: self._plan(waiting),
+                make_plan or (lambda: self._plan(waiting)),
                 operation_id=waiting.operation_id,
                 admit=lambda view, plan: self._admit(waiting, view, plan),
             )

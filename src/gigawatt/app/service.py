@@ -15,9 +15,9 @@ from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
+from gigawatt.app.market.opening import open_market
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
-from gigawatt.app.pump import Pump
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.redfish_proxy import RedfishProxy, open_redfish_proxy
 from gigawatt.app.secrets_key import open_secrets
@@ -49,7 +49,13 @@ from gigawatt.identity.keys import (
 )
 from gigawatt.identity.permissions import Caller
 from gigawatt.identity.provider import LoginSettings
-from gigawatt.identity.sessions import check_session, parse_cookie
+from gigawatt.identity.sessions import (
+    IDLE_S_MAX,
+    check_key_session,
+    check_session,
+    key_behind,
+    parse_cookie,
+)
 from gigawatt.ids import OperationId, TenantId
 from gigawatt.interfaces.call_audit import CallAudit
 from gigawatt.interfaces.directory import Directory, Try
@@ -88,6 +94,10 @@ if TYPE_CHECKING:
 TOUCH_S = float(MINUTE_S)
 """Least time between two notes that a key was used: a write for each request would cost more."""
 
+SIGN_INS_PER_S = 1.0
+SIGN_IN_COUNT_MAX = 60.0
+"""Sign-ins with a key from one address: for long, and at once. Ours: an office behind one."""
+
 CALLBACK_PATH = "/gw/v1/login/callback"
 """Where a login provider sends browsers back to; registered there by the operator."""
 
@@ -124,6 +134,9 @@ class Service:
     is_stopping: bool = False
     stream_count: int = 0
     tries: set[str] = field(default_factory=set)
+    sign_in_rate: RateLimiter = field(
+        default_factory=lambda: RateLimiter(SIGN_INS_PER_S, SIGN_IN_COUNT_MAX)
+    )
     desk: EconomicsDesk = field(default_factory=EconomicsDesk)
     proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
     reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
@@ -165,17 +178,25 @@ class Service:
             UnauthenticatedError: nobody's.
         """
         session_id, secret = parse_cookie(cookie)
-        if self.login is None:
+        found, now_s = self.sessions.find_session(session_id), self.now_s()
+        session, key_id = None if found is None else found[0], key_behind(secret)
+        if key_id is not None:
+            shown = self.directory.find_caller(key_id)
+            key = None if shown is None else shown[0]
+            kept = check_key_session(session, secret, key, now_s, self.idle_s_max)
+        elif self.login is None:
             raise UnauthenticatedError("people cannot log in here; send an API key")
-        found = self.sessions.find_session(session_id)
-        now_s = self.now_s()
-        kept = check_session(
-            None if found is None else found[0], secret, now_s, self.login.idle_s_max
-        )
+        else:
+            kept = check_session(session, secret, now_s, self.idle_s_max)
         assert found is not None, "a session that is in force was found"
         if is_use and now_s - kept.last_used_s > TOUCH_S:
             self.sessions.touch_session(kept.session_id, now_s)
         return Caller(found[1], kept)
+
+    @property
+    def idle_s_max(self) -> float:
+        """Time without a request after which a session is over."""
+        return IDLE_S_MAX if self.login is None else self.login.idle_s_max
 
     def rotate_key(self, key_id: ApiKeyId, grace_s: float) -> tuple[ApiKey, str]:
         """Give a key another secret; what is kept, and the text that is shown once.
@@ -253,11 +274,11 @@ def open_service(
         follower = FirewallFollower(control, rulesets)
         storage_quotas = SqlStorageQuotas(store.database)
         admission = _open_admission(control, store, directory, storage_quotas, follower)
-        pump = Pump(admission, f"pump:{secrets.token_hex(4)}")
+        opened = open_market(admission, store, f"pump:{secrets.token_hex(4)}")
         chores: list[Callable[[], object]] = [
             follower.follow_due,
-            pump.run_if_due,
             lambda: release_unwanted(control, instances),
+            *opened.chores,
         ]
         with closing(open_replicas(home.store_place)) as replicas:
             worker = WorkerLoop(control, directory, replicas, chores)
@@ -286,7 +307,7 @@ def open_service(
                 redfish=open_redfish_proxy(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
-                market=Market(control.ask_prices),
+                market=opened.market,
             )
             login_settings = read_settings(home)
             if login_settings is not None:

@@ -10,6 +10,8 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
 from gigawatt.app.ids import RandomIds
+from gigawatt.app.market.notice_settings import notice_policy
+from gigawatt.app.market.pricing import Pricing
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -24,7 +26,9 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver
 from gigawatt.store.address import name_of
+from gigawatt.store.directory import open_directory
 from gigawatt.store.open import is_empty_at, open_store_at
+from gigawatt.store.rates import open_rate_book
 from gigawatt.store.receipts import open_receipts
 from gigawatt.store.store import SqlStore
 
@@ -94,7 +98,11 @@ def open_control(
             else _open_fakes(home, fleet, clock, devices)
         )
         with drivers as opened:
-            yield Control(Surroundings(fleet, store, opened, clock, watch), RandomIds())
+            around = Surroundings(fleet, store, opened, clock, watch)
+            pricing = Pricing(fleet, open_rate_book(store), open_directory(store))
+            yield Control(
+                around, RandomIds(), ask_prices=pricing.ask, notice_policy=notice_policy()
+            )
 
 
 @contextmanager

@@ -92,6 +92,8 @@ class ClusterTarget:
     storage_bytes is the quota; the rest is carried over from the request. A file system has its
     own id as ``cluster_id``, an empty fabric, no members, and nothing of what hosts need.
     Members may have joined on other terms than ``term``, which is what the cluster was launched on.
+    ``is_lent``: its tenant was told that its nodes are asked back when who they are promised to
+    wants them; ``gpu_count_min``: GPUs without which it is of no use to its tenant.
     """
 
     cluster_id: ClusterId
@@ -112,6 +114,8 @@ class ClusterTarget:
     term: Term = Term.ON_DEMAND
     price_micro_usd_per_gpu_hour_max: int | None = None
     reservation_id: ReservationId | None = None
+    is_lent: bool = False
+    gpu_count_min: int = 0
 
     @property
     def is_file_system(self) -> bool:

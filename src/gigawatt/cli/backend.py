@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigawatt.cli.work import (
         accounts,
+        billing,
+        budgets,
         clusters,
         completing,
         deals,
@@ -27,13 +29,20 @@ if TYPE_CHECKING:
         prices,
         proofs,
         queues,
+        rates,
+        reservations,
         servers,
+        spots,
         storage,
+        usage,
+        utilisation,
         views,
     )
 
 __all__ = [
     "accounts",
+    "billing",
+    "budgets",
     "clusters",
     "completing",
     "deals",
@@ -51,8 +60,13 @@ __all__ = [
     "prices",
     "proofs",
     "queues",
+    "rates",
+    "reservations",
     "servers",
+    "spots",
     "storage",
+    "usage",
+    "utilisation",
     "views",
 ]
 

@@ -9,6 +9,7 @@ from gigawatt.cli import backend
 from gigawatt.cli.options import (
     DetachOption,
     Format,
+    ForOption,
     NameArgument,
     OutputOption,
     QuietOption,
@@ -36,16 +37,19 @@ def create(
     yes: YesOption = False,
     detach: DetachOption = False,
     wait_s: WaitOption = None,
+    duration: ForOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Create a cluster: show the plan, ask, close all five planes, boot, verify.
 
-    Example: gw cluster create train --gpus 512 --type h100 --storage 50TiB --spares 2
+    Example: gw cluster create train --gpus 512 --type h100 --max-price 3.10 --for 72h
     """
     if plan_only:
-        backend.clusters.show_create(request, output)
+        backend.clusters.show_create(request, output, duration)
         return
-    go = backend.clusters.Go(yes=yes, wait=not detach, wait_s=wait_s, form=output)
+    go = backend.clusters.Go(
+        yes=yes, wait=not detach, wait_s=wait_s, form=output, duration=duration
+    )
     backend.clusters.create(request, go)
 
 

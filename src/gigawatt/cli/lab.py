@@ -25,6 +25,13 @@ class Manager(StrEnum):
     UFM = "ufm"
 
 
+class Guests(StrEnum):
+    """What the lab's guests boot."""
+
+    SMALL = "small"
+    DEBIAN = "debian"
+
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the lab.")]
 LabOption = Annotated[str, typer.Option("--lab", metavar="NAME", help="Name of the lab.")]
 Nodes = Annotated[int, typer.Option("--nodes", help="Nodes of 8 GPUs and 8 NICs.", min=2)]
@@ -39,6 +46,10 @@ StorageSize = Annotated[
 ]
 Fabric = Annotated[
     Manager, typer.Option("--fabric", help="OpenSM alone, or our emulator of UFM over it.")
+]
+GuestsOption = Annotated[
+    Guests,
+    typer.Option("--guests", help="What guests boot: a few MB in seconds, or Debian in minutes."),
 ]
 FabricOnly = Annotated[
     bool, typer.Option("--fabric-only", help="The compute fabric alone, up to 1,250 nodes.")
@@ -56,6 +67,7 @@ def up(
     storage: Storage = Engine.BTRFS,
     storage_size: StorageSize = "4GiB",
     fabric: Fabric = Manager.OPENSM,
+    guests: GuestsOption = Guests.SMALL,
     fabric_only: FabricOnly = False,
     standby: Standby = False,
     output: OutputOption = Format.TABLE,
@@ -64,9 +76,19 @@ def up(
 
     Example: sudo -E gw lab up
     """
-    counts = (nodes, hypervisors, spines, leaves)
-    kinds = (storage.value, bytes_of(storage_size), fabric.value)
-    backend.labs.up(name, counts, kinds, (fabric_only, standby), output)
+    wish = {
+        "node_count": nodes,
+        "hypervisor_count": hypervisors,
+        "spine_count": spines,
+        "leaf_count": leaves,
+        "storage": storage.value,
+        "storage_bytes": bytes_of(storage_size),
+        "fabric": fabric.value,
+        "guest_image": guests.value,
+        "is_fabric_only": fabric_only,
+        "has_standby": standby,
+    }
+    backend.labs.up(name, wish, output)
 
 
 @app.command()

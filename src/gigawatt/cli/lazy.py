@@ -39,6 +39,8 @@ class LazyGroup(TyperGroup):
     It has no parameters that typer knows of, and answers ``--help`` by itself.
     """
 
+    default_name: str | None = None
+    """Command that runs where the first word names none."""
     options: ClassVar[tuple[tuple[str, str], ...]] = (("-h, --help", "Show this."),)
 
     def fill(self, makers: Mapping[str, Maker]) -> "LazyGroup":
@@ -65,6 +67,8 @@ class LazyGroup(TyperGroup):
         if args[:1] in (["-h"], ["--help"]):
             typer.echo(ctx.get_help())
             raise typer.Exit
+        if self.default_name is not None and (not args or args[0] not in self.commands):
+            args = [self.default_name, *args]
         rest: list[str] = super().parse_args(ctx, args)
         return rest
 
@@ -94,7 +98,10 @@ def _function_name(info: CommandInfo) -> str:
 
 
 def command_of(app: typer.Typer, name: str) -> Any:  # noqa: ANN401 - typer does not export its types
-    """The command that ``app`` is: one command, or a group whose commands are made when called."""
+    """The command that ``app`` is: one command, or a group whose commands are made when called.
+
+    A command of the group's own name is what the group does where no other is named.
+    """
     infos = app.registered_commands
     if len(infos) < 2:
         return get_command(app)
@@ -115,4 +122,6 @@ def command_of(app: typer.Typer, name: str) -> Any:  # noqa: ANN401 - typer does
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     names = {info: info.name or get_command_name(_function_name(info)) for info in infos}
+    if name in names.values():
+        group.default_name, group.no_args_is_help = name, False
     return group.fill({names[info]: maker(info) for info in infos})

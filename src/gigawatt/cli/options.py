@@ -12,8 +12,10 @@ import typer
 
 from gigawatt.cli import backend
 from gigawatt.errors import InputError
-from gigawatt.ids import ClusterId, NodeId, SiteId, TenantId
+from gigawatt.ids import ClusterId, NodeId, ReservationId, SiteId, TenantId
+from gigawatt.intent.amounts import micro_usd_of
 from gigawatt.intent.request import ClusterRequest, Level, SpreadRule
+from gigawatt.intent.term import Term
 from gigawatt.units import GIB, KIB, MIB, PIB, TIB
 
 _UNITS = {"": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "PiB": PIB}
@@ -79,6 +81,9 @@ NodesArgument = Annotated[
     typer.Argument(
         help="Ids of nodes; see 'gw fleet show --nodes'.", autocompletion=completing("node")
     ),
+]
+ForOption = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="Show the total for e.g. 72h, 14d.")
 ]
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="Start the work and return; see 'gw cluster watch'.")
@@ -192,6 +197,24 @@ Egress = Annotated[
 ]
 
 
+MaxPrice = Annotated[
+    str | None, _option("--max-price", "USD", "Dollars a GPU-hour at most; spot needs it.")
+]
+TermChoice = Annotated[
+    Term | None, _option("--term", "TERM", "How they are held: on_demand, reserved or spot.")
+]
+OfReservation = Annotated[
+    str | None, _option("--reservation", "RES", "Reservation that covers it (res_...).")
+]
+Lent = Annotated[
+    bool, typer.Option("--lent", help="Take nodes on loan too; they are asked back with notice.")
+]
+MinGpus = Annotated[
+    int, _option("--min-gpus", "N", "Of no use with fewer: then all are given back.")
+]
+BidAgain = Annotated[bool, typer.Option("--bid-again", help="Bid again when spot was taken back.")]
+
+
 def build_request(
     name: Name,
     gpus: Gpus,
@@ -210,12 +233,20 @@ def build_request(
     image: HostImage = "debian-12-gpu",
     ssh_key: SshKey = None,
     egress: Egress = None,
+    term: TermChoice = None,
+    max_price: MaxPrice = None,
+    reservation: OfReservation = None,
+    lent: Lent = False,
+    min_gpus: MinGpus = 0,
+    bid_again: BidAgain = False,
 ) -> ClusterRequest:
     """The request that the options describe; each argument is the option of its name.
 
     Raises:
         InputError: an option is malformed.
     """
+    if reservation is not None and term is Term.ON_DEMAND:
+        term = Term.RESERVED
     return ClusterRequest(
         tenant_id=TenantId(tenant or ""),
         name=name,
@@ -234,6 +265,12 @@ def build_request(
         image=image,
         ssh_public_keys=tuple(key_of(path) for path in ssh_key or ()),
         egress_cidrs=tuple(egress or ()),
+        term=term or (Term.RESERVED if reservation else Term.ON_DEMAND),
+        price_micro_usd_per_gpu_hour_max=None if max_price is None else micro_usd_of(max_price),
+        reservation_id=ReservationId(reservation) if reservation else None,
+        is_lent=lent,
+        gpu_count_min=min_gpus,
+        returns_to_queue=bid_again,
     )
 
 

@@ -18,10 +18,6 @@ from gigawatt.intent.request import ClusterRequest
 app = new_group("Wait for room; see what waits, what there is, and what was turned away.")
 
 WaitingArgument = Annotated[str, typer.Argument(help="Id of what waits (wai_...).")]
-MaxPrice = Annotated[
-    float | None,
-    typer.Option("--max-price", help="Dollars a GPU-hour at most; a dearer plan waits.", min=0.01),
-]
 Patience = Annotated[
     int, typer.Option("--for-days", help="Give up after so many days.", min=1, max=366)
 ]
@@ -31,16 +27,17 @@ Patience = Annotated[
 @with_request
 def add(
     request: ClusterRequest,
-    max_price: MaxPrice = None,
     for_days: Patience = 7,
     output: OutputOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Keep a place in the queue for a cluster that does not fit now; it starts by itself.
 
+    With --term spot it is a bid: it starts in a round that it wins, at the price of the round.
+
     Example: gw queue add train --gpus 512 --type h100 --max-price 3.10
     """
-    backend.queues.add(request, (max_price, for_days), output, quiet=quiet)
+    backend.queues.add(request, for_days, output, quiet=quiet)
 
 
 @app.command("list")

@@ -10,6 +10,7 @@ import typer
 
 from gigawatt.cli.options import Format, OutputOption
 from gigawatt.cli.output import write
+from gigawatt.cli.twin_market import make_folder, market, policies
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.twin.demo import (
@@ -26,7 +27,11 @@ from gigawatt.twin.report import make_report, text_of
 from gigawatt.twin.settings import TwinSettings
 from gigawatt.units import HOUR_S
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(
+    add_completion=False, help="Replay a trace on a simulated fleet; sell it under policies."
+)
+app.command()(market)
+app.command()(policies)
 
 
 @app.command()
@@ -62,7 +67,7 @@ def twin(
     workload = make_workload(trace, gpus, hours * HOUR_S, load, seed)
     settings = TwinSettings(seed=seed, rates=FailureRates().times(failures))
     if out is not None:
-        _make(out)
+        make_folder(out)
     began_s = time.perf_counter()
     with nullcontext() if out is None else (out / "events.log").open("w", encoding="utf-8") as log:
         outcome = replay(fleet, workload, settings, stream=log)
@@ -75,10 +80,3 @@ def twin(
         typer.echo(text_of(report), nl=False)
     else:
         write(report, form)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error

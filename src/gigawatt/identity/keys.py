@@ -78,6 +78,15 @@ def parse_key(text: str) -> tuple[ApiKeyId, str]:
     return ApiKeyId(f"key_{match[1]}"), match[2]
 
 
+def digests_in_force(key: ApiKey, now_s: float) -> tuple[str, ...]:
+    """Digests of the secrets that are taken for a key at ``now_s``; none when it is over."""
+    if key.revoked_s is not None or (key.expires_s is not None and key.expires_s <= now_s):
+        return ()
+    is_grace = key.previous_until_s is not None and now_s < key.previous_until_s
+    before = key.previous_digest if is_grace else None
+    return (key.digest,) if before is None else (key.digest, before)
+
+
 def check_key(key: ApiKey | None, secret: str, now_s: float) -> ApiKey:
     """The key, if the secret is its own and it is in force at ``now_s``.
 

@@ -1,12 +1,14 @@
 """Sessions: what a person who logged in with a browser holds, as a cookie ``<id>_<secret>``.
 
 Only a hash of the secret is kept, as of an API key. A session ends when it is idle, when it is old,
-when its holder logs out, or when somebody who may ends it.
+when its holder logs out, or when somebody who may ends it. Who signed in by showing an API key has
+that key's id in the cookie, ``<id>_<secret>.<key>``; what is kept is a hash of both, so such a
+session is worth what the key is worth, and ends with it.
 """
 
 import re
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 from hmac import new as new_hmac
@@ -14,7 +16,7 @@ from typing import NewType
 
 from gigawatt.errors import ForbiddenError, UnauthenticatedError
 from gigawatt.identity.accounts import AccountId, ApiKeyId
-from gigawatt.identity.keys import digest_of
+from gigawatt.identity.keys import ApiKey, digest_of, digests_in_force
 from gigawatt.ids import TenantId
 from gigawatt.units import HOUR_S, MINUTE_S
 
@@ -29,7 +31,7 @@ AGE_S_MAX = 12.0 * HOUR_S
 SESSION_COUNT_MAX = 20
 """Sessions of one account; one more ends the one that was used longest ago. Ours."""
 
-_COOKIE = re.compile(r"([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_COOKIE = re.compile(r"([0-9a-f]{16})_([A-Za-z0-9_-]{43}(?:\.[0-9a-f]{16})?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,42 @@ def check_session(session: Session | None, secret: str, now_s: float, idle_s_max
     return session
 
 
+def secret_with_key(secret: str, key_id: ApiKeyId) -> str:
+    """The secret of a session that begins by showing a key: it says which."""
+    return f"{secret}.{key_id.removeprefix('key_')}"
+
+
+def key_behind(secret: str) -> ApiKeyId | None:
+    """The key that was shown when a session began; None when a person logged in otherwise."""
+    _, has_key, digits = secret.partition(".")
+    return ApiKeyId(f"key_{digits}") if has_key else None
+
+
+def digest_with_key(secret: str, key_digest: str) -> str:
+    """What is kept of a session that began by showing a key with this digest."""
+    return digest_of(f"{secret}.{key_digest}")
+
+
+def check_key_session(
+    session: Session | None, secret: str, key: ApiKey | None, now_s: float, idle_s_max: float
+) -> Session:
+    """The session that began by showing a key, if both are in force; as narrow as the key is.
+
+    It does not outlive the key, nor the secret of the key that was shown: a rotation ends it.
+
+    Raises:
+        UnauthenticatedError: unknown, wrong secret, idle for too long, too old, or ended.
+    """
+    kept = (session.digest if session is not None else digest_of("")).encode()
+    live = () if key is None else digests_in_force(key, now_s)
+    is_right = [compare_digest(kept, digest_with_key(secret, each).encode()) for each in live]
+    if session is None or key is None or not any(is_right) or session.ends_s(idle_s_max) <= now_s:
+        raise _over()
+    return replace(session, project_id=key.project_id or session.project_id)
+
+
 def _over() -> UnauthenticatedError:
-    return UnauthenticatedError(
-        "the session is unknown or over", next_step="Log in again at /gw/v1/login."
-    )
+    return UnauthenticatedError("the session is unknown or over", next_step="Sign in again.")
 
 
 def csrf_text(secret: str) -> str:

@@ -12,9 +12,9 @@ from gigawatt.fleet.model import Fleet, NodeType
 from gigawatt.ids import ReservationId, TenantId
 from gigawatt.intent.term import Term
 
-PriceBasis = Literal["list", "card", "negotiated", "reservation"]
+PriceBasis = Literal["list", "card", "negotiated", "reservation", "round"]
 """Where a price is from: the fleet's list, a public row of the rate card, a row for the customer's
-organisation, or a reservation that was paid for already."""
+organisation, a reservation that was paid for already, or a round of spot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,13 @@ class Prices:
         term: what the prices are for.
         by_place: by GPU type and site. What is missing costs the list price of its node type if
             the term is on demand, and cannot be had otherwise.
+        fewer: where size matters, steps up to the size asked for: from how many GPUs on each
+            costs how many micro-USD an hour, ascending.
     """
 
     term: Term = Term.ON_DEMAND
     by_place: Mapping[tuple[str, str], GpuPrice] = field(default_factory=dict)
+    fewer: Mapping[tuple[str, str], tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     def of(self, node_type: NodeType, site_id: str) -> GpuPrice | None:
         """What a GPU-hour on a node type at a site costs; None where nobody set a price."""
@@ -45,8 +48,14 @@ class Prices:
             return GpuPrice(node_type.price_micro_usd_per_gpu_hour, "list")
         return found
 
-    def amount(self, node_type: NodeType, site_id: str) -> int:
-        """Micro-USD per GPU-hour, by list where nobody set a price: to compare, not to bind."""
+    def amount(self, node_type: NodeType, site_id: str, gpu_count: int | None = None) -> int:
+        """Micro-USD per GPU-hour, by list where nobody set a price: to compare, not to bind.
+
+        Of so many GPUs, if they are fewer than was asked for.
+        """
+        steps = self.fewer.get((node_type.gpu_type, site_id), ())
+        if gpu_count is not None and steps and gpu_count < steps[-1][0]:
+            return [price for least, price in steps if least <= gpu_count][-1]
         found = self.of(node_type, site_id)
         if found is None:
             return node_type.price_micro_usd_per_gpu_hour

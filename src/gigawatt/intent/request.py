@@ -83,6 +83,11 @@ class ClusterRequest:
         price_micro_usd_per_gpu_hour_max: the most that one of them may cost, None for any; who
             wants spot always says it.
         reservation_id: what covers them, for reserved ones only.
+        is_lent: on demand, take nodes too that are promised to others, and give them back with
+            notice when they are wanted.
+        gpu_count_min: GPUs without which the cluster is of no use: if spot or lent nodes are asked
+            back and fewer would be left, it is given back whole. 0 for any.
+        returns_to_queue: a spot cluster that was taken whole bids again by itself.
     """
 
     tenant_id: TenantId
@@ -108,6 +113,9 @@ class ClusterRequest:
     term: Term = Term.ON_DEMAND
     price_micro_usd_per_gpu_hour_max: int | None = None
     reservation_id: ReservationId | None = None
+    is_lent: bool = False
+    gpu_count_min: int = 0
+    returns_to_queue: bool = False
 
 
 def _is_label(name: str) -> bool:
@@ -180,6 +188,12 @@ def _price_complaints(request: ClusterRequest) -> list[str]:
     is_reserved = request.term is Term.RESERVED
     if is_reserved and not request.reservation_id:
         bad.append("it is to be reserved and names no reservation")
+    if request.is_lent and request.term is not Term.ON_DEMAND:
+        bad.append(f"what is {request.term.value} is not lent; leave that out")
+    if not 0 <= request.gpu_count_min <= request.gpu_count:
+        bad.append(f"gpu_count_min is {request.gpu_count_min}, wanted 0 to {request.gpu_count}")
+    if request.returns_to_queue and request.term is not Term.SPOT:
+        bad.append(f"what is {request.term.value} does not bid again; leave that out")
     if request.reservation_id is not None and not is_reserved:
         bad.append(f"it names reservation {request.reservation_id!r} and is {request.term.value}")
     return bad

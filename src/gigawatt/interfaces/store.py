@@ -14,6 +14,7 @@ from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import DataError
 from gigawatt.ids import ClusterId, DeviceId, KeyPoolId, NodeId, OperationId, TenantId
+from gigawatt.market.promises import Promises
 from gigawatt.planner.phases import Phase
 from gigawatt.planner.plan import OperationKind, Plan
 
@@ -91,6 +92,7 @@ class StoreSnapshot:
         node_states: nodes that are not "available", with the reason.
         allocations: GPU mask held, by node and cluster.
         tombstones: absences not yet observed.
+        promises: what reservations are promised.
         damaged: why the rows of some clusters do not read back; they hold what they hold.
     """
 
@@ -101,6 +103,7 @@ class StoreSnapshot:
     allocations: Mapping[tuple[NodeId, ClusterId], int]
     tombstones: tuple[Tombstone, ...]
     damaged: Mapping[ClusterId, str] = field(default_factory=dict)
+    promises: Promises = field(default_factory=Promises)
 
     def refuse_damaged(self) -> None:
         """Refuse to judge devices while it is not known what they shall hold.

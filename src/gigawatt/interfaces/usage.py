@@ -148,7 +148,7 @@ class UsageBook(Protocol):
     def cut(self, at_ms: int) -> int:
         """Write down all that is under way, GPUs and storage, up to a moment; how many records.
 
-        A moment that is not after the last cut changes nothing.
+        After it, all use before the moment has a record. Cutting again there changes nothing.
         """
         ...
 
@@ -177,6 +177,7 @@ class UsageBook(Protocol):
 
         Raises:
             ConflictError: one has the source and id of another that says something else.
+            InputError: one that is new is of a month whose invoices are out.
         """
         ...
 

@@ -41,6 +41,9 @@ UPLINK_NETWORK = "198.51.100.0/24"
 GATEWAY_UPLINK, OUTSIDE = "198.51.100.1", "198.51.100.2"
 
 
+GuestImage = Literal["small", "debian"]
+
+
 @dataclass(frozen=True, slots=True)
 class LabSpec:
     """What a lab shall have.
@@ -56,6 +59,7 @@ class LabSpec:
         is_fabric_only: the compute fabric and a control plane, nothing else.
         has_standby: a second subnet manager on each subnet.
         fabric: who is asked for partitions: OpenSM's own file, or our emulator of UFM over it.
+        guest_image: what guests boot: busybox in seconds, or a whole Debian in minutes.
     """
 
     name: str = "lab"
@@ -68,6 +72,7 @@ class LabSpec:
     is_fabric_only: bool = False
     has_standby: bool = False
     fabric: Literal["opensm", "ufm"] = "opensm"
+    guest_image: GuestImage = "small"
 
     @property
     def nodes_max(self) -> int:

@@ -137,7 +137,8 @@ def solve(ask: Ask) -> Placement | None:
             gpu_type=node_type.gpu_type,
             fabric=fabric,
             spread=measure_spread(ask.fleet, nodes),
-            price_micro_usd_per_hour=gpus * ask.prices.amount(node_type, site_id),
+            price_micro_usd_per_hour=gpus
+            * ask.prices.amount(node_type, site_id, ask.request.gpu_count),
             reasons=(*why_type(ask, shape, site_id), *found.reasons),
             alternatives=(),
         )

@@ -144,6 +144,8 @@ def target_of(
         term=request.term,
         price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
         reservation_id=request.reservation_id,
+        is_lent=request.is_lent,
+        gpu_count_min=request.gpu_count_min,
     )
 
 

@@ -82,7 +82,8 @@ class PlanReport:
     expected_s is how long it should take in seconds, from past operations of the kind, None when
     there are none; term and price_micro_usd_per_gpu_hour are of the nodes that join, and the
     basis says where that price is from. The price is None when no node joins, or those that join
-    keep what was promised for those that they replace.
+    keep what was promised for those that they replace. ``until_s`` is when at the latest its nodes
+    are taken back, in Unix seconds, as far as that is known; None for never.
     """
 
     gpu_type: str
@@ -95,6 +96,7 @@ class PlanReport:
     term: Term = Term.ON_DEMAND
     price_micro_usd_per_gpu_hour: int | None = None
     price_basis: PriceBasis | None = None
+    until_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

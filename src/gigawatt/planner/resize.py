@@ -129,6 +129,7 @@ def plan_grow(
         gpu_type=gpu_type_of(snapshot, before),
         site_ids=(before.site_id,),
         term=prices.term,
+        reservation_id=before.reservation_id if prices.term is Term.RESERVED else None,
         price_micro_usd_per_gpu_hour_max=before.price_micro_usd_per_gpu_hour_max,
     )
     room = _within_fabric(snapshot, before)
@@ -150,8 +151,11 @@ def plan_grow(
     return replace(plan, report=report)
 
 
-def _leavers(snapshot: Snapshot, target: ClusterTarget, node_count: int) -> frozenset[NodeId]:
-    """Nodes to give back: empty the leaf groups where the cluster holds least, last ranks first."""
+def leavers(snapshot: Snapshot, target: ClusterTarget, node_count: int) -> tuple[NodeId, ...]:
+    """Nodes to give back, in order: empty the leaf groups where the cluster holds least first.
+
+    Of one group the last ranks go first.
+    """
     fleet = snapshot.fleet
     group_of = {
         m.node_id: int(fleet.nodes.leaf_group[fleet.node_index(m.node_id)])
@@ -164,7 +168,7 @@ def _leavers(snapshot: Snapshot, target: ClusterTarget, node_count: int) -> froz
         target.active_members,
         key=lambda m: (held[group_of[m.node_id]], group_of[m.node_id], -m.host_index),
     )
-    return frozenset(m.node_id for m in order[:node_count])
+    return tuple(m.node_id for m in order[:node_count])
 
 
 def plan_shrink(snapshot: Snapshot, gpu_count_fewer: int, ids: PlanIds) -> Plan:
@@ -184,7 +188,7 @@ def plan_shrink(snapshot: Snapshot, gpu_count_fewer: int, ids: PlanIds) -> Plan:
             next_step=f"Shrink by a multiple of {per_node} and keep at least {per_node}, "
             "or release the cluster.",
         )
-    gone = _leavers(snapshot, before, node_count)
+    gone = frozenset(leavers(snapshot, before, node_count))
     after = replace(before, members=tuple(m for m in before.members if m.node_id not in gone))
     reason = f"{node_count} nodes leave from the leaf groups in which the cluster holds fewest"
     return change_plan(snapshot, OperationKind.SHRINK, ids, (before, after), reason)

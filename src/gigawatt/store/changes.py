@@ -20,6 +20,7 @@ from gigawatt.store import (
     journal,
     nodes,
     operations,
+    promises,
     tombstones,
     usage,
     usage_notes,
@@ -52,6 +53,7 @@ def commit(
     generation = raise_generation(connection, plan.parent_generation)
     operations.refuse_second(connection, plan.cluster_id)
     clusters.open_for(connection, plan, generation, now_s)
+    promises.refuse_promised(connection, plan, now_s)
     holdings.reserve(connection, plan.cluster_id, plan.after, now_s)
     usage.settle(connection, plan.cluster_id, plan.report.gpu_type, now_s)
     usage_notes.note_committed(connection, plan, now_s)

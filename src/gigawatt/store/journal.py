@@ -112,6 +112,25 @@ def add_event(
     _insert(connection, events, row, operation)
 
 
+def add_cluster_event(
+    connection: Connection,
+    cluster_id: ClusterId,
+    kind: str,
+    message: str,
+    now_s: float,
+    data: Mapping[str, Any],
+) -> None:
+    """Append a line about a cluster and no operation of it."""
+    row = {
+        "at_s": now_s,
+        "cluster_id": cluster_id,
+        "kind": kind,
+        "message": message,
+        "data": json.dumps(dict(data)),
+    }
+    _insert(connection, events, row, None)
+
+
 def add_project_event(
     connection: Connection,
     project_id: TenantId,

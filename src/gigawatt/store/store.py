@@ -24,6 +24,7 @@ from gigawatt.store import (
     journal,
     nodes,
     operations,
+    promises,
     tombstones,
     version,
 )
@@ -55,6 +56,7 @@ class SqlStore:
                 node_states=nodes.all_states(connection),
                 allocations=holdings.masks(connection),
                 tombstones=tombstones.all_tombstones(connection),
+                promises=promises.read_promises(connection, now_s),
             )
 
     def turn(self) -> AbstractContextManager[None]:

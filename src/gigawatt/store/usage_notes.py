@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, insert, select
 
-from gigawatt.boundary.target import ClusterTarget
+from gigawatt.boundary.target import ClusterTarget, Member
 from gigawatt.ids import ClusterId, NodeId
+from gigawatt.intent.term import Term
 from gigawatt.market.meter import (
     Delivered,
     MembersChanged,
@@ -87,13 +88,29 @@ def _unready(connection: Connection, node_ids: Iterable[NodeId]) -> list[NodeId]
 
 
 def promises_of(plan: Plan, target: ClusterTarget) -> Mapping[NodeId, Promise]:
-    """What each member of a plan's target costs."""
-    gpu_count = sum(member.gpu_mask.bit_count() for member in target.members)
-    price_micro_usd = plan.report.price_micro_usd_per_hour // gpu_count
+    """What each member of a plan's target costs: what was bound when it joined.
+
+    Members from before prices were bound share what is left of the plan's price. What a
+    reservation covers costs nothing here: it is billed by the reservation.
+    """
+    bound = {m: m.price_micro_usd_per_gpu_hour for m in target.members}
+    known = sum(m.gpu_mask.bit_count() * (price or 0) for m, price in bound.items())
+    older = sum(m.gpu_mask.bit_count() for m, price in bound.items() if price is None)
+    left = plan.report.price_micro_usd_per_hour - known
     return {
-        member.node_id: Promise(member.gpu_mask.bit_count(), price_micro_usd)
-        for member in target.members
+        member.node_id: _promise(member, target, left // older if price is None else price)
+        for member, price in bound.items()
     }
+
+
+def _promise(member: Member, target: ClusterTarget, price_micro_usd: int) -> Promise:
+    is_covered = member.term is Term.RESERVED
+    return Promise(
+        gpu_count=member.gpu_mask.bit_count(),
+        price_micro_usd_per_gpu_hour=0 if is_covered else price_micro_usd,
+        term=member.term,
+        reservation_id=target.reservation_id if is_covered else None,
+    )
 
 
 def _open(connection: Connection, plan: Plan, target: ClusterTarget, now_ms: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
 from gigawatt.ids import ClusterId
 from gigawatt.interfaces.usage import (
@@ -16,17 +16,14 @@ from gigawatt.interfaces.usage import (
     UsageQuery,
     UsageRecord,
 )
-from gigawatt.market.meter import Cut
 from gigawatt.store import (
     external_usage,
     journal,
-    storage_meters,
     usage_check,
-    usage_meters,
+    usage_cut,
     usage_reading,
 )
 from gigawatt.store.database import Database, lock_generation
-from gigawatt.store.schema import counters
 from gigawatt.store.usage_notes import ms_of
 
 T = TypeVar("T")
@@ -36,8 +33,6 @@ ROWS_AT_ONCE = 2_000
 
 FOREVER_MS = 1 << 62
 _EVERYTHING = UsageQuery(0, FOREVER_MS)
-_CUT = "usage_cut_ms"
-"""Row of the counters: the last cut."""
 
 
 class SqlUsageBook:
@@ -73,23 +68,15 @@ class SqlUsageBook:
 
     def cut(self, at_ms: int) -> int:
         """Write down all that is under way up to a moment; how many records that made."""
-        if self._last_cut_ms() >= at_ms:
-            return 0
+        with self._database.read() as connection:
+            if not usage_cut.is_due(connection, at_ms):
+                return 0
         with self._database.write() as connection:
             lock_generation(connection)
-            if not _claim(connection, at_ms):
-                return 0
-            count = storage_meters.cut(connection, at_ms)
-            for cluster_id in usage_meters.running(connection):
-                count += usage_meters.note(connection, cluster_id, Cut(at_ms))
+            count = usage_cut.cut(connection, at_ms)
             message = f"usage written down: {count} records"
             journal.add_event(connection, "usage_cut", message, at_ms / 1000, data={"at_ms": at_ms})
             return count
-
-    def _last_cut_ms(self) -> int:
-        with self._database.read() as connection:
-            found = connection.execute(_LAST_CUT).scalar_one_or_none()
-        return -1 if found is None else int(found)
 
     def page(
         self, query: UsageQuery, after: int, limit: int
@@ -133,21 +120,6 @@ class SqlUsageBook:
         """Clusters compared with the log of operations, and where they differ."""
         with self._database.read() as connection:
             return usage_check.compare(connection, cluster_id)
-
-
-_LAST_CUT = select(counters.c.value).where(counters.c.name == _CUT)
-
-
-def _claim(connection: Connection, at_ms: int) -> bool:
-    """Write down that a cut is made, unless another server made it first."""
-    found = connection.execute(_LAST_CUT).scalar_one_or_none()
-    if found is None:
-        connection.execute(insert(counters), {"name": _CUT, "value": at_ms})
-        return True
-    if found >= at_ms:
-        return False
-    connection.execute(update(counters).where(counters.c.name == _CUT).values(value=at_ms))
-    return True
 
 
 if TYPE_CHECKING:

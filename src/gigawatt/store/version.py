@@ -20,15 +20,19 @@ from sqlalchemy import (
 from gigawatt.errors import DataError
 from gigawatt.identity.chain import GENESIS
 from gigawatt.store import (
+    billing_schema,
     directory_schema,
     firewall_schema,
     instances_schema,
     people_schema,
     queue_schema,
+    rates_schema,
     receipts_schema,
     replica_schema,
+    reservations_schema,
     schema,
     secrets_schema,
+    spot_schema,
     storage_quota_schema,
     usage_records_schema,
     usage_schema,
@@ -37,7 +41,7 @@ from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0008", "0009", "0010", "0011", "0013"),
+    *("0007", "0008", "0009", "0010", "0011", "0012", "0013", "0014", "0015"),
 )
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 
@@ -45,15 +49,19 @@ HEAD = REVISIONS[-1]
 """Revision that this release reads and writes."""
 
 _EVERY_TABLE = (
+    billing_schema,
     directory_schema,
     firewall_schema,
     instances_schema,
     people_schema,
     secrets_schema,
     queue_schema,
+    rates_schema,
     receipts_schema,
     replica_schema,
+    reservations_schema,
     secrets_schema,
+    spot_schema,
     storage_quota_schema,
     usage_records_schema,
     usage_schema,

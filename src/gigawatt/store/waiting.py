@@ -47,7 +47,8 @@ def open_waiting_room(store: SqlStore) -> "SqlWaitingRoom":
     return SqlWaitingRoom(store.database)
 
 
-def _request(row: Row[Any]) -> WaitingRequest:
+def request_of_row(row: Row[Any]) -> WaitingRequest:
+    """A row of the table as a value."""
     return WaitingRequest(
         sequence=row.sequence,
         waiting_id=WaitingId(row.waiting_id),
@@ -99,7 +100,7 @@ def _one(connection: Connection, waiting_id: str) -> WaitingRequest:
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownIdError(f"no waiting request {waiting_id!r}")
-    return _request(row)
+    return request_of_row(row)
 
 
 def _has_operation(connection: Connection, operation_id: OperationId) -> bool:
@@ -124,6 +125,24 @@ def _say(
         add_project_event(connection, waiting.project_id, f"waiting.{kind}", message, now_s, data)
 
 
+def add_waiting(connection: Connection, waiting: WaitingRequest) -> None:
+    """Keep a new request, and tell it in the trail.
+
+    Raises:
+        ConflictError: its project has a waiting request of this name.
+    """
+    try:
+        connection.execute(insert(waiting_requests), _row(waiting))
+    except IntegrityError as error:
+        raise ConflictError(
+            f"project {waiting.project_id!r} has a waiting request"
+            f" {waiting.request.name!r} already",
+            next_step="Take another name, or withdraw the one that waits.",
+        ) from error
+    message = f"{waiting.request.name!r} waits for {waiting.gpu_count:,} GPUs"
+    _say(connection, waiting, "created", message, waiting.since_s)
+
+
 class SqlWaitingRoom:
     """The queue's durable state; every method is what ``WaitingRoom`` says of it."""
 
@@ -136,16 +155,7 @@ class SqlWaitingRoom:
         with self._database.write() as connection:
             lock_generation(connection)
             _refuse_too_many(connection, waiting, count_max)
-            try:
-                connection.execute(insert(waiting_requests), _row(waiting))
-            except IntegrityError as error:
-                raise ConflictError(
-                    f"project {waiting.project_id!r} has a waiting request"
-                    f" {waiting.request.name!r} already",
-                    next_step="Take another name, or withdraw the one that waits.",
-                ) from error
-            message = f"{waiting.request.name!r} waits for {waiting.gpu_count:,} GPUs"
-            _say(connection, waiting, "created", message, waiting.since_s)
+            add_waiting(connection, waiting)
             return _one(connection, waiting.waiting_id)
 
     def request(self, waiting_id: WaitingId) -> WaitingRequest:
@@ -160,13 +170,13 @@ class SqlWaitingRoom:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise UnknownIdError(f"nobody waits for operation {operation_id!r}")
-        return _request(row)
+        return request_of_row(row)
 
     def waiting(self) -> tuple[WaitingRequest, ...]:
         """All that wait now, oldest first."""
         query = select(waiting_requests).where(_WAITS).order_by(_columns.since_s, _columns.sequence)
         with self._database.read() as connection:
-            return tuple(_request(row) for row in connection.execute(query))
+            return tuple(request_of_row(row) for row in connection.execute(query))
 
     def page(
         self, reach: Reach, before: int, limit: int, *, with_ended: bool
@@ -179,14 +189,14 @@ class SqlWaitingRoom:
             query = query.where(_WAITS)
         query = query.order_by(_columns.sequence.desc()).limit(limit)
         with self._database.read() as connection:
-            return tuple(_request(row) for row in connection.execute(query))
+            return tuple(request_of_row(row) for row in connection.execute(query))
 
     def overdue(self, front_since_s_max: float) -> tuple[WaitingRequest, ...]:
         """Those that wait and are the front of their project since that moment or longer."""
         query = select(waiting_requests).where(_WAITS, _columns.front_since_s <= front_since_s_max)
         query = query.order_by(_columns.front_since_s, _columns.sequence)
         with self._database.read() as connection:
-            return tuple(_request(row) for row in connection.execute(query))
+            return tuple(request_of_row(row) for row in connection.execute(query))
 
     def note_round(
         self, reasons: Mapping[WaitingId, Why], fronts: frozenset[WaitingId], now_s: float
@@ -228,11 +238,11 @@ class SqlWaitingRoom:
             return 0
         with self._database.write() as connection:
             lock_generation(connection)
-            started = [_request(row) for row in connection.execute(launched)]
+            started = [request_of_row(row) for row in connection.execute(launched)]
             for waiting in started:
                 _mark_started(connection, waiting, now_s)
             for row in connection.execute(undone).all():
-                _queue_again(connection, _request(row), draw(), now_s)
+                _queue_again(connection, request_of_row(row), draw(), now_s)
             return len(started)
 
     def end(

@@ -22,6 +22,12 @@ TRACE_FILE = "kalos_completed.csv"
 """Looked for in ``$GIGAWATT_TRACES`` and the folders right below it."""
 
 
+def trace_or_none() -> Path | None:
+    """Kalos, where ``$GIGAWATT_TRACES`` has it."""
+    named = os.environ.get("GIGAWATT_TRACES")
+    return find_trace(TRACE_FILE, [Path(named)]) if named else None
+
+
 def make_workload(
     path: Path | None, gpu_count: int, span_s: float, load: float, seed: int
 ) -> Workload:
@@ -30,8 +36,7 @@ def make_workload(
     Raises:
         InputError: the file is not a trace, or an argument is out of range.
     """
-    if path is None and (named := os.environ.get("GIGAWATT_TRACES")):
-        path = find_trace(TRACE_FILE, [Path(named)])
+    path = path or trace_or_none()
     if path is not None:
         return from_trace(read_trace(path), gpu_count, span_s, load, seed)
     return generated(PROFILES, gpu_count, span_s, load, seed)

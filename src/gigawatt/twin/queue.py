@@ -80,14 +80,15 @@ class JobQueue(Generic[W]):
         """Jobs worth a try at ``now_s``, in order; call ``remove`` or ``refuse`` on each."""
         passage = Passage(self.policy, now_s)
         for _, job in list(self._waiting):
-            if not self._is_hopeless(job):
+            if not self.is_hopeless(job):
                 yield job
-                if self._is_hopeless(job):
+                if self.is_hopeless(job):
                     passage.count_refusal()
-            if self._is_hopeless(job):
+            if self.is_hopeless(job):
                 passage.leave(ANYWHERE, job.order[0])
             if passage.is_over() or passage.is_closed(ANYWHERE):
                 return
 
-    def _is_hopeless(self, job: W) -> bool:
+    def is_hopeless(self, job: W) -> bool:
+        """Whether a job of this size, or a smaller one, was refused since the last ``reopen``."""
         return self._refused_gpu_count is not None and job.gpu_count >= self._refused_gpu_count

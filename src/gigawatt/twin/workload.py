@@ -67,7 +67,8 @@ def _load_inside(trace: Trace, gpu_count: int) -> float:
 
 
 def _workload(trace: Trace, start_s: float, end_s: float, gpu_count: int, source: str) -> Workload:
-    cut, carried_count = _cut(round_to_shapes(trace), start_s, end_s)
+    """A window of a trace whose jobs have sizes that nodes offer."""
+    cut, carried_count = _cut(trace, start_s, end_s)
     return Workload(cut, source, carried_count, _load_inside(cut, gpu_count))
 
 
@@ -94,7 +95,7 @@ def from_trace(trace: Trace, gpu_count: int, span_s: float, load: float, seed: i
             next_step="Take a smaller fleet, a lower load, or a busier trace.",
         )
     many = scale(trace, copies, seed)
-    fitted = compress(many, load / load_of(many, gpu_count))
+    fitted = round_to_shapes(compress(many, load / load_of(many, gpu_count)))
     source = f"{trace.name}, real trace: {copies} copies shifted by whole days"
     starts = [DAY_S * day for day in range(1, int((fitted.span_s - span_s) // DAY_S) + 1)]
     if not starts:
@@ -139,6 +140,6 @@ def _draw(
         )
         jobs.extend(part.jobs)
     names = " and ".join(name.capitalize() for name in profiles)
-    trace = make_trace("-".join(profiles), jobs, LEAD_S + span_s)
+    trace = round_to_shapes(make_trace("-".join(profiles), jobs, LEAD_S + span_s))
     source = f"generated, fitted to {names}"
     return _workload(trace, LEAD_S, LEAD_S + span_s, gpu_count, source)

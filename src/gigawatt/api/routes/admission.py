@@ -17,6 +17,7 @@ from gigawatt.app.admission_report import admission_report
 from gigawatt.errors import InputError
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.turned_away import TurnedAwayFilter
+from gigawatt.market.order import sentences
 from gigawatt.sdk import documents as doc
 from gigawatt.units import DAY_S
 
@@ -40,6 +41,7 @@ def get_admission(access: Allowed) -> doc.Admission:
         gpu_types=[type_admission_document(line) for line in admission_report(admission)],
         patience_s=admission.policy.patience_s,
         unrecorded_count=admission.unrecorded_count,
+        order=sentences(),
     )
 
 

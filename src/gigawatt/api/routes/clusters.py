@@ -17,7 +17,10 @@ from gigawatt.api.changes import (
 )
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.routing import new_router, operation
+from gigawatt.api.spot_views import open_notices
+from gigawatt.api.topology_views import topology_document
 from gigawatt.api.views import at, cluster_document
+from gigawatt.app.market.usage import cost_of_cluster
 from gigawatt.artefacts.render import render_artefacts
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.ids import NodeId
@@ -72,7 +75,13 @@ def get_cluster(cluster_id: str, access: Allowed, response: Response) -> doc.Clu
     under_way = [line.operation_id for line in newest if line.finished_s is None]
     response.headers["ETag"] = f'"{record.version}"'
     fleet = access.service.control.around.fleet
-    return cluster_document(fleet, record, operation_id=under_way[0] if under_way else None)
+    found = cluster_document(fleet, record, operation_id=under_way[0] if under_way else None)
+    now_ms = round(access.service.now_s() * 1000)
+    cost = cost_of_cluster(access.service.market.usage, record.cluster_id, now_ms)
+    found.cost_micro_usd = cost.amount_micro_usd
+    found.cost_micro_usd_per_hour = cost.amount_micro_usd_per_hour
+    found.notices = open_notices(access.service, record.cluster_id)
+    return found
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:grow", ACCEPTED)
@@ -158,6 +167,16 @@ def release_cluster(
         version=expected_version(if_match),
     )
     return started(access, made, response)
+
+
+@operation(router, "GET", "/clusters/{cluster_id}/topology")
+def get_cluster_topology(cluster_id: str, access: Allowed) -> doc.ClusterTopology:
+    """Where the nodes of a cluster stand, and how they are."""
+    record, around = access.cluster(cluster_id), access.service.control.around
+    if record.target is None:
+        raise ConflictError(f"cluster {cluster_id!r} is {record.phase.value}; it has no nodes")
+    snapshot = around.store.snapshot(around.clock.now_s())
+    return topology_document(around.fleet, snapshot, record.target)
 
 
 @operation(router, "GET", "/clusters/{cluster_id}/evidence")

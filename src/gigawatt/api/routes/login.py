@@ -11,7 +11,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from gigawatt.api.cookies import cookie_name, drop_cookie, set_cookie
+from gigawatt.api.cookies import cookie_in, drop_cookie, set_cookie
 from gigawatt.api.problems import STATUS, answer_to, request_id_of
 from gigawatt.api.route import address_of, service_of
 from gigawatt.api.routing import new_open_router, operation
@@ -67,7 +67,7 @@ async def _begin(
     except GigawattError as error:
         return _page(request, error)
     response = RedirectResponse(url, 302)
-    set_cookie(response, login, "gw_login", cookie)
+    set_cookie(request, response, "gw_login", cookie)
     return response
 
 
@@ -80,18 +80,18 @@ async def _finish(request: Request) -> Response:
         done = await run_in_threadpool(
             login.finish,
             dict(request.query_params),
-            request.cookies.get(cookie_name(login, "gw_login")),
-            request.cookies.get(cookie_name(login, "gw_session")),
+            cookie_in(request, "gw_login"),
+            cookie_in(request, "gw_session"),
         )
     except GigawattError as error:
         response = _page(request, error)
         if service.login is not None:
-            drop_cookie(response, service.login, "gw_login")
+            drop_cookie(request, response, "gw_login")
         return response
     await run_in_threadpool(_note_login, request, done.account)
     response = RedirectResponse(quote(done.return_to, safe="/:?&=%#+,;@!$'()*~"), 303)
-    set_cookie(response, login, "gw_session", done.cookie)
-    drop_cookie(response, login, "gw_login")
+    set_cookie(request, response, "gw_session", done.cookie)
+    drop_cookie(request, response, "gw_login")
     return response
 
 

@@ -1,7 +1,7 @@
 """Operations: what is under way, how far, and turning back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import Query, Request
@@ -11,11 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.paging import NEWEST, Cursor, Limit, number_place, page_of
 from gigawatt.api.progress import Progress
-from gigawatt.api.route import bearer_of
+from gigawatt.api.route import renewal_of
 from gigawatt.api.routes.events import take_stream
 from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import operation_document
 from gigawatt.errors import ConflictError, UnauthenticatedError
+from gigawatt.identity.permissions import Caller
 from gigawatt.ids import ClusterId
 from gigawatt.sdk import documents as doc
 
@@ -54,7 +55,7 @@ def stream_operation(operation_id: str, request: Request, access: Allowed) -> St
     access.operation_line(operation_id)
     take_stream(access.service)
     return StreamingResponse(
-        _stream(access, bearer_of(request), operation_id), media_type="text/event-stream"
+        _stream(access, renewal_of(request), operation_id), media_type="text/event-stream"
     )
 
 
@@ -64,13 +65,15 @@ def get_operation(operation_id: str, access: Allowed) -> doc.Operation:
     return Progress(access).document(access.operation_line(operation_id))
 
 
-async def _stream(access: Access, key: str, operation_id: str) -> AsyncIterator[str]:
+async def _stream(
+    access: Access, renew: Callable[[], Caller], operation_id: str
+) -> AsyncIterator[str]:
     service, progress = access.service, Progress(access)
     service.stream_count += 1
     said, number, quiet_s = "", 0, 0.0
     try:
         while not service.is_stopping:
-            found = await run_in_threadpool(_look, access, key, operation_id, progress)
+            found = await run_in_threadpool(_look, access, renew, operation_id, progress)
             if found is None:
                 return
             text = found.model_dump_json()
@@ -85,10 +88,12 @@ async def _stream(access: Access, key: str, operation_id: str) -> AsyncIterator[
         service.stream_count -= 1
 
 
-def _look(access: Access, key: str, operation_id: str, progress: Progress) -> doc.Operation | None:
-    """The operation now; None when the key is no longer in force."""
+def _look(
+    access: Access, renew: Callable[[], Caller], operation_id: str, progress: Progress
+) -> doc.Operation | None:
+    """The operation now; None when key or session is no longer in force."""
     try:
-        access.service.authenticate(key)
+        renew()
     except UnauthenticatedError:
         return None
     return progress.document(access.operation_line(operation_id))

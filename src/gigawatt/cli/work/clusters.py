@@ -8,9 +8,11 @@ from gigawatt.cli.options import Format
 from gigawatt.cli.output import ask, console, paragraph, remarks, show_document, span, write
 from gigawatt.cli.work.connect import Connection, connected
 from gigawatt.cli.work.planview import show_plan
+from gigawatt.cli.work.storage import say_still_billing
 from gigawatt.cli.work.watch import OPEN, judge, watch
 from gigawatt.errors import ConflictError, VersionError
 from gigawatt.ids import TenantId
+from gigawatt.intent.amounts import duration_s_of
 from gigawatt.intent.request import ClusterRequest, check_request
 from gigawatt.sdk import calls
 from gigawatt.sdk import documents as doc
@@ -23,12 +25,16 @@ PlanMaker = Callable[[], doc.Plan]
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """How a change is carried out: asked for or not, watched or not and how long, told how."""
+    """How a change is carried out: asked for or not, watched or not and how long, told how.
+
+    Fields: ``duration`` is how long it is meant to be kept, for the total that is shown.
+    """
 
     yes: bool
     wait: bool
     wait_s: float | None
     form: Format
+    duration: str | None = None
 
 
 def _is_same_offer(one: doc.Plan, other: doc.Plan) -> bool:
@@ -70,7 +76,8 @@ def _says_yes(connection: Connection, plan: doc.Plan, go: Go) -> bool:
     """Show a plan and ask, unless the answer was given on the command line."""
     if go.form is Format.TABLE or not go.yes:
         whose = connection.project_name(plan.project_id)
-        show_plan(plan, whose, console if go.form is Format.TABLE else remarks)
+        where = console if go.form is Format.TABLE else remarks
+        show_plan(plan, whose, where, go.duration)
     if go.yes:
         return True
     paragraph(
@@ -82,11 +89,12 @@ def _says_yes(connection: Connection, plan: doc.Plan, go: Go) -> bool:
 
 def _carry_out(
     connection: Connection, make_plan: PlanMaker, go: Go, version: int | None = None
-) -> None:
+) -> bool:
+    """Whether it was begun: the person may say no."""
     started = _agreed(connection, make_plan, go, version)
     if started is None:
         remarks.print("nothing was changed")
-        return
+        return False
     assert started.operation_id is not None, "an applied plan has an operation"
     again = f"gw cluster watch {started.id}"
     if go.wait:
@@ -97,12 +105,13 @@ def _carry_out(
     if go.form is not Format.TABLE:
         cluster.operation_id = started.operation_id
         show_document(cluster, go.form)
-        return
+        return True
     took = ""
     if operation.finished_at is not None:
         took = f" after {span((operation.finished_at - operation.started_at).total_seconds())}"
     console.print(f"{cluster.name} ({cluster.id}) is {cluster.state}{took}")
     console.print(f"  next: {_next_command(operation, cluster.name)}")
+    return True
 
 
 def _next_command(operation: doc.Operation, name: str) -> str:
@@ -146,23 +155,33 @@ def request_document(connection: Connection, request: ClusterRequest) -> doc.Clu
         image=request.image,
         ssh_public_keys=list(request.ssh_public_keys),
         egress_cidrs=list(request.egress_cidrs),
+        term=request.term.value,
+        price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
+        reservation_id=request.reservation_id,
+        is_lent=request.is_lent,
+        gpu_count_min=request.gpu_count_min,
+        returns_to_queue=request.returns_to_queue,
     )
 
 
-def show_create(request: ClusterRequest, form: Format) -> None:
-    """Show what a create would do."""
+def show_create(request: ClusterRequest, form: Format, duration: str | None = None) -> None:
+    """Show what a create would do, and what it costs for a duration."""
+    if duration is not None:
+        duration_s_of(duration)
     with connected() as connection:
         plan = connection.client.create_plan(request_document(connection, request))
         whose = connection.project_name(plan.project_id)
     if form is not Format.TABLE:
         write(plan.model_dump(mode="json"), form)
         return
-    show_plan(plan, whose)
+    show_plan(plan, whose, duration=duration)
     console.print(f"Nothing was changed. To do it: gw cluster create {request.name}, same options.")
 
 
 def create(request: ClusterRequest, go: Go) -> None:
     """Create a cluster."""
+    if go.duration is not None:
+        duration_s_of(go.duration)
     with connected() as connection:
         wanted = request_document(connection, request)
         _carry_out(connection, lambda: connection.client.create_plan(wanted), go)
@@ -180,7 +199,10 @@ def change(cluster: str, project: str | None, wanted: doc.ChangePlan, go: Go) ->
         def make_plan() -> doc.Plan:
             return connection.client.plan_cluster_change(seen.id, wanted, if_match=seen.version)
 
-        _carry_out(connection, make_plan, go, seen.version)
+        is_begun = _carry_out(connection, make_plan, go, seen.version)
+        if is_begun and wanted.kind == "release" and seen.config is not None:
+            mounts = {mount.file_system_id for mount in seen.config.file_system_mounts}
+            say_still_billing(connection, mounts)
 
 
 def resize(cluster: str, project: str | None, more_gpu_count: int, go: Go) -> None:

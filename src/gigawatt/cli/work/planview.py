@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from gigawatt.boundary.plane import PLANES, Plane
-from gigawatt.cli.output import bytes_words, console, count_of, pairs
+from gigawatt.cli.output import bytes_words, console, count_of, moment, pairs
+from gigawatt.cli.work.pricewords import BASIS_WORDS, TERM_WORDS, price_words
+from gigawatt.intent.amounts import duration_s_of
 from gigawatt.money import format_usd
 from gigawatt.sdk import documents as doc
+from gigawatt.units import HOUR_S
 
 HOURS_PER_MONTH = 730
 """8,760 hours a year by twelve."""
@@ -92,7 +95,25 @@ def _change_words(plan: doc.Plan) -> str:
     return ", ".join(parts)
 
 
-def _plan_lines(plan: doc.Plan) -> Iterator[tuple[str, str]]:
+def _price_lines(plan: doc.Plan, duration: str | None) -> Iterator[tuple[str, str]]:
+    """What it costs, for how long, what is billed and how it ends."""
+    hourly = plan.price_micro_usd_per_hour
+    if plan.price_micro_usd_per_gpu_hour is not None:
+        whose = " for those that come" if plan.kind == "grow" else ""
+        basis = BASIS_WORDS.get(plan.price_basis or "", plan.price_basis or "")
+        term = TERM_WORDS.get(plan.term, plan.term)
+        each = price_words(plan.price_micro_usd_per_gpu_hour)
+        yield "price", f"{each} a GPU-hour{whose}, {term} ({basis})"
+    monthly = format_usd(hourly * HOURS_PER_MONTH)
+    yield "in all", f"{format_usd(hourly)} an hour, {monthly} a month"
+    if duration is not None:
+        total = -(-hourly * duration_s_of(duration) // HOUR_S)
+        yield "total", f"{format_usd(total)} for {duration}"
+    yield from (("billed", sentence) for sentence in plan.billed)
+    yield "ends", plan.cancellation
+
+
+def _plan_lines(plan: doc.Plan, duration: str | None) -> Iterator[tuple[str, str]]:
     if plan.kind != "launch":
         yield "change", _change_words(plan)
     if plan.keys is not None:
@@ -100,9 +121,9 @@ def _plan_lines(plan: doc.Plan) -> Iterator[tuple[str, str]]:
         yield "GPUs", f"{plan.gpu_count:,} {plan.gpu_type}{spares}"
         yield "where", f"{plan.site_id}, fabric {plan.fabric_id}: {spread_words(plan.spread)}"
         yield from (("why there", reason) for reason in plan.reasons)
-        hourly = plan.price_micro_usd_per_hour
-        monthly = format_usd(hourly * HOURS_PER_MONTH)
-        yield "price", f"{format_usd(hourly)} an hour, {monthly} a month (list price)"
+        if plan.until_at is not None:
+            yield "until", f"{moment(plan.until_at.timestamp())}, then its nodes are taken back"
+        yield from _price_lines(plan, duration)
         if plan.storage_bytes:
             yield "storage", f"{bytes_words(plan.storage_bytes)} in {plan.storage_pool_id}"
         yield "keys", key_words(plan.keys, plan.storage_pool_id)
@@ -120,6 +141,9 @@ def _expected_words(expected_s: float | None) -> str:
     return f"about {max(1, round(expected_s)):,} s, as it took before"
 
 
-def show_plan(plan: doc.Plan, whose: str, target: Console = console) -> None:
-    """Write a plan for people; ``whose`` names the project."""
-    pairs(f"Plan: {plan.kind} {plan.name!r} for {whose}", _plan_lines(plan), target)
+def show_plan(
+    plan: doc.Plan, whose: str, target: Console = console, duration: str | None = None
+) -> None:
+    """Write a plan for people; ``whose`` names the project, ``duration`` how long it is for."""
+    title = f"Plan: {plan.kind} {plan.name!r} for {whose}"
+    pairs(title, _plan_lines(plan, duration), target)

@@ -55,17 +55,12 @@ def _tell(connection: Connection, found: doc.WaitingRequest) -> None:
     pairs(f"{found.name} ({found.id})", rows)
 
 
-def add(
-    request: ClusterRequest, limits: tuple[float | None, int], form: Format, *, quiet: bool
-) -> None:
-    """Keep a place; ``limits`` are dollars a GPU-hour at most, and days to wait."""
-    price_usd, day_count = limits
+def add(request: ClusterRequest, day_count: int, form: Format, *, quiet: bool) -> None:
+    """Keep a place, for so many days at most."""
     with connected() as connection:
         wish = doc.CreateWaitingRequest(
             cluster=request_document(connection, request),
-            price_micro_usd_per_gpu_hour_max=(
-                None if price_usd is None else round(price_usd * MICRO_USD_PER_USD)
-            ),
+            price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
             expires_after_s=int(day_count * DAY_S),
         )
         found = connection.client.create_waiting_request(wish)
@@ -145,6 +140,9 @@ def show_supply(form: Format) -> None:
             for row in found.gpu_types
         ],
     )
+    console.print("Served in this order:")
+    for line in found.order:
+        console.print(f"  {line}")
 
 
 def show_turned_away(form: Format) -> None:

@@ -1,6 +1,7 @@
 """File systems and firewall rulesets."""
 
 import re
+from collections.abc import Collection
 
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import (
@@ -110,6 +111,17 @@ def delete(text: str, project: str | None, *, yes: bool) -> None:
             return
         call = calls.delete_file_system(found.id, version=found.version)
         _ended(connection, connection.client.send(call), Format.TABLE)
+        pages = connection.client.pages(calls.list_file_systems, limit=PAGE_LIMIT)
+        others = {f.id for f in pages if f.project_id == found.project_id and f.id != found.id}
+        say_still_billing(connection, others)
+
+
+def say_still_billing(connection: Connection, file_system_ids: Collection[str]) -> None:
+    """Say of file systems that they outlive what just ended, and go on to cost."""
+    for file_system_id in sorted(file_system_ids):
+        found = connection.client.get_file_system(file_system_id)
+        size = bytes_words(found.quota_bytes or 0)
+        remarks.print(f"  still billing: storage {found.name}, {size}; see 'gw usage'")
 
 
 def _rule_words(rule: doc.FirewallRule) -> str:

@@ -94,7 +94,14 @@ def _lines(connection: Connection, cluster: doc.Cluster) -> Iterator[tuple[str, 
         yield "keys", key_words(status.keys, status.storage_pool_id)
         if config.storage_bytes:
             yield "storage", f"{bytes_words(config.storage_bytes)} in {status.storage_pool_id}"
-        yield "price", f"{format_usd(status.price_micro_usd_per_hour)} an hour (list price)"
+        yield "price", f"{format_usd(status.price_micro_usd_per_hour)} an hour"
+    if cluster.cost_micro_usd is not None:
+        now = format_usd(cluster.cost_micro_usd_per_hour or 0)
+        yield "cost", f"{format_usd(cluster.cost_micro_usd)} so far, now {now} an hour"
+    for notice in cluster.notices:
+        nodes = count_of(len(notice.nodes), "node")
+        until = moment(notice.deadline_at.timestamp())
+        yield "given back", f"{nodes} at {until}, in {span(notice.seconds_left)}: {notice.reason}"
     if cluster.operation_id is not None:
         yield "under way", headline(connection.client.get_operation(cluster.operation_id))
 

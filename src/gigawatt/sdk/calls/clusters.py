@@ -49,6 +49,11 @@ def get_cluster(cluster_id: str) -> Call[doc.Cluster]:
     return Call("GET", path_of("clusters", cluster_id), doc.Cluster)
 
 
+def get_cluster_topology(cluster_id: str) -> Call[doc.ClusterTopology]:
+    """Where the nodes of a cluster stand, and how they are."""
+    return Call("GET", path_of("clusters", cluster_id, "topology"), doc.ClusterTopology)
+
+
 def grow_cluster(
     cluster_id: str, gpu_count: int, *, if_match: int | None = None
 ) -> Call[doc.Cluster]:

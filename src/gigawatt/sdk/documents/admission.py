@@ -32,11 +32,15 @@ class TypeAdmission(Answer):
 
 
 class Admission(Answer):
-    """Supply against demand; ``unrecorded_count`` are refusals this server could not record."""
+    """Supply against demand, and in which order who is served and who gives way for whom.
+
+    ``unrecorded_count`` are refusals this server could not record.
+    """
 
     gpu_types: list[TypeAdmission]
     patience_s: float
     unrecorded_count: int
+    order: list[str] = []
 
 
 class TurnedAwayFilter(Request):

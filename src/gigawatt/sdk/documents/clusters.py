@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from gigawatt.sdk.documents.base import Answer, Id, Line, Request
+from gigawatt.sdk.documents.fleet import NodeStateName
+from gigawatt.sdk.documents.spot import Notice
 from gigawatt.sdk.documents.storage import FileSystemMount, Mount
 
 Term = Literal["on_demand", "reserved", "spot"]
@@ -45,6 +47,9 @@ class ClusterRequest(Request):
     term: Term = "on_demand"
     price_micro_usd_per_gpu_hour_max: Annotated[int, Field(ge=0, le=10_000_000_000)] | None = None
     reservation_id: Id | None = None
+    is_lent: bool = False
+    gpu_count_min: Annotated[int, Field(ge=0, le=32_000)] = 0
+    returns_to_queue: bool = False
 
 
 class Spread(Answer):
@@ -72,6 +77,8 @@ class ClusterConfig(Answer):
     term: str = "on_demand"
     price_micro_usd_per_gpu_hour_max: int | None = None
     reservation_id: str | None = None
+    is_lent: bool = False
+    gpu_count_min: int = 0
 
 
 class BoundaryKeys(Answer):
@@ -101,7 +108,11 @@ class ClusterStatus(Answer):
 
 
 class Cluster(Answer):
-    """A cluster. Config is the caller's, status the system's; both are null once it is gone."""
+    """A cluster. Config is the caller's, status the system's; both are null once it is gone.
+
+    The costs are left out in lists: what was used until now, and what is used in an hour now.
+    ``notices`` are nodes that are asked back now; left out in lists.
+    """
 
     id: str
     project_id: str
@@ -115,6 +126,36 @@ class Cluster(Answer):
     version: int
     created_at: datetime
     operation_id: str | None = None
+    cost_micro_usd: int | None = None
+    cost_micro_usd_per_hour: int | None = None
+    notices: list[Notice] = []
+
+
+class ClusterNode(Answer):
+    """Where a node of a cluster stands, and how it is.
+
+    ``leaf_switch_ids`` are the leaf switches of its NICs in the order of its rails.
+    """
+
+    node_id: str
+    hostname: str
+    role: str
+    gpu_count: int
+    rack_id: str
+    leaf_group_id: str
+    pod_id: str
+    nvlink_domain_id: str
+    leaf_switch_ids: list[str]
+    state: NodeStateName
+    state_reason: str
+
+
+class ClusterTopology(Answer):
+    """The nodes of a cluster in rank order, spares last, with their places."""
+
+    cluster_id: str
+    fabric_id: str
+    nodes: list[ClusterNode]
 
 
 class ChangeSize(Request):
@@ -200,6 +241,9 @@ class Plan(Answer):
     term: str = "on_demand"
     price_micro_usd_per_gpu_hour: int | None = None
     price_basis: str | None = None
+    billed: list[str] = []
+    cancellation: str = ""
+    until_at: datetime | None = None
     created_at: datetime
     expires_at: datetime
 

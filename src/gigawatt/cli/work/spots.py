@@ -1,0 +1,63 @@
+"""Spot: prices, notices, checkpoints."""
+
+from gigawatt.cli.options import Format
+from gigawatt.cli.output import Listing, console, moment, show_list, span, table, write
+from gigawatt.cli.work.connect import PAGE_LIMIT, connected
+from gigawatt.money import format_usd
+from gigawatt.sdk import calls
+from gigawatt.sdk import documents as doc
+
+
+def show_prices(form: Format) -> None:
+    """Show the price of the last round at each place."""
+    with connected() as connection:
+        found = connection.client.list_spot_prices().items
+    if form is not Format.TABLE:
+        write([row.model_dump(mode="json") for row in found], form)
+        return
+    if not found:
+        console.print("no round was held yet: nobody bid")
+        return
+    table(
+        ("type", "site", "a GPU-hour", "from", "offered", "sold", "bids", "since"),
+        [
+            (
+                row.gpu_type,
+                row.site_id,
+                format_usd(row.price_micro_usd_per_gpu_hour, digits=4),
+                format_usd(row.floor_micro_usd_per_gpu_hour, digits=4),
+                f"{row.offered_gpu_count:,}",
+                f"{row.sold_gpu_count:,}",
+                f"{row.bid_count:,}",
+                moment(row.at.timestamp()),
+            )
+            for row in found
+        ],
+    )
+
+
+def list_notices(form: Format, *, everything: bool, quiet: bool) -> None:
+    """List nodes that clusters have to give back."""
+    with connected() as connection:
+        pages = connection.client.pages(calls.list_notices, with_ended=everything, limit=PAGE_LIMIT)
+        listing: Listing[doc.Notice] = Listing(
+            ("cluster", "nodes", "deadline", "left", "state", "why", "id"),
+            lambda n: (
+                n.cluster_id,
+                len(n.nodes),
+                moment(n.deadline_at.timestamp()),
+                span(n.seconds_left),
+                n.state,
+                n.reason,
+                n.id,
+            ),
+            "nothing is wanted back",
+        )
+        show_list(list(pages), form, listing, quiet=quiet)
+
+
+def note_saved(cluster: str, tenant: str | None) -> None:
+    """Say that the work of a cluster is saved."""
+    with connected() as connection:
+        found = connection.client.note_checkpoint(connection.cluster(cluster, tenant).id)
+        console.print(f"saved at {moment(found.saved_at.timestamp())}")

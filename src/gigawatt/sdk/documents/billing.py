@@ -1,0 +1,201 @@
+"""Documents of money: closings, invoices, contracts, payments, and the ledger."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from gigawatt.sdk.documents.base import Answer, Id, Name, Reason, Request
+
+MonthText = Annotated[str, StringConstraints(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
+MicroUsd = Annotated[int, Field(ge=1, le=10**18)]
+
+LineKindName = Literal[
+    "gpu",
+    "reservation",
+    "storage",
+    "external",
+    "minimum",
+    "commitment",
+    "drawdown",
+    "credit",
+    "correction",
+    "tax",
+    "rounding",
+]
+ContractKind = Literal["commitment", "credit", "minimum", "tax"]
+InvoiceFormat = Literal["pdf", "html", "csv"]
+
+
+class InvoiceLine(Answer):
+    """One line: its amount is exact but for one rounding, half up, to the micro-dollar.
+
+    ``quantity_parts`` of ``parts_per_unit`` each cost a share of the price of one ``unit``.
+    """
+
+    kind: LineKindName
+    text: str
+    amount_micro_usd: int
+    project_id: str
+    subject_id: str
+    tag: str
+    item: str
+    term: str
+    site_id: str
+    unit: str
+    quantity_parts: int
+    parts_per_unit: int
+    price_micro_usd: int
+    item_id: str
+
+
+class Invoice(Answer):
+    """An invoice, or a credit note if ``corrects`` names one; the total is whole cents.
+
+    Net, tax and rounding add up to the total.
+    """
+
+    id: str
+    organisation_id: str
+    organisation_name: str
+    month: str
+    issued_on: date
+    corrects: str | None = None
+    currency: str
+    net_micro_usd: int
+    tax_micro_usd: int
+    rounding_micro_usd: int
+    total_micro_usd: int
+    line_count: int
+    lines: list[InvoiceLine] | None = None
+
+
+class ClosingPlan(Answer):
+    """What closing a month would bill. Long lists hold their first lines; the counts are of all.
+
+    ``close_first`` is an earlier month that is not closed yet.
+    """
+
+    month: str
+    is_over: bool
+    close_first: str | None = None
+    invoice_count: int
+    entry_count: int
+    total_micro_usd: int
+    invoices: list[Invoice]
+    notes: list[str]
+
+
+class Closing(Answer):
+    """A month whose invoices are out; the last entry of the ledger then is an anchor to keep."""
+
+    month: str
+    closed_at: datetime
+    invoice_count: int
+    total_micro_usd: int
+    entry_number: int
+    entry_digest: str
+
+
+class CreateCreditNote(Request):
+    """Take back an invoice: so much before taxes, or all that is left of it."""
+
+    reason: Reason
+    net_micro_usd: MicroUsd | None = None
+
+
+class RecordPayment(Request):
+    """Money that came in; the id is the bank's or the processor's, and is booked once."""
+
+    payment_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+    amount_micro_usd: MicroUsd
+
+
+class StatementLine(Answer):
+    """One movement of what is owed; positive is more."""
+
+    entry_number: int
+    date: date
+    memo: str
+    amount_micro_usd: int
+
+
+class Statement(Answer):
+    """What an organisation owes, and how it came to that. The newest lines; the sum is of all."""
+
+    organisation_id: str
+    owed_micro_usd: int
+    line_count: int
+    lines: list[StatementLine]
+
+
+class CreateContractItem(Request):
+    """Something to agree on: an amount, or a tax rate in parts per million."""
+
+    kind: ContractKind
+    name: Name
+    amount_micro_usd: MicroUsd | None = None
+    rate_ppm: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    from_month: MonthText
+    to_month: MonthText
+
+
+class ContractItem(Answer):
+    """What was agreed; ``used_micro_usd`` is of closed months, and of commitments and credits."""
+
+    id: str
+    organisation_id: str
+    kind: ContractKind
+    name: str
+    amount_micro_usd: int
+    used_micro_usd: int
+    rate_ppm: int
+    from_month: str
+    to_month: str
+
+
+class CreateProductPrice(Request):
+    """What a unit costs from a month on: of "storage" a TiB-hour, else of an external event."""
+
+    product: Name
+    price_micro_usd: Annotated[int, Field(ge=0, le=10_000_000_000)]
+    unit: Name | None = None
+    parts_per_unit: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    from_month: MonthText
+    organisation_id: Id | None = None
+
+
+class ProductPrice(Answer):
+    """A price of storage, or of what another service measures."""
+
+    id: str
+    product: str
+    price_micro_usd: int
+    unit: str
+    parts_per_unit: int
+    from_month: str
+    organisation_id: str | None = None
+
+
+class LedgerVerdict(Answer):
+    """Whether the books are as they were written; ``fault`` names the first row that is not."""
+
+    is_whole: bool
+    fault: str | None = None
+    entry_count: int
+    invoice_count: int
+    last_number: int
+    last_digest: str
+
+
+class SetCostTag(Request):
+    """What the tenant calls a cluster in its own books; empty for nothing."""
+
+    tag: Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class CostTag(Answer):
+    """What the tenant calls a cluster in its own books."""
+
+    cluster_id: str
+    tag: str

@@ -1,0 +1,49 @@
+"""Documents of spot: prices of rounds, and notices to give nodes back."""
+
+from datetime import datetime
+from typing import Literal
+
+from gigawatt.sdk.documents.base import Answer
+
+NoticeStateName = Literal["given", "begun", "done", "withdrawn"]
+
+
+class SpotRound(Answer):
+    """How a round ended at one place: one price for all who won."""
+
+    sequence: int
+    at: datetime
+    gpu_type: str
+    site_id: str
+    price_micro_usd_per_gpu_hour: int
+    floor_micro_usd_per_gpu_hour: int
+    offered_gpu_count: int
+    sold_gpu_count: int
+    bid_count: int
+
+
+class Notice(Answer):
+    """Nodes that a cluster gives back, and when they are taken: save what has to be saved.
+
+    ``state`` is "given" until the deadline, "begun" while they are taken, then "done"; "withdrawn"
+    when nobody needs them any more.
+    """
+
+    id: str
+    cluster_id: str
+    project_id: str
+    nodes: list[str]
+    cause: Literal["reservation", "waiting", "end"]
+    reason: str
+    given_at: datetime
+    deadline_at: datetime
+    seconds_left: float
+    state: NoticeStateName
+    state_since: datetime
+
+
+class Checkpoint(Answer):
+    """When a tenant last said that the work of a cluster is saved."""
+
+    cluster_id: str
+    saved_at: datetime

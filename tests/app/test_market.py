@@ -1,0 +1,636 @@
+"""Goal: whatever is bid, booked, launched, given back and left undone, no promise is broken.
+
+Method: hypothesis drives the real store, planner, executor and fake devices of a fleet of 16 nodes
+through days of bids, reservations, clusters on demand and on loan, servers that stop between a
+notice and what follows from it, and two servers that do everything at once. A ledger that the test
+keeps by itself says what was promised and told; it is held against what the store holds after
+every step. Beside it the cases that chance finds rarely, each by itself.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Stage
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gigawatt.app.admission import Admission, Wish
+from gigawatt.app.clock import ManualClock
+from gigawatt.app.control import Control
+from gigawatt.app.firewall import FirewallFollower
+from gigawatt.app.ids import RandomIds
+from gigawatt.app.market.capacity import capacity_view
+from gigawatt.app.market.opening import OpenMarket, open_market
+from gigawatt.drivers.fake.driver import fake_drivers
+from gigawatt.drivers.fake.faults import Faults
+from gigawatt.drivers.fake.world import DeviceWorld
+from gigawatt.errors import (
+    ConflictError,
+    ImpossibleError,
+    InputError,
+    NoCapacityError,
+    QuotaError,
+)
+from gigawatt.executor.executor import Surroundings
+from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.identity.accounts import Organisation, OrganisationId, Project
+from gigawatt.ids import ClusterId, OperationId, ReservationId, TenantId
+from gigawatt.intent.prices import GpuPrice, PriceQuestion, Prices
+from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.reservation import ReservationRequest
+from gigawatt.intent.term import Term
+from gigawatt.interfaces.directory import Reach
+from gigawatt.interfaces.reservations import ReservationRecord
+from gigawatt.interfaces.spot import Notice
+from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.planner.phases import ENDED, Phase
+from gigawatt.planner.plan import OperationKind
+from gigawatt.store.directory import open_directory
+from gigawatt.store.firewall import SqlFirewallRulesets
+from gigawatt.store.limits import open_limit_book
+from gigawatt.store.sqlite import open_store
+from gigawatt.store.storage_quota import SqlStorageQuotas
+from gigawatt.store.store import SqlStore
+from gigawatt.store.turned_away import open_turned_away_book
+from gigawatt.store.waiting import open_waiting_room
+from gigawatt.units import DAY_S, HOUR_S
+
+NOW_S = 1_000_000_000.0
+A, B = TenantId("ten_a"), TenantId("ten_b")
+FLOOR, ON_DEMAND = 500_000, 2_500_000
+FLEET = hgx_fleet(128)
+EVERYBODY = Reach(None)
+ALL = 1 << 60
+
+
+def ask(question: PriceQuestion) -> Prices:
+    """A rate card of one row for each term."""
+    price = {Term.ON_DEMAND: ON_DEMAND, Term.SPOT: FLOOR, Term.RESERVED: 0}[question.term]
+    return Prices(question.term, {("h100", "site-a"): GpuPrice(price, "card")})
+
+
+@dataclass
+class Site:
+    """A control plane with devices, its market, and a second server on the same store."""
+
+    store: SqlStore
+    clock: ManualClock
+    control: Control
+    admission: Admission
+    servers: tuple[OpenMarket, OpenMarket]
+
+    @property
+    def market(self):
+        return self.servers[0].market
+
+    def carry_on(self) -> None:
+        """Bring every operation that is open to its end."""
+        for operation in self.store.open_operations():
+            with suppress(ConflictError):
+                asyncio.run(self.control.run(operation.operation_id, "worker"))
+
+    def pass_time(self, seconds: float, step_s: float = 600.0) -> None:
+        """Let servers work while time passes."""
+        until_s = self.clock.at_s + seconds
+        while self.clock.at_s < until_s:
+            self.clock.at_s = min(until_s, self.clock.at_s + step_s)
+            self.work()
+
+    def work(self, server: int = 0) -> None:
+        self.servers[server].preemption.run_if_due()
+        self.servers[server].pump.run_if_due()
+        self.carry_on()
+
+    def wait(self, request: ClusterRequest) -> WaitingRequest:
+        operation_id = OperationId(self.control.new_id("op"))
+        return self.admission.wait(Wish(request, None, None, None, 30 * DAY_S), operation_id)
+
+    def bid(self, name: str, gpu_count: int, most: int, **more) -> WaitingRequest:
+        return self.wait(spot(name, gpu_count, most, **more))
+
+    def launch(self, request: ClusterRequest) -> ClusterId:
+        operation = self.control.commit_new(
+            lambda: self.control.plan_create(request, with_alternatives=False),
+            admit=self.admission.judge,
+        )
+        self.carry_on()
+        return operation.cluster_id
+
+    def reserve(self, gpu_count: int, in_s: float | None, length_s: float, **more):
+        from_s = None if in_s is None else self.clock.at_s + in_s
+        wish = ReservationRequest(
+            more.pop("tenant", B), "block", gpu_count, "h100", from_s, length_s, **more
+        )
+        return self.market.reservations.create(wish)
+
+    def notices(self) -> tuple[Notice, ...]:
+        return self.market.spot.page(EVERYBODY, ALL, 1_000, with_ended=True)
+
+    def named(self, name: str):
+        """The newest cluster of a name."""
+        return next(record for record in self.store.clusters() if record.name == name)
+
+
+def spot(name: str, gpu_count: int, most: int, **more) -> ClusterRequest:
+    return ClusterRequest(
+        more.pop("tenant", A),
+        name,
+        gpu_count,
+        "h100",
+        term=Term.SPOT,
+        price_micro_usd_per_gpu_hour_max=most,
+        **more,
+    )
+
+
+def of(reservation: ReservationRecord, name: str, gpu_count: int) -> ClusterRequest:
+    return ClusterRequest(
+        reservation.project_id,
+        name,
+        gpu_count,
+        "h100",
+        term=Term.RESERVED,
+        reservation_id=reservation.reservation_id,
+    )
+
+
+@contextmanager
+def open_site() -> Iterator[Site]:
+    with closing(open_store(None)) as store:
+        clock = ManualClock(NOW_S)
+        drivers = fake_drivers(DeviceWorld(FLEET), Faults(), clock)
+        around = Surroundings(FLEET, store, drivers, clock)
+        control = Control(around, RandomIds(), ask_prices=ask)
+        directory = open_directory(store)
+        directory.add_organisation(Organisation(OrganisationId("org"), "o", NOW_S))
+        for tenant in (A, B):
+            directory.add_project(Project(tenant, OrganisationId("org"), tenant, 4_096, NOW_S))
+        admission = Admission(
+            control,
+            directory,
+            open_waiting_room(store),
+            open_turned_away_book(store),
+            open_limit_book(store),
+            SqlStorageQuotas(store.database),
+            FirewallFollower(control, SqlFirewallRulesets(store.database)),
+        )
+        servers = (open_market(admission, store, "one"), open_market(admission, store, "two"))
+        yield Site(store, clock, control, admission, servers)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with open_site() as made:
+        yield made
+
+
+GPUS = st.sampled_from([8, 16, 32, 64])
+
+
+class Promises(RuleBasedStateMachine):
+    """Days of a small site."""
+
+    @initialize()
+    def begin(self) -> None:
+        self._context = open_site()
+        self.site = self._context.__enter__()
+        self.count = 0
+
+    def teardown(self) -> None:
+        self._context.__exit__(None, None, None)
+
+    def name(self, letter: str) -> str:
+        self.count += 1
+        return f"{letter}{self.count}"
+
+    @rule(gpus=GPUS, most=st.integers(300_000, 3_000_000), least=st.booleans(), again=st.booleans())
+    def bid(self, gpus: int, most: int, least: bool, again: bool) -> None:
+        with suppress(ImpossibleError):
+            more = {"gpu_count_min": gpus if least else 0, "returns_to_queue": again}
+            self.site.bid(self.name("s"), gpus, most, **more)
+        self.site.work()
+
+    @rule(gpus=GPUS, is_lent=st.booleans())
+    def launch(self, gpus: int, is_lent: bool) -> None:
+        request = ClusterRequest(A, self.name("d"), gpus, "h100", is_lent=is_lent)
+        with suppress(NoCapacityError):
+            self.site.launch(request)
+
+    @rule(gpus=GPUS)
+    def wait(self, gpus: int) -> None:
+        self.site.wait(ClusterRequest(A, self.name("w"), gpus, "h100"))
+        self.site.work()
+
+    @rule(
+        gpus=GPUS,
+        growth=st.sampled_from([0, 0, 8]),
+        in_s=st.sampled_from([None, HOUR_S, 2 * HOUR_S, DAY_S]),
+        hours=st.sampled_from([1, 3, 24]),
+        is_lent=st.booleans(),
+    )
+    def reserve(self, gpus: int, growth: int, in_s: float, hours: int, is_lent: bool) -> None:
+        with suppress(NoCapacityError):
+            more = {"growth_gpu_count": growth, "is_lent": is_lent}
+            self.site.reserve(gpus, in_s, hours * HOUR_S, **more)
+
+    @rule(gpus=GPUS, data=st.data())
+    def use(self, gpus: int, data: st.DataObject) -> None:
+        running = self.running()
+        if running:
+            chosen = data.draw(st.sampled_from(running))
+            with suppress(NoCapacityError, ImpossibleError):
+                self.site.launch(of(chosen, self.name("r"), gpus))
+
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        found = [c for c in self.site.store.clusters() if c.phase is Phase.ACTIVE]
+        if found:
+            chosen = data.draw(st.sampled_from(sorted(found, key=lambda c: c.name)))
+            self.site.control.commit_new(lambda: self.site.control.plan_release(chosen.cluster_id))
+            self.site.carry_on()
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        now_s = self.site.clock.at_s
+        ahead = [r for r in self.booked() if r.promise.from_s > now_s]
+        if ahead:
+            self.site.market.reservations.cancel(data.draw(st.sampled_from(ahead)).reservation_id)
+
+    @rule(seconds=st.sampled_from([30.0, 130.0, HOUR_S, 3 * HOUR_S]))
+    def pass_time(self, seconds: float) -> None:
+        self.site.pass_time(seconds, min(600.0, seconds))
+
+    @rule(seconds=st.sampled_from([60.0, 600.0]))
+    def stop_the_server_in_between(self, seconds: float) -> None:
+        """Notices are given, and nobody is there at their deadlines but the other server."""
+        self.site.servers[0].preemption.look()
+        self.site.clock.at_s += seconds
+        self.site.work(server=1)
+
+    @rule()
+    def both_at_once(self) -> None:
+        """Two servers see the same and do the same, before either knows of the other."""
+        for server in self.site.servers:
+            server.preemption.look()
+        for server in self.site.servers:
+            server.preemption.carry_out()
+        self.site.carry_on()
+
+    def booked(self) -> tuple[ReservationRecord, ...]:
+        return self.site.market.reservations.records.booked(0.0)
+
+    def running(self) -> list[ReservationRecord]:
+        now_s = self.site.clock.at_s
+        return [r for r in self.booked() if r.promise.from_s <= now_s < r.promise.to_s - HOUR_S]
+
+    @invariant()
+    def promised_nodes_are_free_or_their_tenants(self) -> None:
+        """From its start on, nobody is on a reservation's nodes but its tenant, or on loan."""
+        stored = self.site.store.snapshot(self.site.clock.at_s)
+        for record in self.booked():
+            promise, now_s = record.promise, self.site.clock.at_s
+            if not promise.from_s <= now_s < promise.to_s:
+                continue
+            for node_id, cluster_id in stored.allocations:
+                if node_id not in promise.node_ids | promise.growth_node_ids:
+                    continue
+                target = stored.clusters[cluster_id].target
+                assert target is not None
+                is_theirs = target.reservation_id == promise.reservation_id
+                is_called_back = target.term is Term.SPOT or target.is_lent
+                assert is_theirs or (promise.is_lent and is_called_back), (promise, target)
+
+    @invariant()
+    def nothing_is_taken_without_notice(self) -> None:
+        """Whatever the market took, it took after the deadline of a notice of 120 s or more."""
+        store = self.site.store
+        told = {notice.operation_id: notice for notice in self.site.notices()}
+        for notice in told.values():
+            assert notice.deadline_s - notice.given_s >= 120.0
+        for cluster in store.clusters():
+            for operation in store.operations_of(cluster.cluster_id):
+                if (notice := told.get(operation.operation_id)) is None:
+                    continue
+                assert operation.started_s >= notice.deadline_s
+                before = {m.node_id for m in operation.plan.before.members}
+                after = operation.plan.after
+                left = set() if after is None else {m.node_id for m in after.members}
+                assert before - left <= notice.node_ids
+                assert operation.kind in {OperationKind.SHRINK, OperationKind.RELEASE}
+
+    @invariant()
+    def nobody_pays_more_than_they_bid(self) -> None:
+        for record in self.site.store.clusters():
+            target = record.target
+            if target is not None and target.term is Term.SPOT:
+                most = target.price_micro_usd_per_gpu_hour_max
+                prices = {m.price_micro_usd_per_gpu_hour for m in target.members}
+                assert all(FLOOR <= price <= most for price in prices)
+
+    @invariant()
+    def nobody_is_shut_out_who_bid_more(self) -> None:
+        """Every bid is in every round, so who lost for the price bid less than the last one."""
+        last = self.site.market.spot.prices()
+        for row in self.site.admission.room.waiting():
+            if row.why is not None and row.why.sentence.startswith("the price of the round"):
+                most = row.request.price_micro_usd_per_gpu_hour_max
+                assert most < last[0].price_micro_usd_per_gpu_hour
+
+    @invariant()
+    def nodes_are_held_once(self) -> None:
+        held = [node_id for node_id, _ in self.site.store.snapshot(NOW_S).allocations]
+        assert len(held) == len(set(held))
+
+
+QUICK = settings(
+    max_examples=4,
+    stateful_step_count=12,
+    deadline=None,
+    phases=(Stage.explicit, Stage.reuse, Stage.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_no_promise_is_broken_in_a_few_days():
+    run_state_machine_as_test(Promises, settings=QUICK)
+
+
+@pytest.mark.slow
+def test_no_promise_is_broken_in_many_days():
+    run_state_machine_as_test(
+        Promises, settings=settings(QUICK, max_examples=200, stateful_step_count=40)
+    )
+
+
+def test_bids_pay_one_price_and_losers_wait(site):
+    """Of three that want half the fleet each, the two best win at what the third would pay."""
+    for name, most in (("good", 900_000), ("best", 1_000_000), ("less", 800_000)):
+        site.bid(name, 64, most)
+    site.work()
+    live = {record.name: record.target for record in site.store.clusters()}
+    assert set(live) == {"good", "best"}
+    prices = {m.price_micro_usd_per_gpu_hour for target in live.values() for m in target.members}
+    assert prices == {800_000}
+    (round_,) = site.market.spot.prices()
+    assert (round_.offered_gpu_count, round_.sold_gpu_count, round_.bid_count) == (128, 128, 3)
+    assert [row.request.name for row in site.admission.room.waiting()] == ["less"]
+
+
+def test_a_bid_below_the_floor_or_without_a_price_is_refused(site):
+    with pytest.raises(ImpossibleError, match="at most"):
+        site.bid("cheap", 8, FLOOR - 1)
+    with pytest.raises(InputError, match="spot needs the highest price"):
+        site.wait(replace(spot("none", 8, 1), price_micro_usd_per_gpu_hour_max=None))
+    with pytest.raises(InputError, match="not created but bid for"):
+        site.launch(spot("now", 8, 1_000_000))
+
+
+def test_a_bid_that_cannot_be_placed_does_not_make_the_price(site):
+    """It would pay most, and no leaf group is that large: those who can start pay the floor."""
+    site.launch(ClusterRequest(A, "there", 8, "h100"))
+    site.bid("whole", 128, 3_000_000)
+    site.bid("small", 8, 600_000)
+    site.work()
+    member = site.named("small").target.members[0]
+    assert member.price_micro_usd_per_gpu_hour == FLOOR
+    assert "whole" not in {record.name for record in site.store.clusters()}
+
+
+def test_spot_gives_way_by_exactly_what_is_needed_and_after_notice(site):
+    site.bid("spot", 128, 1_000_000, returns_to_queue=True)
+    site.work()
+    site.wait(ClusterRequest(B, "mine", 16, "h100"))
+    site.work()
+    site.pass_time(20.0, 5.0)
+    (notice,) = site.notices()
+    assert len(notice.node_ids) == 2
+    assert notice.deadline_s - notice.given_s == 120.0
+    site.clock.at_s = notice.deadline_s - 1.0
+    site.work()
+    assert len(site.named("spot").target.members) == 16
+    site.pass_time(900.0, 60.0)
+    assert len(site.named("spot").target.members) == 14
+    assert site.named("mine").phase is Phase.ACTIVE
+    assert [notice.state for notice in site.notices()] == ["done"]
+
+
+def test_who_saved_last_is_asked_first(site):
+    for name in ("one", "two"):
+        site.bid(name, 64, 1_000_000)
+    site.work()
+    site.clock.at_s += 10 * HOUR_S
+    site.market.spot.note_saved(site.named("one").cluster_id, site.clock.at_s)
+    site.wait(ClusterRequest(B, "mine", 8, "h100"))
+    site.work()
+    site.pass_time(20.0, 5.0)
+    assert [notice.cluster_id for notice in site.notices()] == [site.named("one").cluster_id]
+
+
+def test_a_cluster_that_needs_all_it_has_is_taken_whole_and_bids_again(site):
+    site.bid("spot", 128, 1_000_000, gpu_count_min=128, returns_to_queue=True)
+    site.work()
+    site.wait(ClusterRequest(B, "mine", 8, "h100"))
+    site.work()
+    site.pass_time(900.0, 60.0)
+    assert site.named("mine").phase is Phase.ACTIVE
+    assert site.named("spot").phase is Phase.RELEASED
+    (again,) = site.admission.room.waiting()
+    assert again.request.name == "spot"
+
+
+def test_a_notice_is_withdrawn_when_nobody_waits_any_more(site):
+    site.bid("spot", 128, 1_000_000)
+    site.work()
+    waiting = site.wait(ClusterRequest(B, "mine", 8, "h100"))
+    site.work()
+    site.pass_time(20.0, 5.0)
+    now_s = site.clock.at_s
+    site.admission.room.end(waiting.waiting_id, "withdrawn", "changed mind", now_s, None)
+    site.pass_time(600.0, 60.0)
+    assert [notice.state for notice in site.notices()] == ["withdrawn"]
+    assert len(site.named("spot").target.members) == 16
+
+
+def test_a_server_that_stops_after_the_commit_takes_nothing_twice(site):
+    """The operation is committed under the notice's own id, and nobody has written that down."""
+    site.bid("spot", 128, 1_000_000)
+    site.work()
+    site.wait(ClusterRequest(B, "mine", 8, "h100"))
+    site.work()
+    site.pass_time(20.0, 5.0)
+    (notice,) = site.notices()
+    site.clock.at_s = notice.deadline_s + 1.0
+    site.control.commit_new(
+        lambda: site.control.plan_give_up(notice.cluster_id, notice.node_ids),
+        operation_id=notice.operation_id,
+    )
+    site.work(server=1)
+    site.pass_time(600.0, 60.0)
+    assert len(site.named("spot").target.members) == 15
+    kinds = [o.kind for o in site.store.operations_of(notice.cluster_id)]
+    assert kinds == [OperationKind.LAUNCH, OperationKind.SHRINK]
+
+
+def test_a_reservation_starts_on_nodes_that_spot_has_left(site):
+    site.bid("spot", 128, 1_000_000)
+    site.work()
+    reservation = site.reserve(64, 3 * HOUR_S, DAY_S)
+    site.pass_time(3 * HOUR_S, 300.0)
+    held = {node_id for node_id, _ in site.store.snapshot(NOW_S).allocations}
+    assert not held & reservation.promise.node_ids
+    cluster_id = site.launch(of(reservation, "train", 64))
+    target = site.store.cluster(cluster_id).target
+    assert {m.node_id for m in target.members} == reservation.promise.node_ids
+    assert {m.price_micro_usd_per_gpu_hour for m in target.members} == {0}
+    assert len(site.named("spot").target.members) == 8
+
+
+def test_on_demand_keeps_off_promised_nodes_and_on_loan_it_does_not(site):
+    site.reserve(120, 8 * HOUR_S, DAY_S)
+    with pytest.raises(NoCapacityError):
+        site.launch(ClusterRequest(A, "free", 16, "h100"))
+    plan = site.control.plan_create(ClusterRequest(A, "loan", 128, "h100", is_lent=True))
+    assert plan.report.until_s == NOW_S + 8 * HOUR_S - site.control.notice_policy.clear_s
+    assert any("asked back" in reason for reason in plan.report.reasons)
+    site.launch(ClusterRequest(A, "loan", 128, "h100", is_lent=True))
+    site.pass_time(8 * HOUR_S, 600.0)
+    assert len(site.named("loan").target.members) == 1
+
+
+def test_who_lends_gets_its_nodes_back_when_it_wants_them(site):
+    reservation = site.reserve(128, None, 10 * DAY_S, is_lent=True)
+    site.bid("spot", 128, 1_000_000)
+    site.work()
+    assert site.named("spot").phase is Phase.ACTIVE
+    with pytest.raises(NoCapacityError):
+        site.launch(of(reservation, "train", 32))
+    site.wait(of(reservation, "train", 32))
+    site.work()
+    site.pass_time(900.0, 60.0)
+    assert site.named("train").phase is Phase.ACTIVE
+    assert len(site.named("spot").target.members) == 12
+
+
+def test_who_does_not_lend_has_its_nodes_to_itself(site):
+    site.reserve(128, None, DAY_S)
+    site.bid("spot", 8, 1_000_000)
+    site.work()
+    assert not site.store.clusters()
+    with pytest.raises(NoCapacityError):
+        site.launch(ClusterRequest(A, "loan", 8, "h100", is_lent=True))
+
+
+def test_growth_takes_what_is_paid_for_first_then_growth_room(site):
+    reservation = site.reserve(32, None, DAY_S, growth_gpu_count=16)
+    cluster_id = site.launch(of(reservation, "train", 24))
+
+    def grow(gpu_count: int) -> tuple[Term, int | None]:
+        plan = site.control.plan_grow(cluster_id, gpu_count)
+        site.control.commit(plan)
+        site.carry_on()
+        return plan.report.term, plan.report.price_micro_usd_per_gpu_hour
+
+    assert grow(8) == (Term.RESERVED, 0)
+    assert grow(16) == (Term.ON_DEMAND, ON_DEMAND)
+    with pytest.raises(NoCapacityError):
+        grow(8)
+    with pytest.raises(NoCapacityError):
+        site.launch(of(reservation, "other", 8))
+
+
+def test_a_cluster_ends_with_its_reservation_and_is_told_before(site):
+    reservation = site.reserve(32, None, 2 * DAY_S)
+    cluster_id = site.launch(of(reservation, "train", 32))
+    site.pass_time(DAY_S + HOUR_S, HOUR_S)
+    (notice,) = site.notices()
+    assert (notice.cause, notice.deadline_s) == ("end", reservation.promise.to_s)
+    site.pass_time(DAY_S, HOUR_S)
+    assert site.store.cluster(cluster_id).phase in ENDED
+
+
+def test_spot_does_not_grow(site):
+    site.bid("spot", 8, 1_000_000)
+    site.work()
+    with pytest.raises(InputError, match="does not grow"):
+        site.control.plan_grow(site.named("spot").cluster_id, 8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"in_s": -60.0},
+        {"in_s": 1e12},
+        {"in_s": float("nan")},
+        {"length_s": 60.0},
+        {"length_s": -DAY_S},
+        {"length_s": 100 * 365 * DAY_S},
+        {"length_s": float("inf")},
+        {"gpu_count": 0},
+        {"gpu_count": -8},
+        {"gpu_count": 12},
+        {"gpu_count": 4},
+        {"growth_gpu_count": -8},
+        {"price_micro_usd_per_gpu_hour_max": -1},
+        {"gpu_type": "h900"},
+    ],
+)
+def test_absurd_reservations_are_refused(site, wrong):
+    given = {"gpu_count": 8, "in_s": HOUR_S, "length_s": DAY_S, "gpu_type": "h100", **wrong}
+    from_s = site.clock.at_s + given.pop("in_s")
+    request = ReservationRequest(B, "block", from_s=from_s, **given)
+    with pytest.raises(InputError):
+        site.market.reservations.create(request)
+    assert site.market.reservations.records.booked(0.0) == ()
+
+
+def test_a_reservation_costs_no_more_than_was_said_and_no_more_than_is_granted(site):
+    with pytest.raises(ImpossibleError, match="costs"):
+        site.reserve(8, HOUR_S, DAY_S, price_micro_usd_per_gpu_hour_max=ON_DEMAND - 1)
+    site.reserve(8, HOUR_S, DAY_S, price_micro_usd_per_gpu_hour_max=ON_DEMAND)
+    small = Project(TenantId("ten_small"), OrganisationId("org"), "s", 16, NOW_S)
+    site.admission.directory.add_project(small)
+    site.reserve(16, HOUR_S, DAY_S, tenant=small.project_id)
+    with pytest.raises(QuotaError):
+        site.reserve(8, 2 * HOUR_S, DAY_S, tenant=small.project_id)
+    site.reserve(16, 3 * DAY_S, DAY_S, tenant=small.project_id)
+
+
+def test_one_id_books_once(site):
+    wish = ReservationRequest(B, "block", 8, "h100", None, DAY_S)
+    drawn = ReservationId("res_drawn")
+    first = site.market.reservations.create(wish, None, drawn)
+    assert site.market.reservations.create(wish, None, drawn) == first
+    assert len(site.market.reservations.records.booked(NOW_S)) == 1
+
+
+def test_the_view_says_when_there_is_room(site):
+    """Half is promised for a day from tomorrow on: all of it could start after that."""
+    reservation = site.reserve(64, DAY_S, DAY_S)
+    room = site.market.reservations.room()
+
+    def starts(gpu_count: int, hours: float) -> float | None:
+        wish = ReservationRequest(A, "v", gpu_count, "h100", None, hours * HOUR_S)
+        return capacity_view(room, wish).starts_s
+
+    assert starts(128, 12) == NOW_S
+    assert starts(64, 48) == NOW_S
+    assert starts(128, 48) == reservation.clear_until_s
+    cluster_id = site.launch(ClusterRequest(A, "there", 8, "h100"))
+    assert site.store.cluster(cluster_id).target.members[0].node_id not in (
+        reservation.promise.node_ids
+    )
+    room = site.market.reservations.room()
+    assert starts(128, 48) is None
+    wish = ReservationRequest(A, "v", 64, "h100", None, 48 * HOUR_S)
+    counts = [window.free_gpu_count for window in capacity_view(room, wish).windows]
+    assert counts == [56, 120]
