@@ -33,6 +33,7 @@ ROWS = {
     "get_fleet_picture": "P",
     "list_fleet_notes": "P",
     "get_site": "P",
+    "lint_fabric": "P",
     "list_rates": ALL,
     "set_rates": "P",
     "ask_price": ALL,
@@ -168,6 +169,7 @@ ROWS = {
     "get_usage_summary": ALL,
     "send_usage_events": "P",
     "check_usage": "P",
+    "get_utilisation": "P",
 }
 LAMBDA_ROWS = {
     "list_lambda_instances": ALL,
@@ -210,6 +212,12 @@ _number = count()
 
 def wish(project_id: str, name: str) -> dict[str, Any]:
     return {"project_id": project_id, "name": name, "gpu_count": 8}
+
+
+def usage_event(project_id: str) -> dict[str, Any]:
+    data = {"project_id": project_id, "quantity": 1, "unit": "u"}
+    name = {"specversion": "1.0", "id": f"e{next(_number)}", "source": "/s", "type": "t"}
+    return {**name, "time": "2026-01-31T12:00:00Z", "data": data}
 
 
 @pytest.fixture(scope="module")
@@ -398,14 +406,6 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
 
 REDFISH = ("read_redfish", "call_redfish", "change_redfish")
 BODIES: dict[str, dict[str, Any]] = {
-    "send_usage_events": {
-        "specversion": "1.0",
-        "id": "1",
-        "source": "/s",
-        "type": "t",
-        "time": "2026-01-31T12:00:00Z",
-        "data": {"project_id": "ten_none", "quantity": 1, "unit": "u"},
-    },
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
@@ -592,6 +592,8 @@ def prepared(world: Any, operation: str, whose: str) -> tuple[str, str, Any]:
         body = {"project_id": found["project_id"], "name": "again", "site_id": "site-a"}
     if operation in {"plan_reservation", "create_reservation"}:
         body = block(found["project_id"])
+    if operation == "send_usage_events":
+        body = usage_event(found["project_id"])
     if operation == "get_capacity":
         path += "?gpus=8&gpu_type=h100"
     if operation in {"change_project", "change_organisation"}:

@@ -240,6 +240,7 @@ def test_json_is_all_that_stands_on_standard_output(home: Home):
         "fleet show",
         "fleet show --nodes",
         "fleet check",
+        "fleet lint-fabric",
         "node list",
         "events",
         "prove",

@@ -279,7 +279,8 @@ CLIENT_LINES = {
                 "cluster evidence here", "cluster files here",
                 "cluster replace here h-su000-n00 --yes", "cluster release here --yes"),
     "plan": ("plan there --gpus 8",),
-    "fleet": ("fleet show", "fleet show --nodes", "fleet map", "fleet check"),
+    "fleet": ("fleet show", "fleet show --nodes", "fleet map", "fleet check",
+              "fleet lint-fabric"),
     "node": ("node drain h-su001-n01", "node list --quiet", "node quarantine h-su001-n01",
              "node return h-su001-n01"),
     "explain": ("explain h-su001-n02", "explain stuck"),
@@ -302,6 +303,7 @@ CLIENT_LINES = {
     "queue": ("queue add later --gpus 8 --quiet", "queue add last --gpus 8 --max-price 99",
               "queue list", "queue list --all --quiet", "queue supply", "queue turned-away"),
     "audit": ("audit --limit 3",),
+    "utilisation": ("utilisation", "utilisation --by hour -o json"),
     "whoami": ("whoami", "whoami -o yaml"),
 }  # fmt: skip
 """Commands that are clients of the API, and lines of each that end well in either mode."""

@@ -2,7 +2,8 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,38 @@ def _of_the_api() -> Any:
         assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
+        _without_login(sys.modules[name])
     return sys.modules[name]
 
 
-@pytest.fixture
-def plain_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A populated world on a small fleet, without a login provider."""
-    world = _of_the_api()
-    monkeypatch.setattr(world, "small_home", _without_login(world.small_home))
-    with world.new_world(tmp_path / "home") as made:
-        yield made
+def _without_login(world: Any) -> None:
+    """Let the homes of this copy of the module have no login provider."""
+    small_home = world.small_home
 
-
-def _without_login(small_home: Any) -> Any:
     def made(*args: Any) -> Any:
         home = small_home(*args)
         home.login_path.unlink()
         return home
 
-    return made
+    world.small_home = made
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[Any]:
+    with _of_the_api().new_world(path) as made:
+        yield made
+
+
+@pytest.fixture
+def plain_world(tmp_path: Path) -> Iterator[Any]:
+    """A populated world on a small fleet, without a login provider."""
+    with _new(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def new_plain_world(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], AbstractContextManager[Any]]:
+    """What makes such a world, for fixtures that live longer than a test."""
+    return lambda: _new(tmp_path_factory.mktemp("console") / "home")

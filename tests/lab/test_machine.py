@@ -197,6 +197,18 @@ def test_wrong_words_and_media_are_refused_and_leave_it_off(machines, tmp_path):
     assert machines.state(A) == "off"
 
 
+def test_a_machine_with_an_erased_disk_has_nothing_to_boot(machines, keys):
+    boot(machines, A, "a-0", keys["a"][1])
+    machines.power("off", machines.node_id(A))
+    machines.power("sanitise", machines.node_id(A))
+    for graceful in ((), ("--graceful",)):
+        machines.power("on", machines.node_id(A))
+        assert machines.power("state", machines.node_id(A)).stdout == "on None\n"
+        machines.power("off", machines.node_id(A), *graceful)
+        assert machines.state(A) == "off"
+    assert machines.power("sample", machines.node_id(A)).stdout.startswith("found 0 files")
+
+
 def test_nothing_of_a_tenant_is_left_for_the_next_after_cleaning(machines, keys):
     boot(machines, A, "a-0", keys["a"][1])
     folders = ("", "home/tenant/", "home/", "tmp/", "root/", "var/spool/cron/crontabs/", "etc/")

@@ -135,6 +135,7 @@ def test_a_node_goes_from_tenant_to_tenant_and_nothing_comes_along(lab, driver, 
     assert by_name["prove power off"] == "the kernel has no process of it"
     assert by_name["sample disk"] == "found 0 files and folders, 0 bytes"
     assert by_name["power cycle"] == "on and off again"
+    assert not machines_of(lab.lab).hosts[lab.node_id(0)].disk.exists(), "also after the last cycle"
 
     asyncio.run(driver.ensure(theirs.device, [theirs], Fence(B, 1)))
     assert lab.ssh(0, keys["a"][0], "true").returncode == 255

@@ -245,6 +245,21 @@ def test_an_export_reaches_a_host_that_runs_and_no_other(lab, driver, tmp_path):
         assert theirs.run("cat", "2/f").stdout == "secret\n"
 
 
+def test_the_folder_of_a_network_goes_with_its_last_export_but_not_from_under_a_host(
+    lab, driver, tmp_path
+):
+    folder = pool_folder(lab, POOL) / "exports/900"
+    export = Export(POOL, 1, 900)
+    give(driver, [files(1, "a"), export])
+    with host(lab, 900, tmp_path / "a") as mine:
+        withdraw(driver, [export])
+        assert mine.run("ls").stdout == ""
+        give(driver, [export])
+        assert mine.run("ls").stdout == "1\n", "it is still attached"
+    withdraw(driver, [export])
+    assert not folder.exists()
+
+
 def test_no_tenant_makes_what_counts_for_nobody(lab, driver, engine, tmp_path):
     give(driver, [files(1, "a"), Export(POOL, 1, 900)])
     subvolume = engine.tree / "tenants/t/a"

@@ -13,6 +13,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import func, insert, inspect, select
 
 from gigawatt.errors import ConflictError, DataError
 from gigawatt.identity.accounts import OrganisationId
@@ -22,6 +23,7 @@ from gigawatt.market.meter import rounded_micro_usd
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.migration import migrate_store, upgrade_tables
 from gigawatt.store.open import database_at, open_store_at
+from gigawatt.store.schema import metadata
 from gigawatt.store.usage_records import SqlUsageBook
 from gigawatt.store.version import REVISIONS
 
@@ -369,11 +371,30 @@ def test_the_same_id_with_other_content_is_refused_by_name_and_nothing_is_kept(s
 
 # ── What was there before ──────────────────────────────────────────────────────────────────────
 
-OLD = """
-DROP TABLE usage_meter_node; DROP TABLE usage_meter; DROP TABLE usage_record;
-DROP TABLE storage_meter; DROP TABLE storage_usage_record; DROP TABLE external_usage;
-UPDATE alembic_version SET version_num = '{before}'
-"""
+BEFORE = REVISIONS[REVISIONS.index("0013") - 1]
+
+
+def taken_back(source, place):
+    """A store's rows in the tables of the revision before the meter, at another place."""
+    old = database_at(place)
+    with old.write() as connection:
+        upgrade_tables(connection, BEFORE)
+        there = inspect(connection)
+        for table in metadata.sorted_tables:
+            if not there.has_table(table.name):
+                continue
+            connection.execute(table.delete())
+            names = {column["name"] for column in there.get_columns(table.name)}
+            with source.database.read() as reader:
+                rows = [row._mapping for row in reader.execute(select(table))]
+            for row in rows:
+                connection.execute(
+                    insert(table), {name: row[name] for name in names & set(row.keys())}
+                )
+            if rows and "sequence" in names and connection.dialect.name == "postgresql":
+                counter = func.pg_get_serial_sequence(table.name, "sequence")
+                connection.execute(select(func.setval(counter, 1_000)))
+    old.close()
 
 
 def test_what_is_older_than_the_meter_is_billed_from_the_last_line_of_the_trail(
@@ -392,10 +413,11 @@ def test_what_is_older_than_the_meter_is_billed_from_the_last_line_of_the_trail(
     site.commit(SHRINK, shrinking, build.with_nodes(shrinking, (4,)), 400.0)
     ended = site.launch(build.target("c", (6,), number=3), 100.0)
     site.done(RELEASE, ended, None, 200.0, 210.0)
+    older = engine.new()
+    taken_back(store, older)
     store.close()
-    engine.execute(place, OLD.format(before=REVISIONS[REVISIONS.index("0013") - 1]))
-    migrate_store(place)
-    store = open_store_at(place)
+    migrate_store(older)
+    store = open_store_at(older)
     site = Site(store, build)
     assert site.spans() == [(0, 400.0, 1000.0), (3, 400.0, 1000.0), (4, 400.0, 1000.0)]
     assert storage(site) == [(10, 400.0, 1000.0)]
@@ -404,3 +426,4 @@ def test_what_is_older_than_the_meter_is_billed_from_the_last_line_of_the_trail(
     assert (1, 500.0, 1000.0) in site.spans()
     assert site.book.check()[1] == ()
     store.close()
+    engine.drop(older)

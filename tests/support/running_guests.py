@@ -19,7 +19,7 @@ from gigawatt.interfaces.driver import Fence
 from gigawatt.interfaces.receipts import CleaningReceipt
 from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.guests.part import GuestsPart
-from gigawatt.lab.layout import LabSpec, Layout
+from gigawatt.lab.layout import GuestImage, LabSpec, Layout
 from gigawatt.lab.running import Running
 
 
@@ -123,13 +123,13 @@ def taps() -> list[str]:
 
 
 @contextmanager
-def running_guests(folder: Path) -> Iterator[RunningGuests]:
+def running_guests(folder: Path, guest_image: GuestImage = "small") -> Iterator[RunningGuests]:
     """Start libvirtd and declare; at the end nothing of it runs."""
-    spec = LabSpec(node_count=4, hypervisor_count=2)
+    spec = LabSpec(node_count=4, hypervisor_count=2, guest_image=guest_image)
     fleet = lab_fleet(spec)
     lab = Running(fleet, Layout(spec, fleet), folder)
     try:
-        GuestsPart().start(lab)
+        GuestsPart(guest_image).start(lab)
         (declared,) = lab.settings["host"]
         running = RunningGuests(lab, GuestsSettings.model_validate(declared))
         yield running

@@ -108,8 +108,16 @@ def functions(node: ast.ClassDef) -> set[str]:
 def shared_suites() -> dict[str, set[str]]:
     """Functions of the classes in ``tests/support``, from which test classes may be derived."""
     modules = (ast.parse(read(path)) for path in (ROOT / "tests" / "support").glob("*.py"))
-    classes = (node for module in modules for node in module.body if isinstance(node, ast.ClassDef))
-    return {node.name: functions(node) for node in classes}
+    nodes = (node for module in modules for node in module.body)
+    classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+
+    def all_of(name: str) -> set[str]:
+        if name not in classes:
+            return set()
+        bases = (base.id for base in classes[name].bases if isinstance(base, ast.Name))
+        return functions(classes[name]).union(*map(all_of, bases))
+
+    return {name: all_of(name) for name in classes}
 
 
 def test_names(path: str, text: str, shared: Mapping[str, set[str]]) -> set[str]:

@@ -52,6 +52,7 @@ MODULES = (
     "contracts",
     "budgets",
     "usage",
+    "utilisation",
 )
 """Modules of ``api.routes``, in the order in which their routes are asked."""
 

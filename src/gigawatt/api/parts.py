@@ -37,6 +37,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "product-prices": ("contracts",),
     "waiting": ("waiting",),
     "usage": ("usage",),
+    "utilisation": ("utilisation",),
     "reservations": ("reservations",),
     "capacity": ("reservations",),
     "spot": ("spot",),

@@ -1,10 +1,14 @@
-"""The upkeep of a server: one replica at a time reconciles the fleet, again and again."""
+"""The upkeep of a server: one replica at a time reconciles the fleet, again and again.
+
+After each pass it reads the ports of the fabrics; a node whose link errs is quarantined.
+"""
 
 import asyncio
 import logging
 import threading
 
 from gigawatt.app.control import Control
+from gigawatt.app.fabric_care import PortWatch
 from gigawatt.app.worker_loop import WorkerLoop
 from gigawatt.errors import GigawattError
 from gigawatt.executor.reconcile import Reconciliation
@@ -36,6 +40,7 @@ class Upkeep:
         self._worker = worker
         self._replicas = replicas
         self._period_s = period_s
+        self._ports = PortWatch(control.around)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._runner: tuple[asyncio.AbstractEventLoop, asyncio.Task[Reconciliation]] | None = None
@@ -72,6 +77,7 @@ class Upkeep:
             return
         try:
             self._tell(asyncio.run(self._pass()))
+            asyncio.run(self._ports.look())
             self.pass_count += 1
         except GigawattError as error:
             sentence = f"reconciling failed: {error}"

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         spots,
         storage,
         usage,
+        utilisation,
         views,
     )
 
@@ -65,6 +66,7 @@ __all__ = [
     "spots",
     "storage",
     "usage",
+    "utilisation",
     "views",
 ]
 

@@ -65,6 +65,15 @@ def check(
     backend.fleets.check(file, output)
 
 
+@app.command("lint-fabric")
+def lint_fabric(output: OutputOption = Format.TABLE) -> None:
+    """Judge how the real fabrics are kept: keys, managers' files, ports. Status 2 if badly.
+
+    Example: gw fleet lint-fabric -o json
+    """
+    backend.floor.lint_fabric(output)
+
+
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="What was discovered, or a fleet in YAML.")],

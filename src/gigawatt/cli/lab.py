@@ -18,6 +18,13 @@ class Engine(StrEnum):
     CEPHFS = "cephfs"
 
 
+class Guests(StrEnum):
+    """What the lab's guests boot."""
+
+    SMALL = "small"
+    DEBIAN = "debian"
+
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the lab.")]
 LabOption = Annotated[str, typer.Option("--lab", metavar="NAME", help="Name of the lab.")]
 Nodes = Annotated[int, typer.Option("--nodes", help="Nodes of 8 GPUs and 8 NICs.", min=2)]
@@ -29,6 +36,10 @@ Leaves = Annotated[int, typer.Option("--leaves", help="Leaves of the in-band net
 Storage = Annotated[Engine, typer.Option("--storage", help="What holds file systems.")]
 StorageSize = Annotated[
     str, typer.Option("--storage-size", metavar="SIZE", help="What the storage holds, e.g. 4GiB.")
+]
+GuestsOption = Annotated[
+    Guests,
+    typer.Option("--guests", help="What guests boot: a few MB in seconds, or Debian in minutes."),
 ]
 FabricOnly = Annotated[
     bool, typer.Option("--fabric-only", help="The compute fabric alone, up to 1,250 nodes.")
@@ -45,6 +56,7 @@ def up(
     leaves: Leaves = 4,
     storage: Storage = Engine.BTRFS,
     storage_size: StorageSize = "4GiB",
+    guests: GuestsOption = Guests.SMALL,
     fabric_only: FabricOnly = False,
     standby: Standby = False,
     output: OutputOption = Format.TABLE,
@@ -53,9 +65,18 @@ def up(
 
     Example: sudo -E gw lab up
     """
-    counts = (nodes, hypervisors, spines, leaves)
-    kinds = (storage.value, bytes_of(storage_size))
-    backend.labs.up(name, counts, kinds, (fabric_only, standby), output)
+    wish = {
+        "node_count": nodes,
+        "hypervisor_count": hypervisors,
+        "spine_count": spines,
+        "leaf_count": leaves,
+        "storage": storage.value,
+        "storage_bytes": bytes_of(storage_size),
+        "guest_image": guests.value,
+        "is_fabric_only": fabric_only,
+        "has_standby": standby,
+    }
+    backend.labs.up(name, wish, output)
 
 
 @app.command()

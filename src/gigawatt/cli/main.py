@@ -42,6 +42,7 @@ COMMANDS = {
     "spot": ("gigawatt.cli.spot", "See what spot costs and which nodes are wanted back."),
     "file-system": ("gigawatt.cli.file_system", "Make file systems that outlive clusters."),
     "firewall": ("gigawatt.cli.firewall", "Keep what may come into clusters from outside."),
+    "utilisation": ("gigawatt.cli.utilisation", "Show where GPU-hours and dollars went."),
     "usage": ("gigawatt.cli.usage", "Show GPU-hours and what they cost; check the records."),
     "operation": ("gigawatt.cli.operation", "See what is under way; turn it back."),
     "budget": ("gigawatt.cli.budget", "See what a month costs; be told, and cap it."),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gigawatt.app.market.utilisation import worth_of
 from gigawatt.cli.options import Format, OutputOption
 from gigawatt.cli.output import write
 from gigawatt.economics.gpu_hour.inputs import CostInputs
@@ -18,7 +19,7 @@ from gigawatt.twin.demo import trace_or_none
 from gigawatt.twin.failures import FailureRates
 from gigawatt.twin.market.compare import compare, drawing, to_csv, to_markdown
 from gigawatt.twin.market.demand import market_workload
-from gigawatt.twin.market.figures import FIGURES, figures_of, worth_of
+from gigawatt.twin.market.figures import FIGURES, figures_of
 from gigawatt.twin.market.judge import judge
 from gigawatt.twin.market.plot import plot_market, plot_policies
 from gigawatt.twin.market.replay import MarketOutcome, replay_market

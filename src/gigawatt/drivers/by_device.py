@@ -55,6 +55,14 @@ class DriverByDevice:
         """Whether one of the drivers has this device."""
         return device in self._driver_of
 
+    def driver_of(self, device: DeviceId) -> Driver:
+        """The driver that has a device.
+
+        Raises:
+            DriverPermanentError: nobody's device.
+        """
+        return self._of(device)
+
     async def ensure(self, device: DeviceId, entries: Sequence[Entry], fence: Fence) -> None:
         """See ``Driver.ensure``.
 

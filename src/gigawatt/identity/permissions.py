@@ -56,6 +56,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_fleet_picture": Permission(_SITE, OPERATORS),
     "list_fleet_notes": Permission(_SITE, OPERATORS),
     "get_site": Permission(_SITE, OPERATORS),
+    "lint_fabric": Permission(_SITE, OPERATORS),
     "list_rates": Permission(_SITE, EVERYBODY),
     "set_rates": Permission(_SITE, OPERATORS),
     "ask_price": Permission(_PROJECT, EVERYBODY),
@@ -182,6 +183,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_usage_summary": Permission(Scope.SELF, EVERYBODY),
     "send_usage_events": Permission(_SITE, OPERATORS),
     "check_usage": Permission(_SITE, OPERATORS),
+    # Billing accounts of the organisation that runs the site; the handler refuses all others.
+    "get_utilisation": Permission(_SITE, OPERATORS | {BILLING}),
     "stream_operation": Permission(_PROJECT, EVERYBODY),
     "list_events": Permission(Scope.SELF, VIEWERS),
     "stream_events": Permission(Scope.SELF, VIEWERS),

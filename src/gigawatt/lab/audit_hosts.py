@@ -9,13 +9,6 @@ from gigawatt.lab.audit_scene import AuditScene, Leftover
 LIBVIRT_FOLDERS = ("/var/lib/libvirt/qemu", "/etc/libvirt/qemu", "/run/libvirt/qemu")
 """Where libvirt keeps what is a guest's own."""
 LIBVIRT_OWN = frozenset({"driver.pid", "nvram", "channel", "networks", "autostart", "autostarted"})
-UNSEEDED_FILES = frozenset({
-    "etc/hostname", "etc/inittab", "etc/gigawatt/start", "etc/gigawatt/dhcp",
-    "etc/gigawatt/lease",
-    "etc/ssh/sshd_config", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub",
-})  # fmt: skip
-"""What a machine has that was powered on once after its disk was erased, without a seed."""
-UNSEEDED_NAME = "unseeded\n"
 
 
 def audit_hosts(scene: AuditScene) -> Iterator[Leftover]:
@@ -63,11 +56,7 @@ def _machine(scene: AuditScene, row: int, folder: Path) -> Iterator[Leftover]:
                 yield Leftover(Plane.HOST, "address", f"{name} {address['local']}")
     disk = folder / "disk"
     for path in scene.files(disk):
-        own = str(path.relative_to(disk))
-        is_tenants = own not in UNSEEDED_FILES
-        if own == "etc/hostname":
-            is_tenants = path.read_text("utf-8", "replace") != UNSEEDED_NAME
-        if is_tenants:
-            yield Leftover(Plane.HOST, "file on the disk", f"{folder.name} {own}")
+        where = f"{folder.name} {path.relative_to(disk)}"
+        yield Leftover(Plane.HOST, "file on the disk", where)
     for path in scene.files(folder / "medium"):
         yield Leftover(Plane.HOST, "seed", f"{folder.name} {path.name}")

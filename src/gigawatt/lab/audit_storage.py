@@ -46,6 +46,5 @@ def _of_pool(scene: AuditScene, folder: Path) -> Iterator[Leftover]:
     for line in scene.said(["findmnt", "--raw", "--noheadings", "--output", "TARGET"]).splitlines():
         if line.startswith(f"{exports}/"):
             yield Leftover(Plane.STORAGE, "mount", line)
-    # A network's own folder stays: it is empty, and hosts are attached to it before exports come.
-    for path in sorted(exports.glob("*/*")):
+    for path in sorted((*exports.glob("*"), *exports.glob("*/*"))):
         yield Leftover(Plane.STORAGE, "export", str(path))

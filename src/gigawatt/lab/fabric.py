@@ -210,6 +210,7 @@ def _start_ibsim(
         guids=frozenset(int(guid) for guid in fleet.nics.guid[nic_rows]),
         # The last leaf: ibsim gives answers meant for us to a killed manager of the same switch.
         environment=client_environment(name, leaf_guids[-1]),
+        options_paths=(folder / "manager0" / "opensm.conf",),
     )
     lab = LabSubnet(subnet, folder, ibsim, [], leaf_guids)
     try:

@@ -41,6 +41,9 @@ UPLINK_NETWORK = "198.51.100.0/24"
 GATEWAY_UPLINK, OUTSIDE = "198.51.100.1", "198.51.100.2"
 
 
+GuestImage = Literal["small", "debian"]
+
+
 @dataclass(frozen=True, slots=True)
 class LabSpec:
     """What a lab shall have.
@@ -55,6 +58,7 @@ class LabSpec:
         storage_bytes: what the storage pool holds; the machine must have the room.
         is_fabric_only: the compute fabric and a control plane, nothing else.
         has_standby: a second subnet manager on each subnet.
+        guest_image: what guests boot: busybox in seconds, or a whole Debian in minutes.
     """
 
     name: str = "lab"
@@ -66,6 +70,7 @@ class LabSpec:
     storage_bytes: int = 4 * GIB
     is_fabric_only: bool = False
     has_standby: bool = False
+    guest_image: GuestImage = "small"
 
     @property
     def nodes_max(self) -> int:

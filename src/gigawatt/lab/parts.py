@@ -38,7 +38,7 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
     storage = STORAGE_PARTS[spec.storage]()
     found: list[Part] = [FabricPart(), NetworkPart(), OobPart(POWER_COMMAND), storage]
     if spec.hypervisor_count:
-        found.append(GuestsPart())
+        found.append(GuestsPart(spec.guest_image))
     if spec.hypervisor_count < spec.node_count:
         found.append(MachinesPart())
     return tuple(found)

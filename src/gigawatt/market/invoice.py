@@ -7,7 +7,7 @@ the nearest cent; it is part of the document and of the ledger, and never more t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -225,7 +225,13 @@ def _tax_of(note: Invoice, item_id: str) -> int:
 
 def invoice_text(invoice: Invoice) -> str:
     """An invoice as JSON, always the same text for the same invoice."""
-    return json.dumps(asdict(invoice), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # As ``dataclasses.asdict`` would, which copies deeply and takes ten times as long.
+    whole: dict[str, Any] = {name: getattr(invoice, name) for name in Invoice.__slots__}
+    whole["project_names"] = dict(invoice.project_names)
+    whole["lines"] = [
+        {name: getattr(line, name) for name in InvoiceLine.__slots__} for line in invoice.lines
+    ]
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest_of(text: str) -> str:

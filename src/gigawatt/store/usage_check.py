@@ -143,7 +143,9 @@ def _tell(
         reckoning.cut(data["at_ms"])
         return
     if row.kind == "node":
-        reckoning.judged(data["node_id"], now_ms, is_broken=data["state"] == NOT_READY)
+        # A line that names no state tells of a node and changes nothing.
+        if "state" in data:
+            reckoning.judged(data["node_id"], now_ms, is_broken=data["state"] == NOT_READY)
         return
     if row.kind in {"committed", "revised"}:
         if row.operation_kind == OperationKind.RELEASE:

@@ -157,7 +157,7 @@ function Overview({ cluster }: { cluster: Cluster }) {
           more={`${usd(status.price_micro_usd_per_hour * 24)} a day`}
         />
         <Figure
-          name="Age"
+          name="Launched"
           value={<Time iso={cluster.created_at} />}
           more={`about ${usd(status.price_micro_usd_per_hour * hours)} at this size`}
         />

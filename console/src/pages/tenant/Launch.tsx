@@ -37,21 +37,40 @@ export default function Launch() {
 
 function Chooser({ project }: { project: Project }) {
   const fleet = useFleet();
+  const clusters = api.useQuery("get", "/gw/v1/clusters", { params: { query: { limit: 500 } } });
   if (fleet.isPending) return <Loading what="what the site offers" />;
   if (fleet.error) return <ProblemNote error={fleet.error} retry={() => void fleet.refetch()} />;
-  return <Form project={project} types={fleet.data.gpu_types} sites={fleet.data.sites} />;
+  if (clusters.isPending) return <Loading what="your clusters" />;
+  const taken = new Set((clusters.data?.items ?? []).map((one) => one.name));
+  return (
+    <Form
+      project={project}
+      types={fleet.data.gpu_types}
+      sites={fleet.data.sites}
+      name={freeName(taken)}
+    />
+  );
+}
+
+/** A name that no live cluster has. */
+function freeName(taken: ReadonlySet<string>): string {
+  if (!taken.has("train")) return "train";
+  let number = 2;
+  while (taken.has(`train-${number}`)) number += 1;
+  return `train-${number}`;
 }
 
 interface FormProps {
   project: Project;
   types: readonly Schemas["GpuTypeSummary"][];
   sites: readonly Schemas["SiteSummary"][];
+  name: string;
 }
 
-function Form({ project, types, sites }: FormProps) {
+function Form({ project, types, sites, name }: FormProps) {
   const [wish, setWish] = useState<Wish>({
     project_id: project.id,
-    name: "train",
+    name,
     gpu_count: 64,
     gpu_type: types[0]?.gpu_type ?? null,
     storage_bytes: 0,
@@ -78,6 +97,7 @@ function Form({ project, types, sites }: FormProps) {
             autoComplete="off"
           />
           <TypeAndCount wish={wish} types={types} change={change} />
+          <TermChoice wish={wish} change={change} />
           <BytesField
             label="Storage"
             value={wish.storage_bytes ?? 0}
@@ -95,6 +115,44 @@ function Form({ project, types, sites }: FormProps) {
       </Card>
       <PlanPreview wish={wish} isReady={nameError === null} />
     </div>
+  );
+}
+
+const TERMS = [
+  { value: "on_demand", label: "On demand: runs until you release it" },
+  { value: "spot", label: "Spot: cheaper, may be taken back after a notice" },
+];
+
+/** How it is paid; a spot request says what it pays at most. */
+function TermChoice({ wish, change }: PartProps) {
+  const most = wish.price_micro_usd_per_gpu_hour_max;
+  return (
+    <>
+      <SelectField
+        label="Term"
+        value={wish.term ?? "on_demand"}
+        options={TERMS}
+        onChange={(term) =>
+          change({
+            term: term as Wish["term"],
+            price_micro_usd_per_gpu_hour_max: term === "spot" ? (most ?? 2_000_000) : null,
+          })
+        }
+      />
+      {wish.term === "spot" && (
+        <TextField
+          label="Most that you pay per GPU and hour, in USD"
+          type="number"
+          min={0}
+          step="0.01"
+          value={String((most ?? 0) / 1e6)}
+          onChange={(text) =>
+            change({ price_micro_usd_per_gpu_hour_max: Math.round(Number(text) * 1e6) })
+          }
+          hint="When the price goes above it, the GPUs are taken back after a notice."
+        />
+      )}
+    </>
   );
 }
 

@@ -60,7 +60,7 @@ function People() {
           "you"
         ) : (
           <span className="actions">
-            <Button onClick={() => setChosen(one)} aria-label={`Change the role of ${one.name}`}>
+            <Button onClick={() => setChosen(one)} aria-label={`Change role of ${one.name}`}>
               Change role
             </Button>
             <Button onClick={() => setEnding(one)} aria-label={`Remove ${one.name}`}>

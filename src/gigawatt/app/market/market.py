@@ -7,6 +7,7 @@ from gigawatt.app.market.budgets import Budgets
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
+from gigawatt.interfaces.fleet_history import FleetHistory
 from gigawatt.interfaces.rates import RateBook
 from gigawatt.interfaces.spot import SpotBook
 from gigawatt.interfaces.usage import UsageBook
@@ -25,6 +26,7 @@ class Market:
         spot: rounds and notices.
         billing: invoices, contracts, and the ledger.
         budgets: what may be spent, and what was.
+        history: who held which GPUs, and which nodes were out of use.
     """
 
     ask_prices: AskPrices
@@ -35,3 +37,4 @@ class Market:
     spot: SpotBook
     billing: Billing
     budgets: Budgets
+    history: FleetHistory

@@ -17,6 +17,7 @@ from gigawatt.app.market.usage import DailyCut
 from gigawatt.app.pump import Pump
 from gigawatt.store.billing import open_billing
 from gigawatt.store.budgets import SqlBudgets
+from gigawatt.store.fleet_history import open_fleet_history
 from gigawatt.store.rates import open_rate_book
 from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.spot import SqlSpotBook
@@ -56,7 +57,15 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     watch = BooksWatch(book, store.add_event, now_s)
     return OpenMarket(
         market=Market(
-            control.ask_prices, rates, pricing, usage, reservations, spot, billing, budgets
+            ask_prices=control.ask_prices,
+            rates=rates,
+            pricing=pricing,
+            usage=usage,
+            reservations=reservations,
+            spot=spot,
+            billing=billing,
+            budgets=budgets,
+            history=open_fleet_history(store),
         ),
         preemption=preemption,
         pump=pump,

@@ -167,7 +167,10 @@ def _opening(url: str, key: str) -> None:
             style="bold",
         )
     )
-    console.print(f"\nA server runs at {url}. Talk to it from another terminal meanwhile:\n")
+    console.print(
+        f"\nOpen {url} in a browser and sign in with the key below (it is the operator's)."
+    )
+    console.print("Or talk to the server from another terminal:\n")
     console.print(f"  export GIGAWATT_SERVER={url} GIGAWATT_API_KEY={key}", soft_wrap=True)
     for line in (
         "gw cluster list",
@@ -234,7 +237,7 @@ def run(path: Path, out: Path, *, keep: bool | None) -> None:
             _story(served, home, key, out)
             _try_next(home, is_kept=is_kept)
             if is_kept:
-                console.print(f"\nThe server stays at {served.url}. Press Ctrl-C to stop it.")
+                console.print(f"\nThe server and its pages stay at {served.url}. Ctrl-C stops it.")
                 wait_for_ctrl_c()
         except KeyboardInterrupt:
             remarks.print("\nStopped. What was made is still there:")

@@ -19,6 +19,7 @@ from gigawatt.cli.output import (
 )
 from gigawatt.cli.work.connect import PAGE_LIMIT, Connection, connected
 from gigawatt.cli.work.views import cannot_write
+from gigawatt.errors import InputError
 from gigawatt.fleet.drawing.paint import CLUSTER_COLOURS
 from gigawatt.money import format_usd
 from gigawatt.sdk import calls
@@ -83,6 +84,39 @@ def _node_cells(connection: Connection, node: doc.Node) -> list[str]:
     label = f"{owner.cluster_name} of {connection.project_name(owner.project_id)}" if owner else "-"
     places = [at.rack_id, at.leaf_group_id, at.pod_id, at.node_type, at.site_id]
     return [node.id, _state_of(node), label, *places]
+
+
+def lint_fabric(form: Format) -> None:
+    """Show what is wrong with how the fabrics are kept.
+
+    Raises:
+        InputError: something is.
+    """
+    with connected() as connection:
+        found = connection.client.lint_fabric()
+    if form is not Format.TABLE:
+        write(found.model_dump(mode="json"), form)
+    count = sum(len(fabric.findings) for fabric in found.fabrics)
+    if form is Format.TABLE:
+        for fabric in found.fabrics:
+            _show_linted(fabric)
+    if count:
+        raise InputError(
+            f"{count_of(count, 'finding')} about how the fabrics are kept",
+            next_step="Do what is said beside each; then run 'gw fleet lint-fabric' again.",
+        )
+
+
+def _show_linted(fabric: doc.LintedFabric) -> None:
+    if not fabric.is_judged:
+        console.print(f"Fabric {fabric.fabric_id}: its driver cannot be judged; nothing is known.")
+    elif not fabric.findings:
+        console.print(f"Fabric {fabric.fabric_id} is kept well.")
+    for finding in fabric.findings:
+        pairs(
+            f"Fabric {fabric.fabric_id}: {finding.rule}",
+            [("where", finding.where), ("what", finding.reason), ("next", finding.next_step)],
+        )
 
 
 def show(form: Format, *, nodes: bool) -> None:

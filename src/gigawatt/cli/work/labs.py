@@ -1,7 +1,7 @@
 """Labs: starting, showing and ending them, and their profiles."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -42,15 +42,13 @@ def _profiles_of(name: str) -> tuple[str, str]:
     return own, f"{own}:tenant"
 
 
-def _spec(
-    name: str, counts: tuple[int, int, int, int], kinds: tuple[Any, int], flags: tuple[bool, bool]
-) -> LabSpec:
-    nodes, hypervisors, spines, leaves = counts
-    fabric_only, standby = flags
-    spec = LabSpec(name, nodes, spines, leaves, hypervisors, *kinds, fabric_only, standby)
+def _spec(name: str, wish: Mapping[str, Any]) -> LabSpec:
+    spec = LabSpec(name, **wish)
     Layout(spec, lab_fleet(spec))
-    if hypervisors > nodes:
-        raise InputError(f"{hypervisors} of {nodes} nodes cannot be hypervisors")
+    if spec.hypervisor_count > spec.node_count:
+        raise InputError(
+            f"{spec.hypervisor_count} of {spec.node_count} nodes cannot be hypervisors"
+        )
     return spec
 
 
@@ -83,20 +81,14 @@ def _show_lines(looks: Iterator[LabStatus]) -> LabStatus | None:
     return status
 
 
-def up(
-    name: str,
-    counts: tuple[int, int, int, int],
-    kinds: tuple[Any, int],
-    flags: tuple[bool, bool],
-    form: Format,
-) -> None:
-    """Start a lab, show how it comes up, and say how to talk to it.
+def up(name: str, wish: Mapping[str, Any], form: Format) -> None:
+    """Start a lab, show how it comes up, and say how to talk to it; ``wish``: see ``LabSpec``.
 
     Raises:
         InputError: it cannot be started here, or did not come up.
         ConflictError: it runs with other settings.
     """
-    folder, spec = LabFolder.of(name), _spec(name, counts, kinds, flags)
+    folder, spec = LabFolder.of(name), _spec(name, wish)
     if not start(folder, spec):
         status = folder.read_status()
         if status is not None:

@@ -73,6 +73,7 @@ def up(listen: str) -> None:
         write_profiles(Profiles(UP_PROFILE, {**before.by_name, UP_PROFILE: profile}))
         console.print(f"A server runs at {served.url}; commands in other terminals talk to it.")
         console.print(f"Its key is in {config_path()}, profile {UP_PROFILE!r}.", soft_wrap=True)
+        console.print(f"Its pages are at {served.url}; sign in with that key.", soft_wrap=True)
         console.print("  next: gw cluster list\nPress Ctrl-C to stop it.")
         try:
             with suppress(KeyboardInterrupt):

@@ -50,6 +50,9 @@ mountpoint -q "$1" || mount -t fusectl fusectl "$1" || exit 1
 """
 """Cut off FUSE connection $2 (Linux, Documentation/filesystems/fuse.rst, "Control filesystem")."""
 
+TIDY = 'grep -qsE "^[0-9]+ [0-9]+ [0-9:]+ [^ ]*/$1 /" /proc/[0-9]*/mountinfo || rmdir "$2"'
+"""Removes the folder of a network in which nothing is left, unless a host has it attached: to that
+host later exports would not come any more. Root of a mount: fourth word, proc(5)."""
 TRY_MOUNTS = """
 mount --rbind "$1" /mnt && mount --make-rprivate /mnt || exit 1
 shift
@@ -217,6 +220,9 @@ class BtrfsEngine:
             await self.commands.run(["umount", "--lazy", str(target)])
         with suppress(DriverPermanentError):
             await self.commands.run(["rmdir", str(target)])
+        tidy = ["sh", "-c", TIDY, "sh", str(vni), str(target.parent)]
+        with suppress(DriverPermanentError):
+            await self.commands.run(tidy)
 
     async def mountable(self, vni: int, filesystems: Collection[int]) -> frozenset[int]:
         """See ``PoolEngine.mountable``: in a mount namespace that is thrown away.

@@ -23,6 +23,11 @@ class ShadowedDriver:
         self._world = world
 
     @property
+    def real(self) -> Driver:
+        """The driver that does it."""
+        return self._driver
+
+    @property
     def plane(self) -> Plane:
         """The plane that this driver serves."""
         return self._driver.plane

@@ -10,6 +10,7 @@ from gigawatt.boundary.entries import Entry, PartitionMember, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.opensm import rules
 from gigawatt.drivers.opensm.fabric_reader import PortTables
+from gigawatt.drivers.opensm.linting import lint_files, lint_ports
 from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
 from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
@@ -21,6 +22,7 @@ from gigawatt.fleet.model import Fleet
 from gigawatt.ids import DeviceId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Endpoint, Fence, Observation
+from gigawatt.interfaces.fabric_care import FabricFinding
 
 POLL_S = 0.02
 EARLY, EARLY_S_MAX = 0.4, 1.0
@@ -131,6 +133,18 @@ class OpensmDriver:
             DriverPermanentError: there is no such fabric.
         """
         return await self._checked(device, ())[0].health()
+
+    async def lint(self, device: DeviceId) -> list[FabricFinding]:
+        """See ``FabricCare.lint``.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+            DriverPermanentError: there is no such fabric.
+        """
+        fabric, _ = self._checked(device, ())
+        port_tables = await fabric.scan()
+        files = await asyncio.to_thread(lambda: list(lint_files(fabric.managed)))
+        return [*files, *lint_ports(self._fleet, fabric.managed, port_tables)]
 
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """See ``Driver.probe``; PathRecords of the subnet managers say who reaches whom.

@@ -15,11 +15,13 @@ class OpenedFabric(FabricPorts):
     Attributes:
         device: the fabric as entries name it.
         file: its ``partitions.conf``.
+        managed: where its managers are.
     """
 
     def __init__(self, fleet: Fleet, managed: ManagedFabric) -> None:
         """Open ``managed`` of ``fleet``; nothing is read yet."""
         super().__init__(fleet, managed.fabric_id, managed.subnets, managed.manager_guids)
+        self.managed = managed
         self.device = managed.device
         self.file = ConfFile(managed.conf_path, managed.fabric_id)
 

@@ -34,6 +34,7 @@ def settings_of(fleet: Fleet, fabric: ManagedFabric) -> FabricSettings:
             adapter_port=subnet.adapter_port,
             leaves=_leaves_of(fleet, subnet.guids),
             environment=subnet.environment,
+            options_files=subnet.options_paths,
         )
         for subnet in fabric.subnets
     ]
@@ -42,6 +43,7 @@ def settings_of(fleet: Fleet, fabric: ManagedFabric) -> FabricSettings:
         partitions_conf=fabric.conf_path,
         subnets=tuple(subnets),
         manager_guids=tuple(f"{guid:#018x}" for guid in sorted(fabric.manager_guids)),
+        build=fabric.build,
     )
 
 
@@ -72,6 +74,7 @@ def managed_fabric(fleet: Fleet, settings: FabricSettings) -> ManagedFabric:
         conf_path=settings.partitions_conf,
         subnets=subnets,
         manager_guids=frozenset(int(guid, 16) for guid in settings.manager_guids),
+        build=settings.build,
     )
 
 
@@ -96,4 +99,5 @@ def _subnet(fleet: Fleet, fabric_row: int, settings: SubnetSettings) -> Subnet:
         adapter_port=settings.adapter_port,
         guids=frozenset(int(guid) for guid in fleet.nics.guid[on_fabric]),
         environment=settings.environment,
+        options_paths=settings.options_files,
     )

@@ -13,6 +13,7 @@ class SubnetSettings(BaseModel):
 
     Fields:
         leaves: ids of the leaf switches of this subnet; all of the fabric if left out.
+        options_files: ``opensm.conf`` of each manager, for 'gw fleet lint-fabric' to judge.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -23,6 +24,7 @@ class SubnetSettings(BaseModel):
     adapter_port: int = Field(default=1, ge=0, le=254)
     leaves: tuple[str, ...] | None = None
     environment: dict[str, str] = {}
+    options_files: tuple[Path, ...] = ()
 
 
 class FabricSettings(BaseModel):
@@ -30,6 +32,7 @@ class FabricSettings(BaseModel):
 
     Fields:
         manager_guids: port GUIDs of the managers' own machines, as ``0x0002c90300fffe01``.
+        build: whose OpenSM it is; NVIDIA's reads options that others ignore.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +41,7 @@ class FabricSettings(BaseModel):
     partitions_conf: Path
     subnets: tuple[SubnetSettings, ...] = Field(min_length=1)
     manager_guids: tuple[Guid, ...] = ()
+    build: Literal["upstream", "nvidia"] = "upstream"
 
     @field_validator("subnets")
     @classmethod

@@ -8,6 +8,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from gigawatt.errors import DriverRetryableError
 from gigawatt.ids import DeviceId, FabricId
@@ -26,6 +27,7 @@ class Subnet:
         adapter_port: its port, from 1; 0 where the machine is itself a switch.
         environment: of the process that reads the subnet, beyond this process's own.
         guids: port GUIDs of the fleet's NICs that hang on it.
+        options_paths: ``opensm.conf`` of each manager, to be judged; none where nobody said.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Subnet:
     adapter_port: int
     guids: frozenset[int]
     environment: dict[str, str] = field(default_factory=dict)
+    options_paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,14 @@ class ManagedFabric:
         subnets: all of them.
         manager_guids: port GUIDs of the managers' own machines; full members of the default
             partition by right, and no tenant's.
+        build: which OpenSM its managers are; they read different options.
     """
 
     fabric_id: FabricId
     conf_path: Path
     subnets: tuple[Subnet, ...]
     manager_guids: frozenset[int] = frozenset()
+    build: Literal["upstream", "nvidia"] = "upstream"
 
     @property
     def device(self) -> DeviceId:

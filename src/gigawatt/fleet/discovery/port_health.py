@@ -51,6 +51,20 @@ ERRORS_MAX: Mapping[str, int] = MappingProxyType(
 )
 """Errors up to which a port is sound, for each counter; those that ibqueryerrors ships."""
 
+LINK_RULES = frozenset(
+    {
+        "SymbolErrorCounter",
+        "LinkErrorRecoveryCounter",
+        "LinkDownedCounter",
+        "PortRcvErrors",
+        "LocalLinkIntegrityErrors",
+        "ExcessiveBufferOverrunErrors",
+        "flapping",
+    }
+)
+"""Rules that speak of the cable at the port itself (IBA vol. 1, section 16.1.3.5). The others can
+be the work of congestion, of a fault elsewhere, or of what a tenant chooses to send."""
+
 FLAPS_MAX = 2
 """Times that a link may go down between two readings; a reboot of the host is one. Ours."""
 

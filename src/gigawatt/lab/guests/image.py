@@ -63,7 +63,7 @@ def build_image(cache: Path) -> SmallImage:
         return _image(folder)
     with TemporaryDirectory(dir=cache) as scratch:
         root, fresh = Path(scratch) / "package", Path(scratch) / "image"
-        _run(["dpkg", "-x", str(package), str(root)], cache)
+        run_tool(["dpkg", "-x", str(package), str(root)], cache)
         fresh.mkdir()
         next(root.glob("boot/vmlinuz-*")).rename(fresh / "vmlinuz")
         modules = next(root.glob("lib/modules/*/kernel"))
@@ -92,27 +92,36 @@ def _kernel_package(cache: Path) -> Path:
     kept = sorted(cache.glob("linux-image-[0-9]*.deb"))
     if kept:
         return kept[-1]
-    said = _run(["apt-cache", "depends", "--important", KERNEL_PACKAGE], cache)
+    said = run_tool(["apt-cache", "depends", "--important", KERNEL_PACKAGE], cache)
     names = [line.split()[-1] for line in said.splitlines() if "Depends: linux-image-" in line]
     if not names:
         raise InputError(f"apt knows no kernel that {KERNEL_PACKAGE} depends on: {said!r}")
-    _run(["apt-get", "download", names[0]], cache)
+    run_tool(["apt-get", "download", names[0]], cache)
     return max(cache.glob("linux-image-[0-9]*.deb"))
 
 
 def _image(folder: Path) -> SmallImage:
     kernel, initrd = folder / "vmlinuz", folder / "initrd.gz"
-    return SmallImage(kernel, initrd, _sha256(kernel), _sha256(initrd))
+    return SmallImage(kernel, initrd, sha256_of(kernel), sha256_of(initrd))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hex; empty if there is none."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def _run(command: Sequence[str], cwd: Path) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed words
-        command, cwd=cwd, capture_output=True, text=True, env=tool_environment(), check=False
-    )
+def run_tool(command: Sequence[str], cwd: Path) -> str:
+    """What a tool printed.
+
+    Raises:
+        InputError: it is missing or failed.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            command, cwd=cwd, capture_output=True, text=True, env=tool_environment(), check=False
+        )
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {command[0]} on this machine") from error
     if done.returncode:
         raise InputError(
             f"'{' '.join(command)}' failed with {done.returncode}: {done.stderr[-SAID_MAX:]}",

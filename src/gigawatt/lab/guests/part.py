@@ -7,6 +7,7 @@ writes in folders that are the room's own.
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from gigawatt.drivers.guests.settings import (
 )
 from gigawatt.fleet.catalogue import host_images
 from gigawatt.ids import NodeId
+from gigawatt.lab.guests import debian
 from gigawatt.lab.guests.acceleration import Acceleration, chosen_acceleration
 from gigawatt.lab.guests.image import (
     COMMAND_LINE,
@@ -28,7 +30,9 @@ from gigawatt.lab.guests.image import (
     SmallImage,
     build_image,
     cache_folder,
+    sha256_of,
 )
+from gigawatt.lab.layout import GuestImage
 from gigawatt.lab.running import Running, tool_environment
 
 PACKAGE_OF_TOOL = {
@@ -64,8 +68,9 @@ ANSWER_S_MAX = 10.0
 class GuestsPart:
     """libvirtd, the small image, and the settings of the host plane for the lab's hypervisors."""
 
-    def __init__(self, cache: Path | None = None) -> None:
-        """Images are kept in ``cache``."""
+    def __init__(self, guest_image: GuestImage = "small", cache: Path | None = None) -> None:
+        """Guests boot ``guest_image``; images are kept in ``cache``."""
+        self._guest_image = guest_image
         self._cache = cache or cache_folder()
 
     @property
@@ -76,7 +81,8 @@ class GuestsPart:
     @property
     def package_of_tool(self) -> Mapping[str, str]:
         """Debian package of each program that it needs."""
-        return PACKAGE_OF_TOOL
+        more = debian.PACKAGE_OF_TOOL if self._guest_image == "debian" else {}
+        return {**PACKAGE_OF_TOOL, **more}
 
     def prepare(self) -> None:
         """Fetch and build the image where the Debian mirror is reached, before there is a room.
@@ -85,6 +91,8 @@ class GuestsPart:
             InputError: it cannot be built.
         """
         build_image(self._cache)
+        if self._guest_image == "debian":
+            debian.build_debian_image(self._cache)
 
     def start(self, lab: Running) -> None:
         """Start libvirtd and wait until it answers; make bridges that are missing; declare.
@@ -102,7 +110,10 @@ class GuestsPart:
         _add_user(lab)
         start_libvirtd(lab)
         _add_bridges(lab)
-        settings = guests_settings(lab, image, acceleration)
+        booted = small_guest(image)
+        if self._guest_image == "debian":
+            booted = debian_guest(debian.debian_image(self._cache))
+        settings = guests_settings(lab, booted, acceleration)
         lab.declare(Plane.HOST, "guests", _declared(settings))
 
     def ailment(self, lab: Running) -> str:
@@ -148,16 +159,47 @@ def answers() -> bool:
     return done.returncode == 0
 
 
-def guests_settings(lab: Running, image: SmallImage, acceleration: Acceleration) -> GuestsSettings:
-    """Settings of the driver for every hypervisor of a lab; all images are the small one."""
-    board = BoardSettings(
-        accelerator=acceleration.accelerator, memory_mib=MEMORY_MIB, cpu_count=CPU_COUNT
-    )
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """What every guest of a lab boots, and what it needs for it."""
+
+    image: ImageSettings
+    memory_mib: int
+    disk_mib: int
+    boot_s_max: float
+
+
+def small_guest(image: SmallImage) -> Booted:
+    """The small image."""
     small = ImageSettings(
         kernel=FileSettings(path=str(image.kernel), sha256=image.kernel_sha256),
         initrd=FileSettings(path=str(image.initrd), sha256=image.initrd_sha256),
         command_line=COMMAND_LINE,
         ready_line=READY_LINE,
+    )
+    return Booted(small, MEMORY_MIB, DISK_MIB, BOOT_S_MAX)
+
+
+def debian_guest(image: debian.DebianImage) -> Booted:
+    """A whole Debian."""
+    files = {
+        name: FileSettings(path=str(path), sha256=sha256_of(path))
+        for name, path in (("kernel", image.kernel), ("initrd", image.initrd), ("disk", image.disk))
+    }
+    whole = ImageSettings(
+        kernel=files["kernel"],
+        initrd=files["initrd"],
+        disk=files["disk"],
+        command_line=debian.COMMAND_LINE,
+        ready_line=READY_LINE,
+    )
+    return Booted(whole, debian.MEMORY_MIB, debian.DISK_MIB, debian.BOOT_S_MAX)
+
+
+def guests_settings(lab: Running, booted: Booted, acceleration: Acceleration) -> GuestsSettings:
+    """Settings of the driver for every hypervisor of a lab; every image's name boots the same."""
+    board = BoardSettings(
+        accelerator=acceleration.accelerator, memory_mib=booted.memory_mib, cpu_count=CPU_COUNT
     )
     return GuestsSettings(
         driver="guests",
@@ -167,10 +209,10 @@ def guests_settings(lab: Running, image: SmallImage, acceleration: Acceleration)
             if lab.layout.is_hypervisor(node)
         ),
         boards={"lab": board},
-        images={row.host_image_id: small for row in host_images()},
+        images={row.host_image_id: booted.image for row in host_images()},
         has_whole_nodes=True,
-        disk_mib=DISK_MIB,
-        boot_s_max=BOOT_S_MAX,
+        disk_mib=booted.disk_mib,
+        boot_s_max=booted.boot_s_max,
     )
 
 

@@ -73,6 +73,11 @@ def furnish(host: MachineConfig, hidden: tuple[str, ...]) -> None:
     (disk / "etc/ssh/sshd_config").write_text(SSHD)
 
 
+def is_installed(host: MachineConfig) -> bool:
+    """Whether a system was put on the disk since it was erased."""
+    return (host.disk / "etc/inittab").exists()
+
+
 def _make_opaque(disk: Path, name: Path) -> None:
     """A folder of the disk that hides the one below; those above it do not."""
     folder = disk / name

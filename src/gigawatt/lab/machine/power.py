@@ -9,8 +9,8 @@ from pathlib import Path
 from gigawatt.drivers.btrfs.exports import attach_commands
 from gigawatt.errors import InputError
 from gigawatt.lab.machine.config import MachineConfig, MachinesConfig
-from gigawatt.lab.machine.disk import furnish
-from gigawatt.lab.machine.processes import first_process, is_init_running, wait_until
+from gigawatt.lab.machine.disk import furnish, is_installed
+from gigawatt.lab.machine.processes import WAITING, first_process, is_init_running, wait_until
 from gigawatt.lab.machine.seed import read_medium, write_seed
 from gigawatt.lab.room import TOOL_PATH
 from gigawatt.lab.running import tool_environment
@@ -22,6 +22,12 @@ NSENTER = "/usr/bin/nsenter"
 NAMESPACES = (
     "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--propagation", "slave",
 )  # fmt: skip
+
+NOTHING_TO_BOOT = f"""\
+echo 'no bootable device'
+exec /bin/busybox {WAITING} -c 'trap "exit 0" USR2; while :; do sleep 3600 & wait $!; done'
+"""
+"""A machine's firmware that found neither a medium nor a system on the disk; the button works."""
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -35,6 +41,8 @@ _BRIDGE = re.compile(r"^br(\d+)$")
 def power_on(config: MachinesConfig, host: MachineConfig, medium: Path | None) -> None:
     """Start a machine and wait until its init runs; nothing to do if it is on.
 
+    Without a medium and with an erased disk there is nothing to boot: it is on, and no more.
+
     Raises:
         InputError: it does not start, or the medium does not read; it is off then.
     """
@@ -43,13 +51,15 @@ def power_on(config: MachinesConfig, host: MachineConfig, medium: Path | None) -
         return
     folder = Path(host.folder)
     seed = read_medium(medium, folder / "medium") if medium else None
-    furnish(host, config.hidden)
-    if seed is not None:
-        write_seed(seed, host.disk)
-    vni = _vni_of(host)
-    script = boot_script(host, config.storage_pools if vni is not None else {}, vni or 0)
-    (folder / "work").mkdir(exist_ok=True)
-    (folder / "root").mkdir(exist_ok=True)
+    script = NOTHING_TO_BOOT
+    if seed is not None or is_installed(host):
+        furnish(host, config.hidden)
+        if seed is not None:
+            write_seed(seed, host.disk)
+        vni = _vni_of(host)
+        script = boot_script(host, config.storage_pools if vni is not None else {}, vni or 0)
+        (folder / "work").mkdir(exist_ok=True)
+        (folder / "root").mkdir(exist_ok=True)
     with host.console.open("ab") as console:
         process = subprocess.Popen(  # noqa: S603 - the lab's own words
             [NSENTER, f"--net={netns}", "--", *NAMESPACES, "sh", "-eu", "-c", script],

@@ -22,6 +22,8 @@ UNPLUG_S_MAX = 10.0
 LOOK_S = 0.02
 """Pause between two looks. Ours."""
 
+WAITING = "sh"
+"""Applet of BusyBox that is the first process of a machine with nothing to boot."""
 INIT_NAMES = frozenset({"init", "busybox"})
 """What the first process is called once the machine's own init runs."""
 
@@ -48,7 +50,16 @@ def progress(first: int | None) -> Progress:
     for folder in _processes():
         if _name(folder) == "sshd" and space and _inode(folder / "ns/pid") == space:
             return "OSRunning"
-    return "OSBootStarted"
+    return "None" if _applet(first) == WAITING else "OSBootStarted"
+
+
+def _applet(pid: int) -> str:
+    """Which of BusyBox's programs a process is."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return words[1].decode() if len(words) > 1 and words[0].endswith(b"busybox") else ""
 
 
 def is_init_running(first: int) -> bool:

@@ -76,6 +76,7 @@ from gigawatt.sdk.calls.fleet import (
     get_fleet_picture,
     get_node,
     get_site,
+    lint_fabric,
     list_fleet_notes,
     list_nodes,
     quarantine_node,
@@ -166,6 +167,7 @@ from gigawatt.sdk.calls.usage import (
     list_usage,
     send_usage_events,
 )
+from gigawatt.sdk.calls.utilisation import get_utilisation
 from gigawatt.sdk.calls.waiting import (
     create_waiting_request,
     get_waiting_request,
@@ -261,8 +263,10 @@ __all__ = [
     "get_statement",
     "get_storage_quota",
     "get_usage_summary",
+    "get_utilisation",
     "get_waiting_request",
     "grow_cluster",
+    "lint_fabric",
     "list_accounts",
     "list_api_keys",
     "list_audit",

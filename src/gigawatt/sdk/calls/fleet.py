@@ -68,3 +68,8 @@ def return_node(node_id: str, reason: str) -> Call[doc.Node]:
 def get_site() -> Call[doc.Site]:
     """Which drivers serve the planes, and how many devices each has."""
     return Call("GET", path_of("site"), doc.Site)
+
+
+def lint_fabric() -> Call[doc.LintedFabrics]:
+    """What is wrong with how the compute fabrics are kept."""
+    return Call("GET", path_of("site", "fabrics"), doc.LintedFabrics)

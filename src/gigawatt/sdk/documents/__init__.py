@@ -210,7 +210,13 @@ from gigawatt.sdk.documents.reservations import (
     Reservation,
     ReservationRequest,
 )
-from gigawatt.sdk.documents.site import Site, SiteDriver
+from gigawatt.sdk.documents.site import (
+    FabricFinding,
+    LintedFabric,
+    LintedFabrics,
+    Site,
+    SiteDriver,
+)
 from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
@@ -238,6 +244,14 @@ from gigawatt.sdk.documents.usage import (
     UsageRecord,
     UsageSummary,
 )
+from gigawatt.sdk.documents.utilisation import (
+    AskedInVain,
+    GpuStateName,
+    StateHours,
+    Utilisation,
+    UtilisationBy,
+    UtilisationRow,
+)
 from gigawatt.sdk.documents.waiting import (
     CreateWaitingRequest,
     WaitingPlace,
@@ -255,6 +269,7 @@ __all__ = [
     "Answer",
     "ApiKey",
     "AskPrice",
+    "AskedInVain",
     "AuditAnchor",
     "AuditEntry",
     "AuditHead",
@@ -315,6 +330,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "Evidence",
+    "FabricFinding",
     "FabricSummary",
     "FailedStep",
     "Failure",
@@ -334,6 +350,7 @@ __all__ = [
     "Given",
     "GpuHour",
     "GpuHourRequest",
+    "GpuStateName",
     "GpuTypeSummary",
     "Health",
     "Holder",
@@ -353,6 +370,8 @@ __all__ = [
     "LifeRequest",
     "LifeYear",
     "Line",
+    "LintedFabric",
+    "LintedFabrics",
     "LlmTokens",
     "LoanSchedule",
     "MapNode",
@@ -423,6 +442,7 @@ __all__ = [
     "SpreadCap",
     "SshKey",
     "StageProgress",
+    "StateHours",
     "Statement",
     "StatementLine",
     "StorageLine",
@@ -454,6 +474,9 @@ __all__ = [
     "UsageRecord",
     "UsageSummary",
     "Usd",
+    "Utilisation",
+    "UtilisationBy",
+    "UtilisationRow",
     "VerifyAudit",
     "Violation",
     "WaitingPlace",

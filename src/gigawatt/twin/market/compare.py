@@ -7,11 +7,12 @@ from io import StringIO
 
 import numpy as np
 
+from gigawatt.app.market.utilisation import worth_of
 from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import F64, Fleet
 from gigawatt.twin.market.demand import market_workload
-from gigawatt.twin.market.figures import FIGURES, Figure, figures_of, worth_of
+from gigawatt.twin.market.figures import FIGURES, Figure, figures_of
 from gigawatt.twin.market.judge import judge
 from gigawatt.twin.market.replay import replay_market
 from gigawatt.twin.market.settings import MarketPolicy, MarketSettings

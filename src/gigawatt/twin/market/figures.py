@@ -1,13 +1,11 @@
 """The figures by which policies are compared, of one market replay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
-from gigawatt.app.economics_cost import both_views
-from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.intent.term import Term
 from gigawatt.market.utilisation import GpuState, Worth
 from gigawatt.money import MICRO_USD_PER_USD
@@ -45,21 +43,6 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
     "spot_price_usd": Figure("mean spot price (USD)", digits=2),
 })  # fmt: skip
 """What is shown of each; times in minutes, shares in percent."""
-
-
-def worth_of(list_micro_usd: int, inputs: CostInputs) -> Worth:
-    """What a GPU-hour is worth, by the accounting cost of the given inputs.
-
-    The cost of a sold hour at full utilisation, less the energy that only a used GPU takes, is what
-    an hour costs that the GPU is there.
-    """
-    cost = both_views(replace(inputs, utilisation_share=1.0))[0]
-    running = cost.power_load_usd * inputs.pue
-    return Worth(
-        list_micro_usd,
-        round((cost.total_usd - running) * MICRO_USD_PER_USD),
-        round(running * MICRO_USD_PER_USD),
-    )
 
 
 def figures_of(outcome: MarketOutcome, worth: Worth) -> dict[str, float]:

@@ -88,9 +88,8 @@ function Steps({ cluster }: { cluster: Cluster }) {
     return (
       <Note kind="warn" title="No SSH key is in this cluster">
         <p>
-          Nobody can log in. Add one:{" "}
-          <code>gw cluster configure {cluster.name} --ssh-key FILE</code>. Next time, choose keys
-          when you launch.
+          Nobody can log in: keys are put in when a cluster is launched. Add yours under SSH keys,
+          and choose it at the next launch.
         </p>
       </Note>
     );
@@ -108,7 +107,7 @@ function Steps({ cluster }: { cluster: Cluster }) {
         </code>
       </li>
       <li>
-        Or let the command line do both: <code>gw cluster connect {cluster.name}</code>
+        Or take all files at once: <code>gw cluster files {cluster.name} --to .</code>
       </li>
     </ol>
   );

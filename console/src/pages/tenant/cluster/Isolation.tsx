@@ -4,7 +4,7 @@ import { api, type Schemas } from "../../../api/client";
 import { Card, Facts, Loading, Note, Time } from "../../../ui/basics";
 import { count, counted } from "../../../ui/format";
 import { PLANES } from "../../../ui/plane";
-import { ProblemNote } from "../../../ui/problem";
+import { ProblemNote, sentence } from "../../../ui/problem";
 
 interface Probe {
   inside: number;
@@ -121,14 +121,18 @@ function PlaneEvidence({ name, means, probe, pairs }: PlaneEvidenceProps) {
       <div>
         <div className="plane-name">{name}</div>
         <div className="faint small">
-          {means}.{" "}
-          {probe &&
-            `Tried between your own nodes ${counted(probe.inside, "time")}, and it worked; ` +
-              `from outside ${counted(probe.outside, "time")}, and nothing got through. `}
-          {pairs > 0 && `Proven against ${counted(pairs, "other cluster")}.`}
+          {sentence(means)} {probe && probeWords(probe)}{" "}
+          {pairs > 0 && `Proven apart from ${counted(pairs, "other cluster")}.`}
         </div>
       </div>
       <div className="plane-count">{isGood ? "closed" : "not closed"}</div>
     </li>
   );
+}
+
+/** What was tried, in plain words. */
+function probeWords({ inside, outside }: Probe): string {
+  const within = `Tried between your own nodes: ${counted(inside, "probe")}, all went through.`;
+  if (outside === 0) return within;
+  return `${within} From your nodes to others and back: ${counted(outside, "probe")}, none did.`;
 }

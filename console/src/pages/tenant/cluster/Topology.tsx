@@ -1,7 +1,10 @@
 /** Where the nodes stand: pods, leaf groups and racks as a drawing, and the health of each. */
 import { useId, useMemo, useState } from "react";
+import { useLocation } from "wouter";
 import { api, type Schemas } from "../../../api/client";
-import { Card, Facts, Loading, Note, StateOf, Status } from "../../../ui/basics";
+import { useMayBuild } from "../../../api/session";
+import { Button, Card, Facts, Loading, Note, StateOf, Status } from "../../../ui/basics";
+import { Confirm } from "../../../ui/dialog";
 import { count, counted } from "../../../ui/format";
 import { ProblemNote, sentence } from "../../../ui/problem";
 import { type Column, Table } from "../../../ui/table";
@@ -22,7 +25,7 @@ function Shown({ topology }: { topology: Schemas["ClusterTopology"] }) {
   const node = topology.nodes.find((one) => one.node_id === chosen);
   return (
     <>
-      <Health nodes={topology.nodes} />
+      <Health clusterId={topology.cluster_id} nodes={topology.nodes} />
       <Card title="Fabric, from the spine down to the nodes">
         <Drawing topology={topology} chosen={chosen} onChoose={setChosen} />
         <Legend />
@@ -60,7 +63,45 @@ function NodeHealth({ node }: { node: Node }) {
   return <StateOf state={node.state} />;
 }
 
-function Health({ nodes }: { nodes: readonly Node[] }) {
+interface HealthProps {
+  clusterId: string;
+  nodes: readonly Node[];
+}
+
+/** Puts spares or other nodes in the place of those that failed. */
+function Replace({ clusterId, nodes }: HealthProps) {
+  const [, go] = useLocation();
+  const [asks, setAsks] = useState(false);
+  const mayBuild = useMayBuild();
+  const replace = api.useMutation("post", "/gw/v1/clusters/{cluster_id}:replace", {
+    onSuccess: (changed) => go(`/operations/${changed.operation_id}`),
+  });
+  if (!mayBuild) return null;
+  return (
+    <>
+      <Button onClick={() => setAsks(true)}>Replace them</Button>
+      <Confirm
+        open={asks}
+        onClose={() => setAsks(false)}
+        title={`Replace ${counted(nodes.length, "node")}?`}
+        doIt="Replace them"
+        doing="Planning …"
+        isBusy={replace.isPending}
+        error={replace.error}
+        onConfirm={() =>
+          replace.mutate({
+            params: { path: { cluster_id: clusterId } },
+            body: { node_ids: nodes.map((node) => node.node_id) },
+          })
+        }
+      >
+        <p>What runs on them ends. Spares come first, then the nearest free nodes.</p>
+      </Confirm>
+    </>
+  );
+}
+
+function Health({ clusterId, nodes }: HealthProps) {
   const ill = nodes.filter((node) => node.state !== "available");
   if (ill.length === 0) {
     return (
@@ -81,9 +122,7 @@ function Health({ nodes }: { nodes: readonly Node[] }) {
           </li>
         ))}
       </ul>
-      <p>
-        Put others in their place: <code>gw cluster replace</code> with the nodes above.
-      </p>
+      <Replace clusterId={clusterId} nodes={ill} />
     </Note>
   );
 }

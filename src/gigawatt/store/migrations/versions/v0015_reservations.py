@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")

@@ -1,0 +1,21 @@
+"""Every page of the console by name; ``{...}`` stands for an id that the test has made."""
+
+PAGES = {
+    "clusters": "/clusters",
+    "launch": "/launch",
+    "operation": "/operations/{operation}",
+    "cluster": "/clusters/{cluster}",
+    "topology": "/clusters/{cluster}?tab=topology",
+    "isolation": "/clusters/{cluster}?tab=isolation",
+    "connect": "/clusters/{cluster}?tab=connect",
+    "change": "/clusters/{cluster}?tab=change",
+    "events": "/clusters/{cluster}?tab=events",
+    "file-systems": "/file-systems",
+    "ssh-keys": "/ssh-keys",
+    "members": "/members",
+    "quotas": "/quotas",
+    "no-page": "/no/such/page",
+}
+
+WIDE = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
