@@ -495,6 +495,13 @@ def test_a_reservation_starts_on_nodes_that_spot_has_left(site):
     assert len(site.named("spot").target.members) == 8
 
 
+def test_a_promise_keeps_nobody_off_other_nodes(site):
+    """A plan for more nodes than are promised is judged by its own nodes alone."""
+    site.reserve(8, None, DAY_S)
+    site.launch(ClusterRequest(A, "rest", 120, "h100"))
+    assert len(site.named("rest").target.members) == 15
+
+
 def test_on_demand_keeps_off_promised_nodes_and_on_loan_it_does_not(site):
     site.reserve(120, 8 * HOUR_S, DAY_S)
     with pytest.raises(NoCapacityError):
