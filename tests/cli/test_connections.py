@@ -304,6 +304,9 @@ CLIENT_LINES = {
               "queue list", "queue list --all --quiet", "queue supply", "queue turned-away"),
     "audit": ("audit --limit 3",),
     "utilisation": ("utilisation", "utilisation --by hour -o json"),
+    "price": ("price --gpus 8 --for 72h", "price --gpus 8 -o json"),
+    "rate": ("rate import --demo --quiet", "rate set h100 2.49 --site site-a", "rate list",
+             "rate history --type h100 -o json"),
     "whoami": ("whoami", "whoami -o yaml"),
 }  # fmt: skip
 """Commands that are clients of the API, and lines of each that end well in either mode."""
