@@ -111,7 +111,7 @@ function LiveMark() {
   const isLive = state === "live";
   const Icon = isLive ? Wifi : WifiOff;
   return (
-    <span className={`live ${state}`} role="status">
+    <span className={`live-mark ${state}`} role="status">
       <Icon aria-hidden size={16} />
       <span className="wide-only">
         {isLive ? "Live" : state === "connecting" ? "Connecting" : "Connecting again"}

@@ -218,19 +218,21 @@ def test_what_others_do_appears_by_itself_also_after_the_line_was_cut(
     plain_world: Any, browser: Any
 ):
     with tab(browser, plain_world.url, WIDE) as made:
-        page, cut = made.page, iter((True, True, False))
+        page, cut = made.page, iter((True, True))
         page.route(
             "**/gw/v1/events:stream",
             lambda route: route.abort() if next(cut, False) else route.fallback(),
         )
         made.sign_in(plain_world.keys["acme.member"])
-        expect(page.locator(".live.waiting")).to_be_visible()
-        expect(page.locator(".live.live")).to_be_visible()
+        expect(page.locator(".live-mark.waiting")).to_be_visible()
         project = plain_world.ids["acme"]["project"]
         body = {"project_id": project, "name": "by-others", "gpu_count": 8}
         plain_world.ok("acme.owner", "POST", "/clusters", body)
         row = page.get_by_role("row", name=re.compile("by-others"))
         expect(row).to_contain_text("active")
+        expect(page.locator(".live-mark.live")).to_be_visible()
+        plain_world.ok("acme.owner", "POST", "/clusters", {**body, "name": "later"})
+        expect(page.get_by_role("row", name=re.compile("later"))).to_contain_text("active")
         check_quiet(made)
 
 

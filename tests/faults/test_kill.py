@@ -45,6 +45,7 @@ from gigawatt.intent.request import ClusterRequest
 from gigawatt.planner.configure import Configuration
 from gigawatt.store.audit import audit_database
 from gigawatt.store.raw import read_facts
+from gigawatt.store.usage_records import SqlUsageBook
 
 FLEET = hgx_fleet(128)
 TENANT_COUNT = 3
@@ -215,6 +216,7 @@ def judge(home: Path, control: Control) -> None:
     assert Auditor(FLEET, read_facts(path)).leaks(entries) == ()
     store = control.around.store
     assert store.open_operations() == ()
+    assert SqlUsageBook(store.database).check()[1] == (), "a kill billed a node twice, or not"
     records = store.snapshot(control.around.clock.now_s()).clusters.values()
     assert {record.phase.value for record in records} <= {"active", "released", "failed"}
     targets = [record.target for record in records if record.target is not None]

@@ -22,6 +22,7 @@ from gigawatt.ids import NodeId, OperationId
 from gigawatt.intent.term import Term
 from gigawatt.interfaces.usage import UsageQuery
 from gigawatt.planner.plan import OperationKind
+from gigawatt.store import nodes, usage_notes
 from gigawatt.store.open import open_store_at
 from gigawatt.store.usage_records import SqlUsageBook
 
@@ -57,7 +58,7 @@ class Oracle:
         start = self.time[cluster_id]
         self.time[cluster_id] = max(start, at_ms)
         for ms in range(start, self.time[cluster_id]):
-            for node, (gpu_count, price) in self.members[cluster_id].items():
+            for node, (gpu_count, _, price) in self.members[cluster_id].items():
                 if node not in self.broken and cluster_id not in self.ended:
                     self.cost[cluster_id, node, ms] += gpu_count * price
 
@@ -100,10 +101,10 @@ class Oracle:
         self.live_until(name, at_ms)
         new = {}
         for member in held:
-            gpu_count, known = member.gpu_mask.bit_count(), old.get(member.node_id)
-            is_known = known is not None and known[0] == gpu_count
+            known, terms = old.get(member.node_id), (member.gpu_mask.bit_count(), member.term)
             price = member.price_micro_usd_per_gpu_hour * (member.term is not Term.RESERVED)
-            new[member.node_id] = known if is_known else (gpu_count, price)
+            is_known = known is not None and known[:2] == terms
+            new[member.node_id] = known if is_known else (*terms, price)
         self.members[name] = new
 
 
@@ -159,7 +160,8 @@ class Life(RuleBasedStateMachine):
 
     def bound(self, data, before, after):
         """A target whose newcomers have terms and prices of their own; the others keep theirs."""
-        known = {m.node_id: m for m in before.members} if before else {}
+        keeps = before is not None and data.draw(st.integers(0, 5), label="keeps its terms") > 0
+        known = {m.node_id: m for m in before.members} if keeps else {}
         term, price = data.draw(TERMS, label="term"), data.draw(PRICES, label="price")
         members = tuple(
             replace(m, term=known[m.node_id].term, price_micro_usd_per_gpu_hour=price_of(known, m))
@@ -317,3 +319,73 @@ def test_random_lives_are_billed_to_the_millisecond(build, engine):
 @pytest.mark.timeout(900)
 def test_many_random_lives_are_billed_to_the_millisecond(build, engine):
     live(build, engine, 100)
+
+
+# ── What the oracle must notice ────────────────────────────────────────────────────────────────
+
+
+def lived(build, store):
+    """One life with everything in it: guests, growth, a shrink, a broken node, a release."""
+    plans = iter(range(100))
+
+    def done(kind, before, after, at_s):
+        bound = None if after is None else replace(after, members=priced(after.members))
+        plan = build.plan(kind, before, bound, store.snapshot(at_s).generation)
+        operation = store.commit(plan, OperationId(f"op_{next(plans)}"), at_s)
+        store.finish(operation, "done", {}, at_s + 0.01)
+        return bound
+
+    first = done(OperationKind.LAUNCH, None, build.target("a", (0, 1)), 1.0)
+    bigger = replace(first, members=(*first.members, *build.target("a", (2,)).members))
+    bigger = done(OperationKind.GROW, first, bigger, 1.1)
+    store.set_node_state(build.nodes[0], "quarantined", "", 1.2)
+    store.set_node_state(build.nodes[0], "available", "", 1.25)
+    smaller = replace(bigger, members=bigger.members[:2])
+    smaller = done(OperationKind.SHRINK, bigger, smaller, 1.3)
+    done(OperationKind.RELEASE, smaller, None, 1.4)
+
+
+def priced(members):
+    return tuple(replace(m, price_micro_usd_per_gpu_hour=2_490_000) for m in members)
+
+
+def agrees(store):
+    oracle, book = Oracle(store), SqlUsageBook(store.database)
+    assert oracle.cost, "something was billed"
+    is_same = billed(book, oracle) == +oracle.cost
+    assert is_same == (book.check()[1] == ()), "the operator's check sees what the oracle sees"
+    return is_same
+
+
+def test_a_life_with_everything_in_it_agrees(build, store):
+    lived(build, store)
+    assert agrees(store)
+
+
+PLANTED = """
+INSERT INTO usage_record (cluster_id, number, project_id, node_id, gpu_type, site_id, term,
+  gpu_count, price_micro_usd_per_gpu_hour, from_ms, to_ms)
+SELECT cluster_id, number + 100, project_id, node_id, gpu_type, site_id, term, gpu_count,
+  price_micro_usd_per_gpu_hour, from_ms, to_ms FROM usage_record WHERE number = {number}
+"""
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("statement", [PLANTED, "DELETE FROM usage_record WHERE number = {number}"])
+def test_the_oracle_notices_any_record_doubled_or_dropped(build, engine, statement, number):
+    place = engine.new()
+    store = open_store_at(place)
+    lived(build, store)
+    allow = "" if isinstance(place, str) else "DROP TRIGGER usage_record_no_delete; "
+    engine.execute(place, allow + statement.format(number=number))
+    assert not agrees(store)
+    store.close()
+    engine.drop(place)
+
+
+@pytest.mark.parametrize("deaf", [(nodes, "note_node"), (usage_notes, "_note_leaving")])
+def test_the_oracle_notices_a_meter_that_is_not_told(build, store, monkeypatch, deaf):
+    monkeypatch.setattr(*deaf, lambda *_: None)
+    lived(build, store)
+    monkeypatch.undo()
+    assert not agrees(store)

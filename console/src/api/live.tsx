@@ -1,6 +1,6 @@
 /** One stream of events for the whole page; what an event touches is asked again. */
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useRef } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useRef } from "react";
 import type { Schemas } from "./client";
 import { useMe } from "./session";
 import { type StreamState, useStream } from "./stream";
@@ -44,6 +44,10 @@ export function LiveUpdates({ children }: { children: ReactNode }) {
     }, PAUSE_MS);
     return undefined;
   });
+  // What happened while the line was cut is not sent again, so all is asked again.
+  useEffect(() => {
+    if (state === "live") refresh(queries);
+  }, [state, queries]);
   return (
     <LiveContext.Provider value={mayListen ? state : "ended"}>{children}</LiveContext.Provider>
   );

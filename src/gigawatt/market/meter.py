@@ -5,7 +5,8 @@ Time is whole milliseconds and intervals are half open, so usages of a node neve
 sum over any cut of time is the same. A node is billed while all of this is so: the cluster was
 verified and its release was not asked for; the node is a member, spares included, because they are
 held; the node is ready, which a dead, quarantined or not yet verified one is not. What was promised
-when a node joined is its price for as long as it stays, whatever the rate card says later.
+when a node joined is its price for as long as it stays on these terms, whatever the rate card says
+later.
 
 An event that is dated before the last one (another server's clock, or one that was put back)
 counts as of the last: nothing is billed twice, and no time that was billed is taken back.
@@ -33,6 +34,14 @@ class Promise:
     price_micro_usd_per_gpu_hour: int
     term: Term = Term.ON_DEMAND
     reservation_id: ReservationId | None = None
+
+    def holds_for(self, other: "Promise") -> bool:
+        """Whether this one stays when ``other`` is offered: for the same GPUs on the same terms."""
+        return (self.gpu_count, self.term, self.reservation_id) == (
+            other.gpu_count,
+            other.term,
+            other.reservation_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +172,7 @@ def _after(usage_meter: UsageMeter, event: MeterEvent) -> UsageMeter:
             return replace(usage_meter, is_delivered=False)
         case MembersChanged(promises=promises):
             kept = {node: usage_meter.promises.get(node, new) for node, new in promises.items()}
-            # A promise holds for the size that it was made for.
-            kept |= {n: p for n, p in promises.items() if kept[n].gpu_count != p.gpu_count}
+            kept |= {node: new for node, new in promises.items() if not kept[node].holds_for(new)}
             return replace(usage_meter, promises=MappingProxyType(kept))
         case ReadinessChanged(node_id=node_id, is_ready=is_ready):
             others = usage_meter.unready - {node_id}

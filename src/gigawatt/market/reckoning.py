@@ -63,7 +63,7 @@ class Reckoning:
         self._pass(cluster, at_ms)
         for node_id, promise in members.items():
             old = cluster.promises.get(node_id)
-            if old is None or old.gpu_count != promise.gpu_count:
+            if old is None or not old.holds_for(promise):
                 cluster.promises[node_id] = promise
         for node_id in cluster.promises.keys() - members.keys():
             del cluster.promises[node_id]

@@ -41,16 +41,16 @@ class StorageMeter:
 
 
 def promise_bytes(
-    storage_meter: StorageMeter, storage_bytes: int, at_ms: int, *, is_cut: bool = False
+    storage_meter: StorageMeter, storage_bytes: int, at_ms: int
 ) -> tuple[StorageMeter, StorageUsage | None]:
     """The meter once ``storage_bytes`` (0 or more) are promised, and the usage that ended.
 
-    The same number of bytes as before ends nothing, unless it is a cut. An earlier moment than
-    the last counts as the last.
+    The same number of bytes as before ends nothing. An earlier moment than the last counts as the
+    last.
     """
     now_ms = at_ms if storage_meter.at_ms is None else max(at_ms, storage_meter.at_ms)
     after = replace(storage_meter, at_ms=now_ms)
-    if storage_bytes == storage_meter.storage_bytes and not is_cut:
+    if storage_bytes == storage_meter.storage_bytes:
         return after, None
     ended: StorageUsage | None = None
     if storage_meter.since_ms is not None and now_ms > storage_meter.since_ms:

@@ -44,34 +44,17 @@ def note_let_go(connection: Connection, holder_id: ClusterId, at_ms: int) -> Non
         _advance(connection, holder_id, 0, at_ms)
 
 
-def cut(connection: Connection, at_ms: int) -> int:
-    """Write down all storage that is had, up to a moment; how many records."""
-    holders = running(connection, at_ms)
-    return sum(_advance(connection, holder_id, None, at_ms) for holder_id in holders)
-
-
-def running(connection: Connection, before_ms: int) -> list[ClusterId]:
-    """Clusters and file systems that have had storage since before a moment."""
-    query = select(storage_meters.c.holder_id).where(storage_meters.c.since_ms < before_ms)
-    found = connection.execute(query.order_by(storage_meters.c.holder_id)).scalars()
-    return [ClusterId(holder_id) for holder_id in found]
-
-
 def _row(connection: Connection, holder_id: ClusterId) -> Row | None:  # type: ignore[type-arg]
     query = select(storage_meters).where(storage_meters.c.holder_id == holder_id)
     return connection.execute(query).one_or_none()
 
 
-def _advance(
-    connection: Connection, holder_id: ClusterId, storage_bytes: int | None, at_ms: int
-) -> int:
-    """Promise so many bytes, or cut when None; how many records that wrote."""
+def _advance(connection: Connection, holder_id: ClusterId, storage_bytes: int, at_ms: int) -> None:
+    """Promise so many bytes."""
     row = _row(connection, holder_id)
     assert row is not None, "the holder has a meter"
     before = StorageMeter(holder_id, row.at_ms, row.storage_bytes, row.since_ms, row.next_number)
-    is_cut = storage_bytes is None
-    wanted = row.storage_bytes if storage_bytes is None else storage_bytes
-    after, ended = promise_bytes(before, wanted, at_ms, is_cut=is_cut)
+    after, ended = promise_bytes(before, storage_bytes, at_ms)
     values = {
         "at_ms": after.at_ms,
         "storage_bytes": after.storage_bytes,
@@ -81,7 +64,7 @@ def _advance(
     mine = storage_meters.c.holder_id == holder_id
     connection.execute(update(storage_meters).where(mine).values(values))
     if ended is None:
-        return 0
+        return
     whose = connection.execute(select(*_WHOSE).where(mine)).one()
     record = {
         "holder_id": holder_id,
@@ -92,4 +75,3 @@ def _advance(
         "to_ms": ended.to_ms,
     }
     connection.execute(insert(storage_records), record)
-    return 1

@@ -62,8 +62,8 @@ def read(connection: Connection, cluster_id: ClusterId) -> UsageMeter:
     )
 
 
-def note(connection: Connection, cluster_id: ClusterId, *events: MeterEvent) -> int:
-    """Advance the meter of a cluster that has one; how many records that wrote."""
+def note(connection: Connection, cluster_id: ClusterId, *events: MeterEvent) -> None:
+    """Advance the meter of a cluster that has one."""
     before = after = read(connection, cluster_id)
     usages: list[Usage] = []
     for event in events:
@@ -71,7 +71,6 @@ def note(connection: Connection, cluster_id: ClusterId, *events: MeterEvent) -> 
         usages += ended
     _write(connection, before, after)
     _append(connection, cluster_id, usages)
-    return len(usages)
 
 
 def _append(connection: Connection, cluster_id: ClusterId, usages: list[Usage]) -> None:
@@ -169,11 +168,4 @@ def holders_of(connection: Connection, node_id: NodeId, *, is_ready: bool) -> li
         metered_nodes.c.node_id == node_id, metered_nodes.c.is_ready == is_ready
     )
     found = connection.execute(query.order_by(metered_nodes.c.cluster_id)).scalars()
-    return [ClusterId(cluster_id) for cluster_id in found]
-
-
-def running(connection: Connection, before_ms: int) -> list[ClusterId]:
-    """Clusters of which a node has been billed since before a moment."""
-    query = select(metered_nodes.c.cluster_id).where(metered_nodes.c.since_ms < before_ms)
-    found = connection.execute(query.distinct().order_by(metered_nodes.c.cluster_id)).scalars()
     return [ClusterId(cluster_id) for cluster_id in found]

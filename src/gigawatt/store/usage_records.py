@@ -16,13 +16,11 @@ from gigawatt.interfaces.usage import (
     UsageQuery,
     UsageRecord,
 )
-from gigawatt.market.meter import Cut
 from gigawatt.store import (
     external_usage,
     journal,
-    storage_meters,
     usage_check,
-    usage_meters,
+    usage_cut,
     usage_reading,
 )
 from gigawatt.store.database import Database, lock_generation
@@ -71,13 +69,11 @@ class SqlUsageBook:
     def cut(self, at_ms: int) -> int:
         """Write down all that is under way up to a moment; how many records that made."""
         with self._database.read() as connection:
-            if not _is_due(connection, at_ms):
+            if not usage_cut.is_due(connection, at_ms):
                 return 0
         with self._database.write() as connection:
             lock_generation(connection)
-            count = storage_meters.cut(connection, at_ms)
-            for cluster_id in usage_meters.running(connection, at_ms):
-                count += usage_meters.note(connection, cluster_id, Cut(at_ms))
+            count = usage_cut.cut(connection, at_ms)
             message = f"usage written down: {count} records"
             journal.add_event(connection, "usage_cut", message, at_ms / 1000, data={"at_ms": at_ms})
             return count
@@ -124,12 +120,6 @@ class SqlUsageBook:
         """Clusters compared with the log of operations, and where they differ."""
         with self._database.read() as connection:
             return usage_check.compare(connection, cluster_id)
-
-
-def _is_due(connection: Connection, at_ms: int) -> bool:
-    """Whether anything is under way since before a moment."""
-    has_storage = bool(storage_meters.running(connection, at_ms))
-    return has_storage or bool(usage_meters.running(connection, at_ms))
 
 
 if TYPE_CHECKING:

@@ -97,6 +97,7 @@ function Form({ project, types, sites, name }: FormProps) {
             autoComplete="off"
           />
           <TypeAndCount wish={wish} types={types} change={change} />
+          <TermChoice wish={wish} change={change} />
           <BytesField
             label="Storage"
             value={wish.storage_bytes ?? 0}
@@ -114,6 +115,44 @@ function Form({ project, types, sites, name }: FormProps) {
       </Card>
       <PlanPreview wish={wish} isReady={nameError === null} />
     </div>
+  );
+}
+
+const TERMS = [
+  { value: "on_demand", label: "On demand: runs until you release it" },
+  { value: "spot", label: "Spot: cheaper, may be taken back after a notice" },
+];
+
+/** How it is paid; a spot request says what it pays at most. */
+function TermChoice({ wish, change }: PartProps) {
+  const most = wish.price_micro_usd_per_gpu_hour_max;
+  return (
+    <>
+      <SelectField
+        label="Term"
+        value={wish.term ?? "on_demand"}
+        options={TERMS}
+        onChange={(term) =>
+          change({
+            term: term as Wish["term"],
+            price_micro_usd_per_gpu_hour_max: term === "spot" ? (most ?? 2_000_000) : null,
+          })
+        }
+      />
+      {wish.term === "spot" && (
+        <TextField
+          label="Most that you pay per GPU and hour, in USD"
+          type="number"
+          min={0}
+          step="0.01"
+          value={String((most ?? 0) / 1e6)}
+          onChange={(text) =>
+            change({ price_micro_usd_per_gpu_hour_max: Math.round(Number(text) * 1e6) })
+          }
+          hint="When the price goes above it, the GPUs are taken back after a notice."
+        />
+      )}
+    </>
   );
 }
 

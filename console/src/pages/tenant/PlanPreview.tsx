@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { api, call, type Problem, type Schemas } from "../../api/client";
 import { Button, Card, Facts, Figure, LinkButton, Loading, Note, useTick } from "../../ui/basics";
-import { bytes, count, counted, duration, usd, usdPerHour } from "../../ui/format";
+import { bytes, count, counted, duration, usd, usdPerHour, words } from "../../ui/format";
 import { PLANES } from "../../ui/plane";
 import { ProblemNote, sentence } from "../../ui/problem";
 import type { Wish } from "./Launch";
@@ -100,13 +100,15 @@ function PlanDetails({ plan, isMoving, again }: DetailsProps) {
 export function PlanFacts({ plan }: { plan: Plan }) {
   const { spread } = plan;
   const billed = (plan.nodes.length + plan.spares.length) / plan.nodes.length;
+  const perGpu =
+    plan.price_micro_usd_per_gpu_hour ?? plan.price_micro_usd_per_hour / plan.gpu_count / billed;
   return (
     <>
       <div className="figures">
         <Figure
           name="Price"
           value={usdPerHour(plan.price_micro_usd_per_hour)}
-          more={`${usd(plan.price_micro_usd_per_hour / plan.gpu_count / billed)} per GPU and hour`}
+          more={`${usd(perGpu)} per GPU and hour, ${words(plan.term ?? "on_demand")}`}
         />
         <Figure
           name="A day costs"
