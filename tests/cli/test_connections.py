@@ -312,6 +312,9 @@ CLIENT_LINES = {
     "ledger": ("ledger check", "ledger export"),
     "audit": ("audit --limit 3",),
     "utilisation": ("utilisation", "utilisation --by hour -o json"),
+    "price": ("price --gpus 8 --for 72h", "price --gpus 8 -o json"),
+    "rate": ("rate import --demo --quiet", "rate set h100 2.49 --site site-a", "rate list",
+             "rate history --type h100 -o json"),
     "whoami": ("whoami", "whoami -o yaml"),
 }  # fmt: skip
 """Commands that are clients of the API, and lines of each that end well in either mode."""
