@@ -111,6 +111,25 @@ def test_types_and_regions_are_those_of_the_fleet(quiet_world: Any):
     assert whole["specs"] == {"vcpus": 112, "memory_gib": 2_048, "storage_gib": 28_610, "gpus": 8}
 
 
+def test_prices_are_those_of_the_rate_card_and_of_the_callers_organisation(
+    tmp_path: Path, new_world_of: Any
+):
+    with new_world_of(tmp_path / "home", with_worker=False) as world:
+        acme = world.ids["acme"]["organisation"]
+        rows: list[dict[str, Any]] = [
+            {"gpu_type": "h100", "price_micro_usd_per_gpu_hour": 3_000_000},
+            {
+                "gpu_type": "h100",
+                "price_micro_usd_per_gpu_hour": 1_001_000,
+                "organisation_id": acme,
+            },
+        ]
+        world.ok("operator", "POST", "/rates", {"rates": rows})
+        for who, cents in (("acme.owner", 801), ("other.owner", 2_400)):
+            types = world.data(who, "GET", "/instance-types")
+            assert types["gpu_8x_h100_sxm5"]["instance_type"]["price_cents_per_hour"] == cents
+
+
 def test_images_are_in_every_region(tmp_path: Path, new_world_of: Any):
     fleet = mixed_fleet()
     with new_world_of(tmp_path / "home", with_worker=False, fleet=fleet) as world:

@@ -77,3 +77,17 @@ def test_the_command_shows_and_draws_it(used: Any, tmp_path: Any):
     assert result.exit_code == 0, result.output
     assert "USED" in result.output
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_node_out_of_use_is_broken_and_its_history_breaks_no_report(used: Any):
+    world, client = used
+    node_id = world.service.control.around.fleet.nodes.ids[-1]
+    client.quarantine_node(node_id, "test")
+    # A line of the trail that tells of a node and names no state.
+    world.service.control.around.store.add_event(
+        "node", "said", world.service.now_s(), data={"node_id": node_id}
+    )
+    found = client.get_utilisation()
+    states = {state.state: state.gpu_hours for state in found.rows[0].states}
+    assert 0 < states["broken"] < 8 * 24
+    assert client.check_usage().differences == []

@@ -94,7 +94,7 @@ def redacted(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "FOLDER")
     numbers: dict[str, int] = {}
     text = re.sub(
-        r"\b(clu|fsy|pln|op|prf|rec)_[0-9a-f]{16}\b",
+        r"\b(clu|fsy|pln|op|prf|rec|res)_[0-9a-f]{16}\b",
         lambda m: f"{m[1]}_{numbers.setdefault(m[0], len(numbers) + 1):016d}",
         text,
     )

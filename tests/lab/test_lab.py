@@ -258,3 +258,24 @@ def test_ten_thousand_ports_come_up(machine):
     machine.gw("lab", "up", "--fabric-only", "--nodes", "1250")
     status = json.loads(machine.gw("lab", "status", "lab", "-o", "json"))
     assert status["state"] == "up"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_cluster_is_created_and_released_through_ufm(machine):
+    """Our emulator of UFM over the real OpenSM; OpenSM's own tools say what the ports hold."""
+    words = ["--nodes", "2", "--hypervisors", "0", "--storage-size", "256MiB"]
+    lab = json.loads(machine.gw("lab", "up", "--fabric", "ufm", *words, "-o", "json"))
+    assert lab["drivers"]["fabric"] == ["ufm"]
+    assert not (machine.folder() / "ufm.password").exists()
+
+    def held() -> set[tuple[str, str]]:
+        found = json.loads(machine.gw("lab", "audit", "--json"))
+        return {(one["what"], one["where"]) for one in found if one["plane"] == "fabric"}
+
+    assert held() == set()
+    machine.gw("cluster", "create", "train", "--gpus", "8", "--profile", "lab:tenant", "--yes")
+    assert len(held()) == 2 * 8, "each of eight ports and its switch port"
+    machine.gw("cluster", "release", "train", "--profile", "lab:tenant", "--yes")
+    assert held() == set()
+    machine.gw("lab", "audit", "--expect-empty")

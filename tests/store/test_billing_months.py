@@ -18,7 +18,7 @@ from gigawatt.app.market.billing import Billing
 from gigawatt.app.market.books_watch import EVERY_S, FIRST_S, BooksWatch
 from gigawatt.app.market.budgets import EVERY_S as BUDGETS_EVERY_S
 from gigawatt.app.market.budgets import Budgets
-from gigawatt.errors import InputError, QuotaError, UnknownIdError
+from gigawatt.errors import ConflictError, InputError, QuotaError, UnknownIdError
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
@@ -43,6 +43,7 @@ from gigawatt.store.usage_records import SqlUsageBook
 ORG, TENANT = OrganisationId("org_x"), TenantId("ten_x")
 PRICE = 2_345_678
 HOUR_S = 3_600
+DEC_MS = start_ms("2026-12")
 NOV, DEC, JAN = (start_ms(month) / 1000 for month in ("2026-11", "2026-12", "2027-01"))
 PRC = ProductPrice("prc_t", "llm.tokens", 150_000, "million tokens", 10**6, "2026-11")
 
@@ -164,6 +165,11 @@ def test_storage_external_usage_and_tags_are_on_the_invoice(books, build):
     books.release(target, NOV + 7_200)
     books.close("2026-11", DEC)
     by_item = {line.item: line for line in books.lines("2026-11") if line.unit}
+    late = replace(tokens, event_id="3")
+    with pytest.raises(InputError, match="event '3' of 'gateway' is of 2026-11, and the books"):
+        books.usage.add_external([late], DEC)
+    assert books.usage.add_external([tokens], DEC) == 0
+    assert books.usage.add_external([replace(late, at_ms=start_ms("2026-12"))], DEC) == 1
     assert by_item["storage"].amount_micro_usd == 3 * 2 * 30_000
     assert by_item["llm.tokens"].amount_micro_usd == 375_000
     assert by_item["llm.calls"].amount_micro_usd == 0
@@ -248,6 +254,29 @@ def test_a_credit_note_is_of_the_open_month_and_says_what_it_corrects(books):
     assert sum(line.amount_micro_usd for line in books.book.statement(ORG)) == 0
     with pytest.raises(InputError, match="payment 'x' is of -5"):
         books.billing.pay(ORG, "x", -5)
+
+
+def test_an_event_or_a_price_that_comes_while_a_month_is_closed_is_not_forgotten(books):
+    sent = ExternalUsage("s", "1", "llm.tokens", DEC_MS - 1, None, ORG, TENANT, 10**6, "tokens", {})
+    books.clock.advance(DEC - NOV)
+    close_books, comers = books.book.close, []
+
+    def close_after_somebody(month, make, now_s):
+        if comers:
+            comers.pop()()
+        return close_books(month, make, now_s)
+
+    books.book.close = close_after_somebody
+    comers.append(lambda: books.usage.add_external([sent], DEC))
+    with pytest.raises(ConflictError, match="came meanwhile"):
+        books.billing.close("2026-11")
+    comers.append(lambda: books.book.add_price(PRC, DEC))
+    with pytest.raises(ConflictError, match="came meanwhile"):
+        books.billing.close("2026-11")
+    # What comes of the open month does not keep the old one from being closed.
+    later = replace(sent, event_id="2", at_ms=DEC_MS)
+    comers.append(lambda: books.usage.add_external([later], DEC))
+    assert books.billing.close("2026-11").total_micro_usd == 150_000
 
 
 def test_usage_of_no_project_is_told_and_nobody_is_billed(books, build):

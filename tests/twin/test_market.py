@@ -23,7 +23,7 @@ from gigawatt.intent.term import Term
 from gigawatt.market.ledger import balances, to_beancount
 from gigawatt.market.meter import Usage
 from gigawatt.twin.failures import FailureRates
-from gigawatt.twin.market.books import CREDIT, as_they_are
+from gigawatt.twin.market.books import CREDIT, ROUNDING, as_they_are
 from gigawatt.twin.market.demand import market_workload, repeat, wishes_of
 from gigawatt.twin.market.judge import fleet_time, judge
 from gigawatt.twin.market.placing import pack, spread
@@ -84,7 +84,7 @@ def test_a_busy_fleet_sells_every_term_and_all_of_it_is_judged():
     given_settings = MarketSettings(rates=HARSH, term_s=DAY_S)
     outcome, lines = run(busy(1), given_settings)
     judge(outcome, lines)
-    assert {line for _, _, line in outcome.posted} == {*(t.value for t in Term), CREDIT}
+    assert {key[2] for key in outcome.posted} == {*(t.value for t in Term), CREDIT, ROUNDING}
     assert outcome.metrics.preemption_count > 0
     assert outcome.metrics.failure_count > 0
     assert len(outcome.calendar.by_id) > 4
@@ -176,11 +176,15 @@ def test_a_month_is_posted_when_it_ends_and_usage_that_spans_two_is_cut():
         ),
     )
     judge(outcome, lines)
-    assert [entry.draft.date for entry in outcome.entries] == ["2026-01-31", "2026-02-02"]
+    assert [entry.draft.date for entry in outcome.entries] == ["2026-01-31", "2026-02-28"]
     launch_s, price = 300, outcome.prices.on_demand
     january = 8 * (DAY_S - launch_s) * price / HOUR_S
     february = 8 * (DAY_S + launch_s) * price / HOUR_S
-    assert list(outcome.posted.values()) == [round(january), round(february)]
+    lines = [amount for key, amount in outcome.posted.items() if key[2] != ROUNDING]
+    assert lines == [round(january), round(february)]
+    owed = {name: amount for name, amount in balances(outcome.entries).items() if "Assets" in name}
+    assert len(owed) == 1
+    assert all(amount % 10_000 == 0 for amount in owed.values())
 
 
 def test_spot_gives_way_and_its_work_goes_on_from_the_last_checkpoint():
@@ -215,7 +219,9 @@ def test_reserved_capacity_is_paid_for_whether_it_is_used_or_not():
     (booked,) = outcome.calendar.by_id.values()
     hours = outcome.span_ms / 3_600_000
     paid = len(booked.node_ids) * 8 * hours * outcome.prices.reserved
-    assert outcome.posted == {("2026-01", "ten_r00", "reserved"): round(paid)}
+    key = ("2026-01", "ten_r00", "reserved", booked.reservation_id, outcome.prices.reserved)
+    assert outcome.posted[key] == round(paid)
+    assert {key[2] for key in outcome.posted} <= {"reserved", ROUNDING}
 
 
 def test_what_is_lent_brings_its_tenant_a_credit_and_the_fleet_more_hours():
@@ -224,7 +230,7 @@ def test_what_is_lent_brings_its_tenant_a_credit_and_the_fleet_more_hours():
         run(workload, MarketSettings(policy=policy_of(name), rates=HARSH.times(0.0)))[0]
         for name in ("reserved_spot", "sell_back")
     )
-    assert not any(line == CREDIT for _, _, line in kept.posted)
+    assert not any(key[2] == CREDIT for key in kept.posted)
     assert sum(v for key, v in lent.posted.items() if key[2] == CREDIT) > 0
 
     def unused(outcome: MarketOutcome) -> int:
@@ -286,5 +292,5 @@ def test_a_year_of_the_demo_fleet_is_sold_and_judged():
         outcome = replay_market(fleet, workload, MarketSettings(), stream=log)
         log.seek(0)
         judge(outcome, log)
-    assert len({month for month, _, _ in outcome.posted}) == 12
+    assert len({key[0] for key in outcome.posted}) == 12
     assert outcome.metrics.failure_count > 1_000

@@ -36,7 +36,7 @@ class Sight:
         view, promises = self.view, self.stored.promises
         if holder.reservation_id is None and not promises.nodes():
             return view
-        nodes = [NodeId(node_id) for node_id in view.fleet.nodes.ids]
+        nodes = frozenset(NodeId(node_id) for node_id in view.fleet.nodes.ids)
         barred = promises.barred(holder, now_s, policy, nodes)
         if not barred:
             return view

@@ -18,6 +18,13 @@ class Engine(StrEnum):
     CEPHFS = "cephfs"
 
 
+class Manager(StrEnum):
+    """Who is asked for partitions of the compute fabric."""
+
+    OPENSM = "opensm"
+    UFM = "ufm"
+
+
 class Guests(StrEnum):
     """What the lab's guests boot."""
 
@@ -36,6 +43,9 @@ Leaves = Annotated[int, typer.Option("--leaves", help="Leaves of the in-band net
 Storage = Annotated[Engine, typer.Option("--storage", help="What holds file systems.")]
 StorageSize = Annotated[
     str, typer.Option("--storage-size", metavar="SIZE", help="What the storage holds, e.g. 4GiB.")
+]
+Fabric = Annotated[
+    Manager, typer.Option("--fabric", help="OpenSM alone, or our emulator of UFM over it.")
 ]
 GuestsOption = Annotated[
     Guests,
@@ -56,6 +66,7 @@ def up(
     leaves: Leaves = 4,
     storage: Storage = Engine.BTRFS,
     storage_size: StorageSize = "4GiB",
+    fabric: Fabric = Manager.OPENSM,
     guests: GuestsOption = Guests.SMALL,
     fabric_only: FabricOnly = False,
     standby: Standby = False,
@@ -72,6 +83,7 @@ def up(
         "leaf_count": leaves,
         "storage": storage.value,
         "storage_bytes": bytes_of(storage_size),
+        "fabric": fabric.value,
         "guest_image": guests.value,
         "is_fabric_only": fabric_only,
         "has_standby": standby,

@@ -25,12 +25,15 @@ class Agreed:
         items: of all organisations and times.
         used: micro-USD of each item that closed months used, by its id.
         prices: of products, of all times.
+        newest_external: number of the external event of the month asked for that came last, 0 for
+            none.
     """
 
     closed_month: str
     items: tuple[ContractItem, ...]
     used: Mapping[str, int]
     prices: tuple[ProductPrice, ...]
+    newest_external: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ class BooksVerdict:
 class BillingBook(Protocol):
     """The books of money."""
 
-    def agreed(self) -> Agreed:
-        """What was agreed until now."""
+    def agreed(self, month: str = "") -> Agreed:
+        """What was agreed until now; ``newest_external`` is of a month if one is named."""
         ...
 
     def add_item(self, item: ContractItem, now_s: float) -> None:

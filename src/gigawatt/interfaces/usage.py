@@ -177,6 +177,7 @@ class UsageBook(Protocol):
 
         Raises:
             ConflictError: one has the source and id of another that says something else.
+            InputError: one that is new is of a month whose invoices are out.
         """
         ...
 

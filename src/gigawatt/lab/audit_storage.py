@@ -46,5 +46,6 @@ def _of_pool(scene: AuditScene, folder: Path) -> Iterator[Leftover]:
     for line in scene.said(["findmnt", "--raw", "--noheadings", "--output", "TARGET"]).splitlines():
         if line.startswith(f"{exports}/"):
             yield Leftover(Plane.STORAGE, "mount", line)
-    for path in sorted((*exports.glob("*"), *exports.glob("*/*"))):
+    # A network's own folder may stay: hosts are attached to it before anything is exported to it.
+    for path in sorted(exports.glob("*/*")):
         yield Leftover(Plane.STORAGE, "export", str(path))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from gigawatt.app.secrets_key import open_secrets
 from gigawatt.app.server import APPLICATION, ServerOptions, serve
 from gigawatt.app.service import Service, make_first_key
 from gigawatt.boundary.plane import Plane
@@ -24,8 +25,10 @@ from gigawatt.identity.accounts import (
     Project,
 )
 from gigawatt.ids import TenantId
+from gigawatt.lab.fabric_part import UFM_SECRET, ufm_password_path
 from gigawatt.lab.folder import LabFolder, LabKeys
 from gigawatt.lab.running import SAID_MAX, Running
+from gigawatt.store.store import SqlStore
 
 TENANT = "tenant"
 """Name of the tenant that every lab has from the start."""
@@ -110,16 +113,27 @@ def make_keys(service: Service) -> LabKeys:
     return LabKeys(operator, service.new_key(account_id, "lab")[1])
 
 
+def take_up_secrets(folder: LabFolder, service: Service) -> None:
+    """Keep the passwords that parts left, sealed, and no longer in clear."""
+    path = ufm_password_path(folder.path)
+    around = service.control.around
+    if path.exists():
+        assert isinstance(around.store, SqlStore), "a home has a SQL store"
+        kept = open_secrets(folder.home, around.store, around.clock)
+        kept.put(UFM_SECRET, path.read_text())
+        path.unlink()
+
+
 def main() -> None:
     """Serve until killed."""
     folder, descriptor = LabFolder(Path(sys.argv[1])), int(sys.argv[2])
     options = ServerOptions(f"fd:{descriptor}", reconcile_s=RECONCILE_S)
-    serve(
-        folder.home,
-        APPLICATION,
-        options,
-        prepare=lambda service: folder.write_keys(make_keys(service)),
-    )
+
+    def prepare(service: Service) -> None:
+        take_up_secrets(folder, service)
+        folder.write_keys(make_keys(service))
+
+    serve(folder.home, APPLICATION, options, prepare=prepare)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ class LabSpec:
         storage_bytes: what the storage pool holds; the machine must have the room.
         is_fabric_only: the compute fabric and a control plane, nothing else.
         has_standby: a second subnet manager on each subnet.
+        fabric: who is asked for partitions: OpenSM's own file, or our emulator of UFM over it.
         guest_image: what guests boot: busybox in seconds, or a whole Debian in minutes.
     """
 
@@ -70,6 +71,7 @@ class LabSpec:
     storage_bytes: int = 4 * GIB
     is_fabric_only: bool = False
     has_standby: bool = False
+    fabric: Literal["opensm", "ufm"] = "opensm"
     guest_image: GuestImage = "small"
 
     @property

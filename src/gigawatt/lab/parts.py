@@ -29,14 +29,14 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
         InputError: no part holds file systems in this way.
     """
     if spec.is_fabric_only:
-        return (FabricPart(),)
+        return (FabricPart(spec.fabric),)
     if spec.storage not in STORAGE_PARTS:
         raise InputError(
             f"no part of a lab holds file systems on {spec.storage}",
             next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
         )
     storage = STORAGE_PARTS[spec.storage]()
-    found: list[Part] = [FabricPart(), NetworkPart(), OobPart(POWER_COMMAND), storage]
+    found: list[Part] = [FabricPart(spec.fabric), NetworkPart(), OobPart(POWER_COMMAND), storage]
     if spec.hypervisor_count:
         found.append(GuestsPart(spec.guest_image))
     if spec.hypervisor_count < spec.node_count:

@@ -35,11 +35,12 @@ def subnet_environments(folder: LabFolder) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         return {}
     drivers = yaml.safe_load(text)[FABRIC]
+    # OpenSM's driver has fabrics, each with its subnets; that of UFM has the subnets of one.
+    fabrics = [one for driver in drivers for one in driver.get("fabrics", (driver,))]
     return {
         subnet["name"]: subnet["environment"]
-        for driver in drivers
-        for fabric in driver.get("fabrics", ())
-        for subnet in fabric["subnets"]
+        for fabric in fabrics
+        for subnet in fabric.get("subnets", ())
     }
 
 

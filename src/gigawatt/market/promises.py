@@ -11,6 +11,7 @@ The planner, the commit of the store and the rounds of spot ask the same functio
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -93,15 +94,13 @@ class Promises:
         return now, rows[place] if place < len(rows) else None
 
     def barred(
-        self, holder: Holder, now_s: float, policy: NoticePolicy, among: Collection[NodeId]
+        self, holder: Holder, now_s: float, policy: NoticePolicy, among: AbstractSet[NodeId]
     ) -> dict[NodeId, str]:
         """Those nodes of ``among`` that a holder may not come to now, and why."""
         if holder.reservation_id is not None:
             return self._outside(holder, now_s, among)
-        if len(among) > len(self._of_node):
-            among = self._of_node.keys()
         found = {}
-        for node_id in among:
+        for node_id in self._of_node.keys() & among:
             why = self._why(node_id, holder, now_s, policy)
             if why is not None:
                 found[node_id] = why

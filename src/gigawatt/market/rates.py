@@ -11,6 +11,7 @@ plan.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId
@@ -192,10 +193,10 @@ def check_new_rates(rates: Iterable[Rate], now_s: float) -> None:
     """
     card = RateCard(rates)
     for number, rate in enumerate(card.rates, start=1):
-        late_s = now_s - rate.valid_from_s
-        if late_s > BACKDATED_S_MAX:
+        if now_s - rate.valid_from_s > BACKDATED_S_MAX:
+            since = datetime.fromtimestamp(rate.valid_from_s, UTC)
             raise InputError(
-                f"row {number} of the rate card: it would be in force since {late_s:,.0f} s ago,"
-                f" at most {BACKDATED_S_MAX:.0f} s",
+                f"row {number} of the rate card: it would be in force since"
+                f" {since:%Y-%m-%d %H:%M:%S} UTC, which is past",
                 next_step="Let it begin now: what was promised before keeps its price.",
             )

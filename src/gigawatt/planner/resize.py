@@ -7,7 +7,7 @@ import numpy as np
 
 from gigawatt.boundary.render import render, render_member
 from gigawatt.boundary.target import ClusterTarget, Member
-from gigawatt.errors import InputError
+from gigawatt.errors import ImpossibleError, InputError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import NodeId
 from gigawatt.intent.prices import LIST_PRICES, Prices
@@ -133,7 +133,12 @@ def plan_grow(
         price_micro_usd_per_gpu_hour_max=before.price_micro_usd_per_gpu_hour_max,
     )
     room = _within_fabric(snapshot, before)
-    placement = placed(room, request, nodes_of(snapshot, ids.cluster_id), prices)
+    try:
+        placement = placed(room, request, nodes_of(snapshot, ids.cluster_id), prices)
+    except ImpossibleError as error:
+        if error.is_price:
+            error.next_step = "Launch another cluster: the limit was said when this one was."
+        raise
     joining = members_of(fleet, placement.members, "member", next_host_index(before))
     more = priced(fleet, prices, joining)
     spares = tuple(m for m in before.members if m.role == "spare")

@@ -18,7 +18,9 @@ from gigawatt.market.closing import Closing, invoice_draft, payment_draft, recei
 from gigawatt.market.contract import ContractItem, ItemKind, check_item
 from gigawatt.market.invoice import Invoice, digest_of, invoice_from, invoice_text
 from gigawatt.market.ledger import FIRST_DIGEST, LedgerEntry
+from gigawatt.market.month import next_month, start_ms
 from gigawatt.market.product import ProductPrice, check_price
+from gigawatt.store import external_usage
 from gigawatt.store.billing_schema import (
     closed_months,
     contract_items,
@@ -42,10 +44,10 @@ class SqlBilling:
         """Serve from a database that has the tables."""
         self._database = database
 
-    def agreed(self) -> Agreed:
+    def agreed(self, month: str = "") -> Agreed:
         """What was agreed until now."""
         with self._database.read() as connection:
-            return _agreed(connection)
+            return _agreed(connection, month)
 
     def add_item(self, item: ContractItem, now_s: float) -> None:
         """Keep what was agreed."""
@@ -105,7 +107,7 @@ class SqlBilling:
             known = _closing(connection, month)
             if known is not None:
                 return known
-            agreed = _agreed(connection)
+            agreed = _agreed(connection, month)
             if month < agreed.closed_month:
                 raise InputError(
                     f"{month} was not closed, and {agreed.closed_month} is: nothing is put before",
@@ -225,7 +227,7 @@ def open_billing(store: SqlStore) -> SqlBilling:
     return SqlBilling(store.database)
 
 
-def _agreed(connection: Connection) -> Agreed:
+def _agreed(connection: Connection, month: str) -> Agreed:
     uses = select(contract_uses.c.item_id, func.sum(contract_uses.c.amount_micro_usd))
     return Agreed(
         closed_month=closed_month(connection),
@@ -235,6 +237,11 @@ def _agreed(connection: Connection) -> Agreed:
             for row in connection.execute(uses.group_by(contract_uses.c.item_id))
         },
         prices=tuple(map(_price_of, connection.execute(select(product_prices)))),
+        newest_external=external_usage.newest(
+            connection, start_ms(month), start_ms(next_month(month))
+        )
+        if month
+        else 0,
     )
 
 

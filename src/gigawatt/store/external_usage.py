@@ -1,15 +1,17 @@
 """Rows of usage that other services measured: each kept once, by its source and id."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, func, insert, select, tuple_
 
-from gigawatt.errors import ConflictError
+from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.usage import ExternalUsage, UsageQuery
+from gigawatt.market.month import month_at
 from gigawatt.store.database import lock_generation
+from gigawatt.store.ledger import closed_month
 from gigawatt.store.usage_records_schema import external_usages
 
 _CONTENT = ("kind", "at_ms", "subject", "organisation_id", "project_id", "quantity", "unit", "data")
@@ -39,6 +41,7 @@ def add(connection: Connection, events: Sequence[ExternalUsage], now_ms: int) ->
 
     Raises:
         ConflictError: one has the source and id of another that says something else.
+        InputError: one that is new is of a month whose invoices are out, so nobody would pay it.
     """
     lock_generation(connection)
     known = _known(connection, events)
@@ -53,10 +56,31 @@ def add(connection: Connection, events: Sequence[ExternalUsage], now_ms: int) ->
                 f" {', '.join(differing)}; nothing of this request was kept",
                 next_step="Give what is new an id of its own, or send the same again.",
             )
+    _refuse_closed(new, closed_month(connection))
     if new:
         rows = [{**row, "received_ms": now_ms} for row in new.values()]
         connection.execute(insert(external_usages), rows)
     return len(new)
+
+
+def _refuse_closed(new: Mapping[tuple[str, str], Row], closed: str) -> None:
+    """Refuse new events of months whose invoices are out (ADR-0043)."""
+    for (source, event_id), row in new.items():
+        month = month_at(int(row["at_ms"] or 0))
+        if month <= closed:
+            raise InputError(
+                f"event {event_id!r} of {source!r} is of {month}, and the books are closed up to"
+                f" {closed}; nothing of this request was kept",
+                next_step="Send it with a time of an open month, and its own time in its data.",
+            )
+
+
+def newest(connection: Connection, from_ms: int, to_ms: int) -> int:
+    """Sequence number of the event between two moments that came last, 0 if there is none."""
+    columns = external_usages.c
+    is_of_then = (columns.at_ms >= from_ms) & (columns.at_ms < to_ms)
+    query = select(func.max(columns.sequence)).where(is_of_then)
+    return int(connection.execute(query).scalar_one() or 0)
 
 
 def _known(connection: Connection, events: Sequence[ExternalUsage]) -> dict[tuple[str, str], Row]:

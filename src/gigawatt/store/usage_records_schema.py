@@ -79,6 +79,7 @@ usage_records = Table(
 
 Index("usage_record_time", usage_records.c.to_ms)
 Index("usage_record_project", usage_records.c.project_id, usage_records.c.to_ms)
+Index("usage_record_organisation", usage_records.c.organisation_id, usage_records.c.to_ms)
 
 storage_meters = Table(
     "storage_meter",

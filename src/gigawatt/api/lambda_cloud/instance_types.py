@@ -2,11 +2,31 @@
 
 from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import Allowed
-from gigawatt.api.lambda_cloud.offers import free_masks, offers_of, sites_with_room
+from gigawatt.api.lambda_cloud.offers import (
+    TypeOffer,
+    free_masks,
+    offers_of,
+    priced,
+    sites_with_room,
+)
 from gigawatt.api.lambda_cloud.regions import region_of
 from gigawatt.api.lambda_cloud.route import new_router, operation
+from gigawatt.ids import TenantId
+from gigawatt.intent.prices import PriceQuestion, Prices
+from gigawatt.intent.term import Term
 
 router = new_router()
+
+
+def _prices(access: Allowed, offer: TypeOffer) -> Prices:
+    """What the caller's organisation would pay; it has the same prices in all its projects."""
+    service, caller = access.service, access.caller
+    tenant_id = caller.key.project_id
+    if tenant_id is None:
+        found = service.directory.projects(caller.account.organisation_id, "", 1)
+        tenant_id = found[0].project_id if found else TenantId("")
+    question = PriceQuestion(tenant_id, Term.ON_DEMAND, offer.gpu_count, None, service.now_s())
+    return service.market.ask_prices(question)
 
 
 @operation(router, "GET", "/instance-types")
@@ -22,7 +42,7 @@ def list_lambda_instance_types(
     return doc.Answer(
         data={
             name: doc.InstanceTypeOffer(
-                instance_type=offer.shown,
+                instance_type=priced(fleet, offer, _prices(access, offer)),
                 regions_with_capacity_available=[
                     regions[site_id] for site_id in sites_with_room(fleet, offer, free)
                 ],

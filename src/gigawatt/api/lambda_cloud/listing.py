@@ -13,7 +13,7 @@ from typing import Literal
 
 from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.api.lambda_cloud.access import LambdaAccess
-from gigawatt.api.lambda_cloud.offers import type_of_member
+from gigawatt.api.lambda_cloud.offers import at_price, type_of_member
 from gigawatt.api.lambda_cloud.regions import region_of
 from gigawatt.app.service import Service
 from gigawatt.boundary.keys import address_of, subnet_of
@@ -25,6 +25,7 @@ from gigawatt.ids import ClusterId
 from gigawatt.interfaces.instances import Holding, Instance
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.planner.phases import Phase
+from gigawatt.planner.price import bound_price
 
 Status = Literal["booting", "active", "unhealthy", "terminating"]
 
@@ -172,7 +173,10 @@ def instance_document(service: Service, seen: Seen) -> doc.Instance:
         ]
         or None,
         region=region_of(service, target.site_id),
-        instance_type=type_of_member(fleet, row, seen.member.gpu_mask.bit_count()),
+        instance_type=at_price(
+            type_of_member(fleet, row, seen.member.gpu_mask.bit_count()),
+            bound_price(fleet, seen.member),
+        ),
         hostname=hostname,
         actions=_actions(seen),
         tags=tags,

@@ -2,7 +2,8 @@
 
 A name is ``gpu_{n}x_{gpu}`` with the form of the GPU behind it, e.g. ``gpu_8x_h100_sxm5``. Tools
 take the third word as the GPU, and read GPU and memory from the description. Node types of one
-GPU type share a name; the price is that of the dearest, so that no launch costs more than shown.
+GPU type share a name; the price is that of the dearest kind and site where it may be launched, so
+that no launch costs more than shown.
 """
 
 import re
@@ -16,6 +17,7 @@ from gigawatt.api.lambda_cloud import documents as doc
 from gigawatt.fleet.catalogue import accelerator, node_types
 from gigawatt.fleet.model import U16, Fleet, NodeType
 from gigawatt.fleet.slices import aligned_masks, offered_sizes
+from gigawatt.intent.prices import Prices
 from gigawatt.interfaces.instances import Taken
 from gigawatt.units import GIB
 
@@ -132,6 +134,23 @@ def offers_of(fleet: Fleet) -> Mapping[str, TypeOffer]:
         shown = instance_type(kinds, size)
         offers[shown.name] = TypeOffer(gpu_type, size, masks, shown)
     return offers
+
+
+def at_price(shown: doc.InstanceType, price_micro_usd_per_gpu_hour: int) -> doc.InstanceType:
+    """An instance type at a price of its GPUs, rounded up to the cent."""
+    cents = -(-price_micro_usd_per_gpu_hour * shown.specs.gpus // MICRO_USD_PER_CENT)
+    return shown.model_copy(update={"price_cents_per_hour": cents})
+
+
+def priced(fleet: Fleet, offer: TypeOffer, prices: Prices) -> doc.InstanceType:
+    """What an offer is at the prices of today, wherever it is launched."""
+    there = set(zip(fleet.nodes.type.tolist(), fleet.site_of_node.tolist(), strict=True))
+    dearest = max(
+        prices.amount(fleet.node_types[row], fleet.sites.ids[site])
+        for row, site in there
+        if row in offer.masks
+    )
+    return at_price(offer.shown, dearest)
 
 
 @lru_cache(maxsize=4096)

@@ -84,7 +84,7 @@ class Billing:
         """Close a month, once; a month that is closed is given as it was.
 
         Raises:
-            ConflictError: a price was set meanwhile; close it again.
+            ConflictError: a price or an external event came meanwhile; close it again.
             InputError: it is not over, or an earlier one has to be closed first.
         """
         check_month(month)
@@ -99,7 +99,7 @@ class Billing:
             )
         # Usage goes on; from here on the month's part of it is written and never changes.
         self._usage.cut(end_ms)
-        agreed = self.book.agreed()
+        agreed = self.book.agreed(month)
         before = self._before(month, agreed)
         if before is not None:
             raise InputError(f"{before} is to be closed before {month}")
@@ -108,8 +108,10 @@ class Billing:
         named = self._named()
 
         def make(now: Agreed) -> Closing:
-            if now.prices != agreed.prices:
-                raise ConflictError("a price was set meanwhile", next_step="Close it again.")
+            if (now.prices, now.newest_external) != (agreed.prices, agreed.newest_external):
+                raise ConflictError(
+                    "a price was set or an external event came meanwhile", next_step="Close again."
+                )
             return close(month, _payers(named, sums, now), sums, now.used)
 
         return self.book.close(month, make, self._now_s())

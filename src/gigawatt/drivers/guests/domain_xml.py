@@ -38,6 +38,10 @@ def idle_xml(metadata: SliceMetadata, *, has_tpm: bool = False) -> str:
     return _text(domain)
 
 
+QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
+"""Namespace of arguments that libvirt passes on to QEMU as they are (drvqemu, "Pass-through")."""
+
+
 def guest_xml(spec: GuestSpec) -> str:
     """Definition of a guest that runs."""
     metadata = SliceMetadata(spec.entry, spec.cluster_id, has_run=True)
@@ -103,9 +107,11 @@ def _add_system(domain: Xml.Element, spec: GuestSpec) -> None:
     if image.kernel is None:
         _add(system, "boot", dev="hd")
     if spec.board.mmio64_mib is not None and image.firmware == "efi":
-        configuration = _add(domain, "sysinfo", type="fwcfg")
-        size = str(spec.board.mmio64_mib)
-        _add(configuration, "entry", size, name="opt/ovmf/X-PciMmio64Mb")
+        # Not by <sysinfo>: libvirt keeps names below opt/ovmf to itself and refuses them there.
+        more = _add(domain, f"{QEMU}commandline")
+        _add(more, f"{QEMU}arg", value="-fw_cfg")
+        size = f"name=opt/ovmf/X-PciMmio64Mb,string={spec.board.mmio64_mib}"
+        _add(more, f"{QEMU}arg", value=size)
     features = _add(domain, "features")
     _add(features, "acpi")
     _add(features, "apic")
@@ -234,5 +240,6 @@ def _add(parent: Xml.Element, tag: str, text: str | None = None, **attributes: s
 
 def _text(domain: Xml.Element) -> str:
     Xml.register_namespace("gw", METADATA_TAG[1:].partition("}")[0])
+    Xml.register_namespace("qemu", QEMU[1:].partition("}")[0])
     Xml.indent(domain)
     return Xml.tostring(domain, encoding="unicode") + "\n"

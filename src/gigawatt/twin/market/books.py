@@ -1,18 +1,23 @@
-"""The books of a market replay: events to the meter, usages to amounts, amounts to the ledger.
+"""The books of a market replay: events to the meter, usages to invoices, invoices to the ledger.
 
 Every event of money is one line of the event log, from which ``recompute`` finds the same amounts
 without any code of this file or of the meter.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import ClusterId, NodeId, TenantId
 from gigawatt.intent.term import Term
+from gigawatt.market.charge import ChargeKind, Key
+from gigawatt.market.closing import Payer, close, receivable
+from gigawatt.market.invoice import LineKind
 from gigawatt.market.ledger import Draft, LedgerEntry, Posting, append
 from gigawatt.market.meter import (
+    MS_PER_HOUR,
     Cut,
     Delivered,
     MembersChanged,
@@ -25,14 +30,19 @@ from gigawatt.market.meter import (
     advance,
     rounded_micro_usd,
 )
+from gigawatt.market.month import last_day
+from gigawatt.market.utilisation import Place
 from gigawatt.twin.events import EventLog
 from gigawatt.units import DAY_S
 
 CREDIT = "credit"
 """Kind of a line that takes off what a tenant earned by lending."""
 
-LineKey = tuple[str, str, str]
-"""Month ``YYYY-MM``, tenant, and term or ``credit``."""
+ROUNDING = "rounding"
+"""Kind of the line that takes an invoice to whole cents."""
+
+LineKey = tuple[str, str, str, str, int]
+"""Month ``YYYY-MM``, tenant, term or kind, cluster or reservation, and price in micro-USD."""
 
 Tamper = Callable[[tuple[Usage, ...]], Iterable[Usage]]
 """May change the usages that are billed: a planted fault."""
@@ -80,13 +90,17 @@ class Books:
         usage_count: usages that were billed.
     """
 
-    def __init__(self, log: EventLog, start_s: float, tamper: Tamper = as_they_are) -> None:
-        """Begin at Unix second ``start_s``, which is millisecond 0."""
+    def __init__(
+        self, log: EventLog, place: Place, start_s: float, tamper: Tamper = as_they_are
+    ) -> None:
+        """Begin at Unix second ``start_s``, which is millisecond 0; GPUs are all of one place."""
         self.entries: list[LedgerEntry] = []
         self.rated: Counter[LineKey] = Counter()
         self.posted: dict[LineKey, int] = {}
         self.usage_count = 0
         self._log = log
+        self._place = place
+        self._gpu_ms: dict[str, Counter[LineKey]] = {}
         self._start_s = start_s
         self._tamper = tamper
         self._accounts: dict[ClusterId, _Account] = {}
@@ -130,49 +144,65 @@ class Books:
         self._advance(self._accounts.pop(key), Stopped(now_ms))
 
     def close_month(self, now_ms: int) -> None:
-        """Cut what is under way, and post every line of the month that ends now."""
+        """Cut what is under way, and write the invoices of the month that ends now."""
         for account in self._accounts.values():
             self._advance(account, Cut(now_ms))
         self._write(now_ms, "close")
-        due = sorted(key for key in self.rated if key not in self.posted)
-        for month, tenant in sorted({key[:2] for key in due}):
-            mine = {
-                key: rounded_micro_usd(self.rated[key]) for key in due if key[:2] == (month, tenant)
-            }
-            self.posted |= mine
-            postings = _postings(tenant, {key[2]: amount for key, amount in mine.items()})
-            if postings:
-                last = self.entries[-1] if self.entries else None
-                day = datetime.fromtimestamp(self._start_s + now_ms / 1000 - 1, UTC).date()
-                memo = f"Usage of {tenant} in {month}"
-                draft = Draft(f"usage/{month}/{tenant}", day.isoformat(), memo, postings)
-                self.entries.append(append(last, draft))
+        month = month_of(self._start_s + now_ms / 1000 - 1)
+        sums: dict[OrganisationId, dict[Key, int]] = {}
+        for line, gpu_ms in self._gpu_ms.pop(month, {}).items():
+            mine = sums.setdefault(OrganisationId(line[1]), {})
+            mine[self._charged(line)] = gpu_ms
+        closing = close(month, [Payer(name, name) for name in sums], sums, {})
+        for invoice in closing.invoices:
+            for row in invoice.lines:
+                what = ROUNDING if row.kind is LineKind.ROUNDING else row.term
+                key = (month, invoice.organisation_id, what, row.subject_id, row.price_micro_usd)
+                self.posted[key] = row.amount_micro_usd
+        for draft in (*closing.drafts, *self._credits(month)):
+            self.entries.append(append(self.entries[-1] if self.entries else None, draft))
+
+    def _charged(self, line: LineKey) -> Key:
+        _, tenant, term, subject, price = line
+        kind = ChargeKind.RESERVATION if term == Term.RESERVED else ChargeKind.GPU
+        gpu_type, site_id = self._place
+        return Key(
+            project_id=TenantId(tenant),
+            kind=kind,
+            subject_id=subject,
+            tag="",
+            item=gpu_type,
+            term=term,
+            site_id=site_id,
+            unit="GPU-hour",
+            parts_per_unit=MS_PER_HOUR,
+            price_micro_usd=price,
+        )
+
+    def _credits(self, month: str) -> Iterator[Draft]:
+        """Entries of what lending brought each tenant in a month."""
+        for key in sorted(key for key in self.rated if key[0] == month and key[2] == CREDIT):
+            amount = rounded_micro_usd(self.rated[key])
+            self.posted[key] = amount
+            if amount:
+                owed = receivable(OrganisationId(key[1]))
+                postings = (Posting("Expenses:Sell-back", amount), Posting(owed, -amount))
+                memo = f"lent by {key[1]} in {month}"
+                yield Draft(f"credit/{month}/{key[1]}", last_day(month), memo, postings)
 
     def _advance(self, account: _Account, event: MeterEvent) -> None:
         account.meter, usages = advance(account.meter, event)
         for usage in self._tamper(usages):
             self.usage_count += 1
             month = month_of(self._start_s + usage.from_ms / 1000)
-            self.rated[month, account.tenant_id, account.term.value] += usage.rated
+            price = usage.promise.price_micro_usd_per_gpu_hour
+            if price:
+                line = month, account.tenant_id, account.term.value, usage.cluster_id, price
+                self.rated[line] += usage.rated
+                self._gpu_ms.setdefault(month, Counter())[line] += usage.gpu_ms
             credit = account.credits.get(usage.node_id)
             if credit is not None:
-                self.rated[month, credit[0], CREDIT] += usage.gpu_ms * credit[1]
+                self.rated[month, credit[0], CREDIT, "", 0] += usage.gpu_ms * credit[1]
 
     def _write(self, now_ms: int, kind: str, details: str = "") -> None:
         self._log.add(now_ms / 1000, kind, details)
-
-
-def _postings(tenant: str, amounts: Mapping[str, int]) -> tuple[Posting, ...]:
-    """Both sides of a tenant's month; lines of nothing are left out."""
-    found: list[Posting] = []
-    for line, amount in amounts.items():
-        name = "".join(part.capitalize() for part in line.split("_"))
-        account = "Expenses:SellBack" if line == CREDIT else f"Income:{name}"
-        signed = amount if line == CREDIT else -amount
-        if signed:
-            found.append(Posting(account, signed))
-    owed = -sum(posting.amount_micro_usd for posting in found)
-    if owed:
-        name = tenant.replace("_", "-").capitalize()
-        found.append(Posting(f"Assets:Receivable:{name}", owed))
-    return tuple(found) if len(found) > 1 else ()

@@ -40,7 +40,6 @@ def _panel(axes: Axes, comparison: Comparison, keys: tuple[str, ...]) -> None:
             color=(USEFUL, LOSS)[number], label=figure.title,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    axes.invert_yaxis()
     axes.set_title(FIGURES[keys[0]].title if len(keys) == 1 else "", fontsize=9, loc="left")
     if len(keys) > 1:
         axes.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
@@ -52,8 +51,10 @@ def plot_policies(comparison: Comparison, path: Path) -> None:
     """Write means and intervals of all policies, one panel a figure (PNG)."""
     figure = Figure(figsize=(11, 6.4), dpi=140, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, keys in zip(figure.subplots(2, 3, sharey=True).flat, PANELS, strict=True):
+    panels = figure.subplots(2, 3, sharey=True)
+    for axes, keys in zip(panels.flat, PANELS, strict=True):
         _panel(axes, comparison, keys)
+    panels[0, 0].invert_yaxis()  # of all, because they share it
     seeds = len(comparison.seeds)
     figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))  # type: ignore[union-attr,call-arg]
     text = (

@@ -12,7 +12,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from gigawatt.errors import DataError
 
-Owed = dict[tuple[str, str, str], int]
+_Line = tuple[str, str, str, str, int]
+Owed = dict[_Line, int]
 
 
 @dataclass(slots=True)
@@ -34,7 +35,11 @@ class _Cluster:
 
 
 def recompute(lines: Iterable[str], start_s: float) -> Owed:
-    """Micro-USD of every line of every invoice: by month, tenant, and term or credit.
+    """Micro-USD of every line of every invoice.
+
+    A line is of a month, a tenant, a term (or what lending brought: credit), a cluster or
+    reservation, and a price; each is rounded by itself, and one more takes what a tenant owes to
+    whole cents.
 
     Args:
         lines: of the event log.
@@ -44,7 +49,7 @@ def recompute(lines: Iterable[str], start_s: float) -> Owed:
         DataError: the log contradicts itself.
     """
     clusters: dict[str, _Cluster] = {}
-    sums: dict[tuple[str, str, str], int] = defaultdict(int)
+    sums: dict[_Line, int] = defaultdict(int)
     for line in lines:
         seconds, kind, *words = line.split()
         at_ms = int(seconds.replace(".", "")) // 1000
@@ -59,11 +64,25 @@ def recompute(lines: Iterable[str], start_s: float) -> Owed:
         _happen(cluster, kind, words[1:])
         if kind == "stop":
             del clusters[words[0]]
-        for month, tenant, what, amount in _settle(cluster, at_ms, start_s):
-            sums[month, tenant, what] += amount
+        for month, tenant, what, price, amount in _settle(cluster, at_ms, start_s):
+            sums[month, tenant, what, "" if what == "credit" else words[0], price] += amount
     if any(node.since_ms is not None for c in clusters.values() for node in c.nodes.values()):
         raise DataError("the event log ends while clusters are still paid for")
-    return {key: _half_up(amount) for key, amount in sums.items()}
+    rounded = {key: _half_up(amount) for key, amount in sums.items()}
+    return {**rounded, **_to_cents(rounded)}
+
+
+def _to_cents(lines: Owed) -> Owed:
+    """What is missing of whole cents, of each tenant and month."""
+    totals: dict[tuple[str, str], int] = defaultdict(int)
+    for (month, tenant, what, *_), amount in lines.items():
+        totals[month, tenant] += 0 if what == "credit" else amount
+    return {
+        (month, tenant, "rounding", "", 0): int(
+            (Decimal(total) / 10_000).quantize(Decimal(1), ROUND_HALF_UP) * 10_000 - total
+        )
+        for (month, tenant), total in totals.items()
+    }
 
 
 def _happen(cluster: _Cluster, kind: str, words: list[str]) -> None:
@@ -83,7 +102,9 @@ def _happen(cluster: _Cluster, kind: str, words: list[str]) -> None:
                 cluster.nodes[name] = _Node(int(gpus), int(micro_usd), lender, int(credit))
 
 
-def _settle(cluster: _Cluster, at_ms: int, start_s: float) -> Iterator[tuple[str, str, str, int]]:
+def _settle(
+    cluster: _Cluster, at_ms: int, start_s: float
+) -> Iterator[tuple[str, str, str, int, int]]:
     """Close what is no longer paid for, open what is from now on."""
     for name, node in list(cluster.nodes.items()):
         has_left = node.gpu_count < 0
@@ -93,9 +114,11 @@ def _settle(cluster: _Cluster, at_ms: int, start_s: float) -> Iterator[tuple[str
         elif not is_paid and node.since_ms is not None:
             for month, passed_ms in _months(node.since_ms, at_ms, start_s):
                 gpu_ms = abs(node.gpu_count) * passed_ms
-                yield month, cluster.tenant, cluster.term, gpu_ms * node.micro_usd
+                if node.micro_usd:
+                    line = month, cluster.tenant, cluster.term, node.micro_usd
+                    yield *line, gpu_ms * node.micro_usd
                 if node.lender:
-                    yield month, node.lender, "credit", gpu_ms * node.credit_micro_usd
+                    yield month, node.lender, "credit", 0, gpu_ms * node.credit_micro_usd
             node.since_ms = None
         if has_left:
             del cluster.nodes[name]
@@ -117,10 +140,11 @@ def _half_up(rated: int) -> int:
     return int((Decimal(rated) / Decimal(3_600_000)).quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def differences(owed: Mapping[tuple[str, str, str], int], billed: Owed) -> tuple[str, ...]:
+def differences(owed: Mapping[_Line, int], billed: Owed) -> tuple[str, ...]:
     """Sentences about every line on which two computations differ; empty when they agree."""
     return tuple(
-        f"{' '.join(key)}: {owed.get(key, 0)} micro-USD by the log, {billed.get(key, 0)} billed"
+        f"{' '.join(map(str, key))}: {owed.get(key, 0)} micro-USD by the log,"
+        f" {billed.get(key, 0)} billed"
         for key in sorted({*owed, *billed})
         if owed.get(key, 0) != billed.get(key, 0)
     )

@@ -121,12 +121,14 @@ class _Game:
         mix, policy = settings.mix, settings.policy
         areas = range(mix.reserved_tenant_count if policy.sells_reserved else 0)
         lenders = {area: TenantId(f"ten_r{area:02d}") for area in areas}
+        floor = Floor(fleet, prices.reserved, settings.credit_percent)
+        place = floor.tally.place
         self.stage = Stage(
             fleet=fleet,
             settings=settings,
             agenda=Agenda(),
-            floor=Floor(fleet, prices.reserved, settings.credit_percent),
-            books=Books(log, START_S, tamper),
+            floor=floor,
+            books=Books(log, place, START_S, tamper),
             log=log,
             metrics=MarketMetrics(),
             place=pack if policy.is_packing else spread,

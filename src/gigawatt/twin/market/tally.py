@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gigawatt.ids import SiteId
 from gigawatt.intent.term import Term
-from gigawatt.market.utilisation import GpuState, Stretch
+from gigawatt.market.utilisation import GpuState, Place, Stretch
 
 
 class Kind(NamedTuple):
@@ -27,6 +27,7 @@ class Tally:
     Attributes:
         stretches: of every kind but idle ones, in order of their ends.
         counts: GPUs now.
+        place: type and site of all of them.
     """
 
     def __init__(self, gpu_type: str, site_id: SiteId) -> None:
@@ -34,7 +35,7 @@ class Tally:
         self.stretches: list[Stretch] = []
         self.counts: dict[Kind, int] = {}
         self._since_ms: dict[Kind, int] = {}
-        self._place = gpu_type, site_id
+        self.place: Place = (gpu_type, site_id)
 
     def change(self, deltas: Mapping[Kind, int], at_ms: int) -> None:
         """Some kinds have so many GPUs more or fewer from now on."""
@@ -54,5 +55,5 @@ class Tally:
         if count and at_ms > since_ms and kind.state is not GpuState.IDLE:
             price = kind.price_micro_usd_per_gpu_hour
             self.stretches.append(
-                Stretch(*self._place, kind.state, kind.term, count, since_ms, at_ms, price)
+                Stretch(*self.place, kind.state, kind.term, count, since_ms, at_ms, price)
             )

@@ -125,7 +125,8 @@ def _make_records() -> None:
         sa.UniqueConstraint("cluster_id", "number", name="usage_record_number"),
     )
     op.create_index("usage_record_time", "usage_record", ["to_ms"])
-    op.create_index("usage_record_project", "usage_record", ["project_id", "to_ms"])
+    for whose in ("project", "organisation"):
+        op.create_index(f"usage_record_{whose}", "usage_record", [f"{whose}_id", "to_ms"])
     op.create_table(
         "storage_usage_record",
         _sequence(),
