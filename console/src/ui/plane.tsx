@@ -12,10 +12,10 @@ export interface PlaneWords {
 
 export const PLANES: readonly PlaneWords[] = [
   { key: "fabric", name: "Compute fabric", means: "GPU traffic reaches only your own nodes" },
-  { key: "in_band", name: "Network", means: "your hosts see your hosts, and what you let in" },
-  { key: "out_of_band", name: "Management", means: "nobody else powers or reimages your nodes" },
-  { key: "storage", name: "Storage", means: "your files are exported to your nodes alone" },
-  { key: "host", name: "Hosts", means: "nodes boot clean and belong to you alone" },
+  { key: "in_band", name: "Network", means: "Your hosts see your hosts, and what you let in" },
+  { key: "out_of_band", name: "Management", means: "Nobody else powers or reimages your nodes" },
+  { key: "storage", name: "Storage", means: "Your files are exported to your nodes alone" },
+  { key: "host", name: "Hosts", means: "Nodes boot clean and belong to you alone" },
 ];
 
 /** Name of a plane. */
@@ -80,7 +80,7 @@ function planeState(sum: Done | undefined): string {
 }
 
 function planeWords(sum: Done | undefined, isOpening: boolean): string {
-  if (!sum) return "not touched";
+  if (!sum) return "not used";
   if (sum.done === sum.total) return isOpening ? "given back" : "closed";
   return `${count(sum.done)} of ${count(sum.total)} steps`;
 }

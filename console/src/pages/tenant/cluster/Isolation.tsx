@@ -133,6 +133,7 @@ function PlaneEvidence({ name, means, probe, pairs }: PlaneEvidenceProps) {
 /** What was tried, in plain words. */
 function probeWords({ inside, outside }: Probe): string {
   const within = `Tried between your own nodes: ${counted(inside, "probe")}, all went through.`;
+  if (inside + outside === 0) return "The cluster uses nothing of it, so nothing was tried.";
   if (outside === 0) return within;
   return `${within} From your nodes to others and back: ${counted(outside, "probe")}, none did.`;
 }

@@ -192,7 +192,8 @@ const GAP = 4;
 const PAD = 10;
 const ROW = 8;
 const HEAD = 40;
-const WIDTH = 880;
+/** Four leaf groups a row; the trunk runs in the gap in the middle. */
+const WIDTH = 944;
 
 /** Leaf groups as boxes that flow into rows; nodes as cells in them. */
 function laidOut(nodes: readonly Node[]): { groups: Group[]; height: number } {
