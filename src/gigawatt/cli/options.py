@@ -204,7 +204,7 @@ TermChoice = Annotated[
     Term | None, _option("--term", "TERM", "How they are held: on_demand, reserved or spot.")
 ]
 OfReservation = Annotated[
-    str | None, _option("--reservation", "RES", "Reservation that covers it (res_...).")
+    str | None, _option("--reservation", "RES", "Reservation that covers it: name or id.")
 ]
 Lent = Annotated[
     bool, typer.Option("--lent", help="Take nodes on loan too; they are asked back with notice.")

@@ -18,7 +18,7 @@ from gigawatt.cli.options import (
 app = new_group("Reserve GPUs from one moment to another; look at reservations, give them up.")
 
 NameOption = Annotated[str, typer.Argument(help="Name: lower-case letters, digits, hyphens.")]
-ReservationArgument = Annotated[str, typer.Argument(help="Id of a reservation (res_...).")]
+ReservationArgument = Annotated[str, typer.Argument(help="Name or id (res_...) of a reservation.")]
 Gpus = Annotated[int, typer.Option("--gpus", "-g", help="GPUs, whole nodes.", min=1, max=32_000)]
 GpuType = Annotated[str, typer.Option("--type", help="GPU type, e.g. h100.")]
 From = Annotated[
@@ -107,7 +107,7 @@ def list_(
 def show(reservation: ReservationArgument, output: OutputOption = Format.TABLE) -> None:
     """Show one reservation: when, where, at what price, under which terms.
 
-    Example: gw reservation show res_0123456789abcdef
+    Example: gw reservation show q3
     """
     backend.reservations.show(reservation, output)
 
@@ -116,6 +116,6 @@ def show(reservation: ReservationArgument, output: OutputOption = Format.TABLE) 
 def cancel(reservation: ReservationArgument, yes: YesOption = False) -> None:
     """Give a reservation up before it begins; says what that costs and asks.
 
-    Example: gw reservation cancel res_0123456789abcdef
+    Example: gw reservation cancel q3
     """
     backend.reservations.cancel(reservation, yes=yes)

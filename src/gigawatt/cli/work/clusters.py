@@ -8,6 +8,7 @@ from gigawatt.cli.options import Format
 from gigawatt.cli.output import ask, console, paragraph, remarks, show_document, span, write
 from gigawatt.cli.work.connect import Connection, connected
 from gigawatt.cli.work.planview import show_plan
+from gigawatt.cli.work.reservations import reservation_named
 from gigawatt.cli.work.storage import say_still_billing
 from gigawatt.cli.work.watch import OPEN, judge, watch
 from gigawatt.errors import ConflictError, VersionError
@@ -125,7 +126,7 @@ def _next_command(operation: doc.Operation, name: str) -> str:
 
 
 def request_document(connection: Connection, request: ClusterRequest) -> doc.ClusterRequest:
-    """A request as it goes over the wire; clusters and projects that it names are looked up.
+    """A request as it goes over the wire; what it names is looked up.
 
     Raises:
         InputError: the request is wrong whatever the fleet looks like.
@@ -134,6 +135,8 @@ def request_document(connection: Connection, request: ClusterRequest) -> doc.Clu
     check_request(replace_fields(request, tenant_id=TenantId(whose or "ten_own")))
     near = request.near_cluster_id
     near_id = None if near is None else connection.cluster(near, whose).id
+    held = request.reservation_id
+    held_id = None if held is None else reservation_named(connection, held).id
     return doc.ClusterRequest(
         project_id=connection.project_id(request.tenant_id or None),
         name=request.name,
@@ -157,7 +160,7 @@ def request_document(connection: Connection, request: ClusterRequest) -> doc.Clu
         egress_cidrs=list(request.egress_cidrs),
         term=request.term.value,
         price_micro_usd_per_gpu_hour_max=request.price_micro_usd_per_gpu_hour_max,
-        reservation_id=request.reservation_id,
+        reservation_id=held_id,
         is_lent=request.is_lent,
         gpu_count_min=request.gpu_count_min,
         returns_to_queue=request.returns_to_queue,

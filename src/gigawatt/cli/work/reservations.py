@@ -168,22 +168,36 @@ def list_reservations(form: Format, *, everything: bool, quiet: bool) -> None:
         show_list(list(pages), form, listing, quiet=quiet)
 
 
-def show(reservation_id: str, form: Format) -> None:
+def reservation_named(connection: Connection, word: str) -> doc.Reservation:
+    """The reservation of an id, or the newest of a name that has not ended.
+
+    Raises:
+        UnknownIdError: there is none.
+    """
+    client = connection.client
+    if not word.startswith("res_"):
+        for found in client.pages(calls.list_reservations, limit=PAGE_LIMIT):
+            if found.name == word and found.state in {"booked", "running"}:
+                return client.get_reservation(found.id)
+    return client.get_reservation(word)
+
+
+def show(word: str, form: Format) -> None:
     """Show one reservation."""
     with connected() as connection:
-        _show(connection, connection.client.get_reservation(reservation_id), form)
+        _show(connection, reservation_named(connection, word), form)
 
 
-def cancel(reservation_id: str, *, yes: bool) -> None:
+def cancel(word: str, *, yes: bool) -> None:
     """Give a reservation up, after saying what that costs."""
     with connected() as connection:
-        found = connection.client.get_reservation(reservation_id)
+        found = reservation_named(connection, word)
         if not yes:
             _tell(connection, found)
             if not ask(f"Give {found.name} up?"):
                 remarks.print("nothing was changed")
                 return
-        ended = connection.client.cancel_reservation(reservation_id)
+        ended = connection.client.cancel_reservation(found.id)
         charged = format_usd(ended.charged_micro_usd)
         console.print(f"{ended.name} ({ended.id}) is {ended.state}, for {charged}")
 
