@@ -154,12 +154,12 @@ def test_a_database_that_stops_is_told_and_comes_back(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 3 MB."""
+    """A file system of 6 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
     done = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)],
+        [mount, "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)],
         check=False,
         capture_output=True,
     )

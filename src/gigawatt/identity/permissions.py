@@ -282,10 +282,10 @@ def judge(caller: Caller, operation: str, belonging: Belonging | None = None) ->
     if not sees(caller, belonging):
         return "hidden"
     is_own = belonging.account_id == caller.account.account_id
+    is_allowed = role in permission.roles or (is_own and role in permission.self_roles)
     if is_narrow and permission.scope is Scope.ORGANISATION:
         # A key for one project must not make itself a wider one.
-        return "allowed" if operation.startswith("get_") and is_own else "forbidden"
-    is_allowed = role in permission.roles or (is_own and role in permission.self_roles)
+        is_allowed = is_allowed and is_own and operation.startswith("get_")
     return "allowed" if is_allowed else "forbidden"
 
 
