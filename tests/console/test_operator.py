@@ -23,6 +23,10 @@ pytestmark = [
 ]
 
 
+WHITE = 0xFFFFFFFF
+"""A pixel of the card's colour in light."""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with running_browser() as made:
@@ -96,6 +100,7 @@ def test_the_map_says_what_the_fleet_is_by_eye_by_key_and_by_table(held_world: A
         page.keyboard.press("ArrowDown")
         expect(said).not_to_contain_text(f"{nodes[0]['id']},")
         before = colours(page)
+        assert WHITE in before, "the ground of the map is that of its card"
         held_world.ok("operator", "POST", f"/nodes/{nodes[-1]['id']}:quarantine", {"reason": "x"})
         first = page.get_by_role("table", name="Racks").get_by_role("row").nth(1)
         expect(first).to_contain_text("quarantined")

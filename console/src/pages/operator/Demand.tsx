@@ -25,7 +25,7 @@ export default function Demand() {
           <Card title="Who is served first">
             <ol className="plain-list">
               {admission.data.order?.map((line) => (
-                <li key={line}>{line}</li>
+                <li key={line}>{line.replace(/^\d+\. /, "")}</li>
               ))}
             </ol>
           </Card>

@@ -153,6 +153,7 @@ export function MapCanvas(props: Props) {
       >
         <canvas
           ref={canvas}
+          style={{ aspectRatio: planWidth / planHeight }}
           className={place.zoom > 1 ? "map-canvas near" : "map-canvas"}
           onPointerDown={(event) => {
             drag.current = { x: event.clientX, y: event.clientY, moved: false };

@@ -218,7 +218,9 @@ export class Painter {
 /** A colour token of the page as one pixel. */
 export function pixelOf(token: string): number {
   const text = getComputedStyle(document.documentElement).getPropertyValue(`--${token}`).trim();
-  const value = Number.parseInt(text.slice(1), 16);
+  // A build writes #ffffff as #fff.
+  const digits = text.length === 4 ? text.slice(1).replace(/./g, "$&$&") : text.slice(1);
+  const value = Number.parseInt(digits, 16);
   // Little-endian, as every browser of today runs: alpha, blue, green, red.
   return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
 }
