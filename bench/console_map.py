@@ -121,8 +121,11 @@ def measure(browser: Browser, url: str, key: str, node_count: int) -> str:
         made.page.wait_for_selector("canvas[data-painted]")
         before = answers[0]
         gaps = made.page.evaluate(FRAMES, SECONDS)[1:]
+        shown = made.page.locator(".figure-value").first.inner_text()
+        paints = made.page.locator("canvas").get_attribute("data-painted")
         ordered = sorted(gaps)
         return (
+            f"{shown} GPUs shown, painted {paints} times; "
             f"first cells after {statistics.median(first_ms):.0f} ms (worst {max(first_ms):.0f}); "
             f"{1000 * len(gaps) / sum(gaps):.1f} frames/s, "
             f"p99 {ordered[int(0.99 * len(ordered))]:.0f} ms, worst {ordered[-1]:.0f} ms, "
