@@ -16,6 +16,7 @@ import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/cluster.css";
+import "./styles/operator.css";
 
 applyTheme();
 

@@ -28,6 +28,7 @@ ALL = "OPMBR"
 ROWS = {
     "who_am_i": ALL,
     "get_fleet": ALL,
+    "get_fleet_cells": "P",
     "get_fleet_map": "P",
     "get_fleet_drawing": "P",
     "get_fleet_picture": "P",

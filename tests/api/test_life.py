@@ -202,6 +202,32 @@ def test_nodes_are_filtered_paged_drained_and_returned(world: Any):
     assert [n["node_id"] for n in shown] == seen
 
 
+def test_the_cells_of_the_floor_say_what_the_list_of_nodes_says(world: Any):
+    found = launched(world)
+    ill = world.service.control.around.fleet.nodes.ids[-1]
+    world.ok("operator", "POST", f"/nodes/{ill}:quarantine", {"reason": "xid"})
+    cells = world.ok("operator", "GET", "/fleet/cells")
+    places = cells["places"]
+    nodes = world.ok("operator", "GET", "/nodes?limit=500")["items"]
+    assert places["node_ids"] == [node["id"] for node in nodes]
+    racks = [places["rack_ids"][rack] for rack in places["node_rack"]]
+    assert racks == [node["config"]["rack_id"] for node in nodes]
+    halls = [places["hall_ids"][places["rack_hall"][rack]] for rack in places["node_rack"]]
+    assert halls == [node["config"]["hall_id"] for node in nodes]
+    assert len(places["rack_box_px"]) == 4 * len(places["rack_ids"])
+    held = [
+        (nodes[row]["id"], mask, cells["cluster_ids"][by])
+        for row, mask, by in zip(
+            cells["held_node"], cells["held_gpu_mask"], cells["held_by"], strict=True
+        )
+    ]
+    assert sorted(held) == sorted((name, 0xFF, found["id"]) for name in found["status"]["members"])
+    assert [nodes[row]["id"] for row in cells["quarantined_node"]] == [ill]
+    assert cells["drained_node"] == []
+    later = world.ok("operator", "GET", "/fleet/cells?with_places=false")
+    assert later == {**cells, "places": None}
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "cursor=!", "cursor=AAAA", "state=x"])
 def test_bad_pages_are_refused(world: Any, query: str):
     assert world.call("operator", "GET", f"/nodes?{query}").status_code == 400

@@ -14,7 +14,22 @@ PAGES = {
     "ssh-keys": "/ssh-keys",
     "members": "/members",
     "quotas": "/quotas",
+    "invoices": "/invoices",
+    "budgets": "/budgets",
+    "rates": "/rates",
+    "reservations": "/reservations",
     "no-page": "/no/such/page",
+}
+
+OPERATOR_PAGES = {
+    "fleet": "/fleet",
+    "nodes": "/nodes",
+    "node": "/nodes/{node}",
+    "utilisation": "/utilisation",
+    "demand": "/demand",
+    "proofs": "/proofs",
+    "audit": "/audit",
+    "months": "/months",
 }
 
 WIDE = {"width": 1280, "height": 900}

@@ -3,10 +3,12 @@
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from console_browser import missing, running_browser, tab
-from console_pages import PAGES, PHONE, WIDE
+from console_pages import OPERATOR_PAGES, PAGES, PHONE, WIDE
+from gigawatt.app.clock import SystemClock
 from gigawatt.app.home import Home
 from gigawatt.app.server import APPLICATION, load_application
 from gigawatt.app.service import make_first_key
@@ -36,7 +38,26 @@ def populate(client: Client) -> dict[str, str]:
     assert cluster.operation_id is not None
     while client.get_operation(cluster.operation_id).finished_at is None:
         time.sleep(0.1)
-    return {"cluster": cluster.id, "operation": cluster.operation_id}
+    free = client.list_nodes(doc.NodeFilter(only_free=True, limit=4)).items
+    client.drain_node(free[0].id, "a fan is loud")
+    client.quarantine_node(free[1].id, "XID 79: fell off the bus")
+    reserve(client, project_id)
+    return {"cluster": cluster.id, "operation": cluster.operation_id, "node": free[1].id}
+
+
+def reserve(client: Client, project_id: str) -> None:
+    """Two reservations, one of them later."""
+    now = datetime.fromtimestamp(SystemClock().now_s(), UTC)
+    for name, days, months in (("next-model", 2, 1), ("evaluation", 20, 2)):
+        wish = doc.ReservationRequest(
+            project_id=project_id,
+            name=name,
+            gpu_count=512,
+            gpu_type=client.get_fleet().gpu_types[0].gpu_type,
+            from_at=now + timedelta(days=days),
+            months=months,
+        )
+        client.create_reservation(wish)
 
 
 def draw(served: Serving, key: str, ids: dict[str, str], out: Path) -> None:
@@ -48,7 +69,7 @@ def draw(served: Serving, key: str, ids: dict[str, str], out: Path) -> None:
                 made.page.wait_for_selector("form")
                 made.page.screenshot(path=out / f"{size}-sign-in.png")
                 made.sign_in(key)
-                for name, path in PAGES.items():
+                for name, path in (PAGES | OPERATOR_PAGES).items():
                     made.open(path.format(**ids))
                     made.page.screenshot(path=out / f"{size}-{name}.png", full_page=True)
                     sys.stdout.write(f"{out / f'{size}-{name}.png'}\n")

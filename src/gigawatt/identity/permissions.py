@@ -51,6 +51,7 @@ _SITE, _PROJECT, _ORGANISATION = Scope.SITE, Scope.PROJECT, Scope.ORGANISATION
 PERMISSIONS: Mapping[str, Permission] = {
     "who_am_i": Permission(Scope.SELF, EVERYBODY),
     "get_fleet": Permission(_SITE, EVERYBODY),
+    "get_fleet_cells": Permission(_SITE, OPERATORS),
     "get_fleet_map": Permission(_SITE, OPERATORS),
     "get_fleet_drawing": Permission(_SITE, OPERATORS),
     "get_fleet_picture": Permission(_SITE, OPERATORS),

@@ -45,6 +45,7 @@ class BlockingMethods:
 
     who_am_i = _blocking(calls.who_am_i)
     get_fleet = _blocking(calls.get_fleet)
+    get_fleet_cells = _blocking(calls.get_fleet_cells)
     get_fleet_map = _blocking(calls.get_fleet_map)
     get_fleet_drawing = _blocking(calls.get_fleet_drawing)
     get_fleet_picture = _blocking(calls.get_fleet_picture)
@@ -196,6 +197,7 @@ class AwaitingMethods:
 
     who_am_i = _awaiting(calls.who_am_i)
     get_fleet = _awaiting(calls.get_fleet)
+    get_fleet_cells = _awaiting(calls.get_fleet_cells)
     get_fleet_map = _awaiting(calls.get_fleet_map)
     get_fleet_drawing = _awaiting(calls.get_fleet_drawing)
     get_fleet_picture = _awaiting(calls.get_fleet_picture)

@@ -71,6 +71,7 @@ from gigawatt.sdk.calls.firewall import (
 from gigawatt.sdk.calls.fleet import (
     drain_node,
     get_fleet,
+    get_fleet_cells,
     get_fleet_drawing,
     get_fleet_map,
     get_fleet_picture,
@@ -243,6 +244,7 @@ __all__ = [
     "get_file_system",
     "get_firewall_ruleset",
     "get_fleet",
+    "get_fleet_cells",
     "get_fleet_drawing",
     "get_fleet_map",
     "get_fleet_picture",

@@ -11,6 +11,12 @@ def get_fleet() -> Call[doc.Fleet]:
     return Call("GET", path_of("fleet"), doc.Fleet)
 
 
+def get_fleet_cells(*, with_places: bool | None = None) -> Call[doc.FleetCells]:
+    """Every GPU of the floor by columns; without places after the first time."""
+    query = query_of(with_places=with_places)
+    return Call("GET", path_of("fleet", "cells"), doc.FleetCells, query)
+
+
 def get_fleet_map() -> Call[doc.FleetMap]:
     """The floor plan."""
     return Call("GET", path_of("fleet", "map"), doc.FleetMap)

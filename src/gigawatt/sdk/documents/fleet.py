@@ -166,3 +166,50 @@ class FleetMap(Answer):
     width_px: float
     height_px: float
     nodes: list[MapNode]
+
+
+class FloorWord(Answer):
+    """A title on the floor plan: left end of its base line, and the size of its letters."""
+
+    x_px: float
+    y_px: float
+    size_px: float
+    text: str
+
+
+class FleetPlaces(Answer):
+    """Where everything stands, by columns; other columns name rows of these by their number.
+
+    ``rack_box_px`` is x, y, width and height of each rack, one after the other. The nodes of a
+    rack share its height evenly, in their order.
+    """
+
+    width_px: float
+    height_px: float
+    words: list[FloorWord]
+    hall_ids: list[str]
+    rack_ids: list[str]
+    rack_hall: list[int]
+    rack_row: list[int]
+    rack_box_px: list[float]
+    node_ids: list[str]
+    node_rack: list[int]
+    node_gpu_count: list[int]
+
+
+class FleetCells(Answer):
+    """Every GPU of the floor by columns, small enough to be asked for each second.
+
+    A holding is a node, the GPUs of it (bit i is GPU i), and the row of a cluster. What nobody
+    holds is free; a node in neither list is available.
+    """
+
+    held_node: list[int]
+    held_gpu_mask: list[int]
+    held_by: list[int]
+    cluster_ids: list[str]
+    cluster_names: list[str]
+    project_ids: list[str]
+    drained_node: list[int]
+    quarantined_node: list[int]
+    places: FleetPlaces | None = None
