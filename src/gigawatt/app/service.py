@@ -309,11 +309,15 @@ def open_service(
                 ),
                 market=opened.market,
             )
-            login_settings = read_settings(home)
-            if login_settings is not None:
-                secret = read_secret(login_settings)
-                service.login = make_login(service, login_settings, secret)
+            _let_log_in(service, home)
             yield service
+
+
+def _let_log_in(service: Service, home: Home) -> None:
+    """Let people log in if the home says by whom they are vouched for."""
+    settings = read_settings(home)
+    if settings is not None:
+        service.login = make_login(service, settings, read_secret(settings))
 
 
 def make_login(service: Service, settings: LoginSettings, secret: str) -> "Login":

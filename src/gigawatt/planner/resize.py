@@ -91,6 +91,20 @@ def growth_term(target: ClusterTarget) -> Term:
     return Term.ON_DEMAND if target.term is Term.RESERVED else target.term
 
 
+def _check_growth(fleet: Fleet, before: ClusterTarget, gpu_count_more: int) -> None:
+    first = fleet.node_index(before.members[0].node_id)
+    if before.members[0].gpu_mask != int(fleet.full_gpu_mask_of_node[first]):
+        raise InputError(
+            f"cluster {before.name!r} is a guest on one node and cannot grow",
+            next_step="Launch a cluster of whole nodes and release the guest.",
+        )
+    if gpu_count_more < 1 or gpu_count_more % fleet.node_type(first).gpu_count:
+        raise InputError(
+            f"cluster {before.name!r} cannot grow by {gpu_count_more} GPUs",
+            next_step=f"Grow by a multiple of {fleet.node_type(first).gpu_count} GPUs.",
+        )
+
+
 def plan_grow(
     snapshot: Snapshot, gpu_count_more: int, ids: PlanIds, prices: Prices = LIST_PRICES
 ) -> Plan:
@@ -111,17 +125,7 @@ def plan_grow(
     """
     before = live_target(snapshot, ids)
     fleet = snapshot.fleet
-    first = fleet.node_index(before.members[0].node_id)
-    if before.members[0].gpu_mask != int(fleet.full_gpu_mask_of_node[first]):
-        raise InputError(
-            f"cluster {before.name!r} is a guest on one node and cannot grow",
-            next_step="Launch a cluster of whole nodes and release the guest.",
-        )
-    if gpu_count_more < 1 or gpu_count_more % fleet.node_type(first).gpu_count:
-        raise InputError(
-            f"cluster {before.name!r} cannot grow by {gpu_count_more} GPUs",
-            next_step=f"Grow by a multiple of {fleet.node_type(first).gpu_count} GPUs.",
-        )
+    _check_growth(fleet, before, gpu_count_more)
     request = ClusterRequest(
         tenant_id=before.tenant_id,
         name=before.name,
