@@ -16,28 +16,27 @@ from sqlalchemy import (
     event,
 )
 
-from gigawatt.store.schema import Prose, metadata
+from gigawatt.store.schema import NAME, Prose, metadata
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
 """Ids, months and dates, sorted byte by byte on both engines."""
 
 ledger_entries = Table(
     "ledger_entry",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("entry_id", _NAME, nullable=False, unique=True),
-    Column("date", _NAME, nullable=False),
+    Column("entry_id", NAME, nullable=False, unique=True),
+    Column("date", NAME, nullable=False),
     Column("memo", Prose, nullable=False),
-    Column("currency", _NAME, nullable=False),
+    Column("currency", NAME, nullable=False),
     Column("postings", Text, nullable=False),
-    Column("digest", _NAME, nullable=False),
+    Column("digest", NAME, nullable=False),
 )
 """The ledger. Postings are JSON: account and micro-USD of each."""
 
 ledger_postings = Table(
     "ledger_posting",
     metadata,
-    Column("account", _NAME, primary_key=True),
+    Column("account", NAME, primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("amount_micro_usd", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -47,13 +46,13 @@ ledger_postings = Table(
 invoices = Table(
     "invoice",
     metadata,
-    Column("invoice_id", _NAME, primary_key=True),
-    Column("organisation_id", _NAME, nullable=False),
-    Column("month", _NAME, nullable=False),
-    Column("corrects", _NAME, nullable=False),
+    Column("invoice_id", NAME, primary_key=True),
+    Column("organisation_id", NAME, nullable=False),
+    Column("month", NAME, nullable=False),
+    Column("corrects", NAME, nullable=False),
     Column("total_micro_usd", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
-    Column("digest", _NAME, nullable=False),
+    Column("digest", NAME, nullable=False),
 )
 """Invoices and credit notes. Document is JSON; ``corrects`` is empty for an invoice."""
 
@@ -63,22 +62,22 @@ Index("ix_invoice_corrects", invoices.c.corrects)
 contract_items = Table(
     "contract_item",
     metadata,
-    Column("item_id", _NAME, primary_key=True),
-    Column("organisation_id", _NAME, nullable=False, index=True),
-    Column("kind", _NAME, nullable=False),
+    Column("item_id", NAME, primary_key=True),
+    Column("organisation_id", NAME, nullable=False, index=True),
+    Column("kind", NAME, nullable=False),
     Column("name", Prose, nullable=False),
     Column("amount_micro_usd", BigInteger, nullable=False),
     Column("rate_ppm", Integer, nullable=False),
-    Column("from_month", _NAME, nullable=False),
-    Column("to_month", _NAME, nullable=False),
+    Column("from_month", NAME, nullable=False),
+    Column("to_month", NAME, nullable=False),
     Column("created_s", Double, nullable=False),
 )
 
 contract_uses = Table(
     "contract_use",
     metadata,
-    Column("item_id", _NAME, primary_key=True),
-    Column("month", _NAME, primary_key=True),
+    Column("item_id", NAME, primary_key=True),
+    Column("month", NAME, primary_key=True),
     Column("amount_micro_usd", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -87,13 +86,13 @@ contract_uses = Table(
 product_prices = Table(
     "product_price",
     metadata,
-    Column("price_id", _NAME, primary_key=True),
-    Column("product", _NAME, nullable=False),
+    Column("price_id", NAME, primary_key=True),
+    Column("product", NAME, nullable=False),
     Column("price_micro_usd", BigInteger, nullable=False),
     Column("unit", Prose, nullable=False),
     Column("parts_per_unit", BigInteger, nullable=False),
-    Column("from_month", _NAME, nullable=False),
-    Column("organisation_id", _NAME, nullable=True),
+    Column("from_month", NAME, nullable=False),
+    Column("organisation_id", NAME, nullable=True),
     Column("created_s", Double, nullable=False),
 )
 """Prices of storage and of external products; a TiB-hour has less than 2**62 parts."""
@@ -101,18 +100,18 @@ product_prices = Table(
 closed_months = Table(
     "closed_month",
     metadata,
-    Column("month", _NAME, primary_key=True),
+    Column("month", NAME, primary_key=True),
     Column("closed_s", Double, nullable=False),
     Column("invoice_count", Integer, nullable=False),
     Column("total_micro_usd", BigInteger, nullable=False),
     Column("entry_number", BigInteger, nullable=False),
-    Column("entry_digest", _NAME, nullable=False),
+    Column("entry_digest", NAME, nullable=False),
 )
 
 cost_tags = Table(
     "cost_tag",
     metadata,
-    Column("subject_id", _NAME, primary_key=True),
+    Column("subject_id", NAME, primary_key=True),
     Column("tag", Prose, nullable=False),
     Column("changed_s", Double, nullable=False),
 )
@@ -121,8 +120,8 @@ cost_tags = Table(
 budgets = Table(
     "budget",
     metadata,
-    Column("scope", _NAME, primary_key=True),
-    Column("scope_id", _NAME, primary_key=True),
+    Column("scope", NAME, primary_key=True),
+    Column("scope_id", NAME, primary_key=True),
     Column("amount_micro_usd", BigInteger, nullable=False),
     Column("percents", Text, nullable=False),
     Column("is_cap", Boolean, nullable=False),
@@ -134,9 +133,9 @@ budgets = Table(
 budget_alerts = Table(
     "budget_alert",
     metadata,
-    Column("scope", _NAME, primary_key=True),
-    Column("scope_id", _NAME, primary_key=True),
-    Column("month", _NAME, primary_key=True),
+    Column("scope", NAME, primary_key=True),
+    Column("scope_id", NAME, primary_key=True),
+    Column("month", NAME, primary_key=True),
     Column("percent", Integer, primary_key=True, autoincrement=False),
     Column("at_s", Double, nullable=False),
     Column("spent_micro_usd", BigInteger, nullable=False),

@@ -2,18 +2,17 @@
 
 from sqlalchemy import Column, Double, ForeignKey, Integer, Table, Text, UniqueConstraint
 
-from gigawatt.store.schema import metadata
+from gigawatt.store.schema import NAME, metadata
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
 """Ids and words, sorted byte by byte on both engines."""
 
 firewall_rulesets = Table(
     "firewall_ruleset",
     metadata,
-    Column("ruleset_id", _NAME, primary_key=True),
-    Column("project_id", _NAME, ForeignKey("project.project_id"), nullable=False),
-    Column("name", _NAME, nullable=False),
-    Column("site_id", _NAME, nullable=False),
+    Column("ruleset_id", NAME, primary_key=True),
+    Column("project_id", NAME, ForeignKey("project.project_id"), nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
     Column("rules", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_s", Double, nullable=False),

@@ -2,16 +2,14 @@
 
 from sqlalchemy import Column, Double, ForeignKey, Table, Text
 
-from gigawatt.store.schema import metadata
-
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+from gigawatt.store.schema import NAME, metadata
 
 instances = Table(
     "instance",
     metadata,
-    Column("instance_id", _NAME, primary_key=True),
-    Column("project_id", _NAME, ForeignKey("project.project_id"), nullable=False, index=True),
-    Column("cluster_id", _NAME, nullable=False, unique=True),
+    Column("instance_id", NAME, primary_key=True),
+    Column("project_id", NAME, ForeignKey("project.project_id"), nullable=False, index=True),
+    Column("cluster_id", NAME, nullable=False, unique=True),
     Column("name", Text, nullable=True),
     Column("tags", Text, nullable=False),
     Column("ssh_key_names", Text, nullable=False),

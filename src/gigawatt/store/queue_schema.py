@@ -12,37 +12,35 @@ from sqlalchemy import (
 )
 
 from gigawatt.store.directory_schema import metadata
-from gigawatt.store.schema import Prose
+from gigawatt.store.schema import NAME, SEQUENCE, Prose
 
 __all__ = ["metadata"]
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
 waiting_requests = Table(
     "waiting_request",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("waiting_id", _NAME, nullable=False, unique=True),
-    Column("project_id", _NAME, nullable=False),
-    Column("account_id", _NAME, nullable=True),
-    Column("name", _NAME, nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("waiting_id", NAME, nullable=False, unique=True),
+    Column("project_id", NAME, nullable=False),
+    Column("account_id", NAME, nullable=True),
+    Column("name", NAME, nullable=False),
     Column("request", Text, nullable=False),
     Column("gpu_count", Integer, nullable=False),
-    Column("gpu_type", _NAME, nullable=False),
+    Column("gpu_type", NAME, nullable=False),
     Column("places", Text, nullable=False),
     Column("price_micro_usd_per_gpu_hour_max", BigInteger, nullable=True),
     Column("duration_s", Double, nullable=True),
-    Column("operation_id", _NAME, nullable=False, unique=True),
+    Column("operation_id", NAME, nullable=False, unique=True),
     Column("since_s", Double, nullable=False),
     Column("expires_s", Double, nullable=False),
     Column("front_since_s", Double, nullable=True),
-    Column("state", _NAME, nullable=False, index=True),
+    Column("state", NAME, nullable=False, index=True),
     Column("state_reason", Prose, nullable=False),
     Column("state_since_s", Double, nullable=False),
-    Column("why_kind", _NAME, nullable=True),
+    Column("why_kind", NAME, nullable=True),
     Column("why", Prose, nullable=True),
-    Column("cluster_id", _NAME, nullable=True),
+    Column("cluster_id", NAME, nullable=True),
     Column("launch_count", Integer, nullable=False),
 )
 """Requests that wait or did. Request and places are JSON. ``operation_id`` is drawn before the
@@ -60,8 +58,8 @@ Index(
 queue_turns = Table(
     "queue_turn",
     metadata,
-    Column("name", _NAME, primary_key=True),
-    Column("worker", _NAME, nullable=False),
+    Column("name", NAME, primary_key=True),
+    Column("worker", NAME, nullable=False),
     Column("expires_s", Double, nullable=False),
 )
 """Row "queue": who serves the queue now."""
@@ -69,9 +67,9 @@ queue_turns = Table(
 freed_gpus = Table(
     "freed_gpu",
     metadata,
-    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), primary_key=True),
+    Column("operation_id", NAME, ForeignKey("operation.operation_id"), primary_key=True),
     Column("at_s", Double, nullable=False, index=True),
-    Column("gpu_type", _NAME, nullable=False),
+    Column("gpu_type", NAME, nullable=False),
     Column("gpu_count", Integer, nullable=False),
 )
 """What releases and shrinks gave back."""
@@ -79,14 +77,14 @@ freed_gpus = Table(
 turned_away = Table(
     "turned_away",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("source_key", _NAME, nullable=False, unique=True),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("source_key", NAME, nullable=False, unique=True),
     Column("at_s", Double, nullable=False, index=True),
-    Column("project_id", _NAME, nullable=False),
-    Column("cause", _NAME, nullable=False),
-    Column("origin", _NAME, nullable=False),
-    Column("outcome", _NAME, nullable=False),
-    Column("gpu_type", _NAME, nullable=False),
+    Column("project_id", NAME, nullable=False),
+    Column("cause", NAME, nullable=False),
+    Column("origin", NAME, nullable=False),
+    Column("outcome", NAME, nullable=False),
+    Column("gpu_type", NAME, nullable=False),
     Column("gpu_count", Integer, nullable=False),
     Column("shape", Prose, nullable=False),
     Column("price_micro_usd_per_gpu_hour_max", BigInteger, nullable=True),
@@ -94,7 +92,7 @@ turned_away = Table(
     Column("duration_s", Double, nullable=True),
     Column("waited_s", Double, nullable=False),
     Column("reasons", Prose, nullable=False),
-    Column("fingerprint", _NAME, nullable=False),
+    Column("fingerprint", NAME, nullable=False),
 )
 """Requests that were not served. Reasons are JSON."""
 
@@ -102,10 +100,10 @@ turned_away_days = Table(
     "turned_away_day",
     metadata,
     Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("gpu_type", _NAME, primary_key=True),
+    Column("gpu_type", NAME, primary_key=True),
     Column("gpu_count_from", Integer, primary_key=True, autoincrement=False),
-    Column("cause", _NAME, primary_key=True),
-    Column("origin", _NAME, primary_key=True),
+    Column("cause", NAME, primary_key=True),
+    Column("origin", NAME, primary_key=True),
     Column("request_count", BigInteger, nullable=False),
     Column("distinct_count", BigInteger, nullable=False),
     Column("gpu_count", BigInteger, nullable=False),
@@ -118,9 +116,9 @@ turned_away_days = Table(
 quota_limits = Table(
     "quota_limit",
     metadata,
-    Column("project_id", _NAME, ForeignKey("project.project_id"), primary_key=True),
-    Column("kind", _NAME, primary_key=True),
-    Column("name", _NAME, primary_key=True),
+    Column("project_id", NAME, ForeignKey("project.project_id"), primary_key=True),
+    Column("kind", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("count_max", BigInteger, nullable=False),
 )
 """Limits beside the count of GPUs: kind "gpu_type" with the type as name, "cluster", "waiting"."""

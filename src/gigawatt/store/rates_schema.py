@@ -1,28 +1,25 @@
 """The table of rates, in the same database as the store's."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, Table
 
-from gigawatt.store.schema import Prose, metadata
-
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+from gigawatt.store.schema import NAME, SEQUENCE, Prose, metadata
 
 rates = Table(
     "rate",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("gpu_type", _NAME, nullable=False),
-    Column("term", _NAME, nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("gpu_type", NAME, nullable=False),
+    Column("term", NAME, nullable=False),
     Column("price_micro_usd_per_gpu_hour", BigInteger, nullable=False),
     Column("valid_from_s", Double, nullable=False),
     Column("valid_to_s", Double, nullable=True),
-    Column("site_id", _NAME, nullable=False),
-    Column("organisation_id", _NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
+    Column("organisation_id", NAME, nullable=False),
     Column("gpu_count_min", Integer, nullable=False),
     Column("month_count_min", Integer, nullable=False),
-    Column("currency", _NAME, nullable=False),
+    Column("currency", NAME, nullable=False),
     Column("note", Prose, nullable=False),
-    Column("set_by", _NAME, nullable=False),
+    Column("set_by", NAME, nullable=False),
     Column("set_at_s", Double, nullable=False),
 )
 """Rows are added, and never changed or removed. Site and organisation are empty for all of them,

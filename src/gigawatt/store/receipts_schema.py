@@ -2,17 +2,15 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text
 
-from gigawatt.store.schema import metadata
-
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+from gigawatt.store.schema import NAME, metadata
 
 cleaning_receipts = Table(
     "cleaning_receipt",
     metadata,
-    Column("receipt_id", _NAME, primary_key=True),
-    Column("node_id", _NAME, nullable=False),
+    Column("receipt_id", NAME, primary_key=True),
+    Column("node_id", NAME, nullable=False),
     Column("gpu_mask", BigInteger, nullable=False),
-    Column("cluster_id", _NAME, nullable=False),
+    Column("cluster_id", NAME, nullable=False),
     Column("ended_s", Double, nullable=False),
     Column("is_passed", Boolean, nullable=False),
     Column("steps", Text, nullable=False),

@@ -1,17 +1,16 @@
 """Tables of the replicas that share a store: who lives, and who does what only one may do."""
 
-from sqlalchemy import BigInteger, Column, Double, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Table
 
-from gigawatt.store.schema import metadata
+from gigawatt.store.schema import NAME, metadata
 
 __all__ = ["metadata"]
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
 
 heartbeats = Table(
     "heartbeat",
     metadata,
-    Column("worker", _NAME, primary_key=True),
+    Column("worker", NAME, primary_key=True),
     Column("beat", BigInteger, nullable=False),
     Column("started_s", Double, nullable=False),
 )
@@ -20,8 +19,8 @@ heartbeats = Table(
 duties = Table(
     "duty",
     metadata,
-    Column("name", _NAME, primary_key=True),
-    Column("worker", _NAME, nullable=True),
+    Column("name", NAME, primary_key=True),
+    Column("worker", NAME, nullable=True),
     Column("done_s", Double, nullable=True),
 )
 """What one replica at a time does for all; worker is null while nobody does it."""

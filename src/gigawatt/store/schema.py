@@ -29,7 +29,7 @@ from typing_extensions import override
 
 metadata = MetaData()
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+NAME = Text().with_variant(Text(collation="C"), "postgresql")
 """Ids and words. They sort byte by byte on both engines, whatever language a server speaks."""
 
 
@@ -45,13 +45,13 @@ class Prose(TypeDecorator[str]):
         return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column declared INTEGER."""
 
 counters = Table(
     "counter",
     metadata,
-    Column("name", _NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
 """Row "generation"."""
@@ -59,10 +59,10 @@ counters = Table(
 clusters = Table(
     "cluster",
     metadata,
-    Column("cluster_id", _NAME, primary_key=True),
-    Column("tenant_id", _NAME, nullable=False),
-    Column("name", _NAME, nullable=False),
-    Column("phase", _NAME, nullable=False),
+    Column("cluster_id", NAME, primary_key=True),
+    Column("tenant_id", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("phase", NAME, nullable=False),
     Column("phase_reason", Prose, nullable=False),
     Column("phase_since_s", Double, nullable=False),
     Column("is_ended", Boolean, nullable=False),
@@ -87,15 +87,15 @@ Index(
 operations = Table(
     "operation",
     metadata,
-    Column("operation_id", _NAME, primary_key=True),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("kind", _NAME, nullable=False),
-    Column("state", _NAME, nullable=False),
+    Column("operation_id", NAME, primary_key=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("kind", NAME, nullable=False),
+    Column("state", NAME, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("plan", Text, nullable=False),
     Column("opened_generation", BigInteger, nullable=False, unique=True),
     Column("generation", BigInteger, nullable=False),
-    Column("lease_worker", _NAME, nullable=True),
+    Column("lease_worker", NAME, nullable=True),
     Column("lease_expires_s", Double, nullable=True),
     Column("started_s", Double, nullable=False),
     Column("finished_s", Double, nullable=True),
@@ -114,10 +114,10 @@ Index(
 allocations = Table(
     "allocation",
     metadata,
-    Column("node_id", _NAME, primary_key=True),
+    Column("node_id", NAME, primary_key=True),
     Column("gpu", Integer, primary_key=True, autoincrement=False),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("state", _NAME, CheckConstraint("state IN ('held', 'tombstone')"), nullable=False),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("state", NAME, CheckConstraint("state IN ('held', 'tombstone')"), nullable=False),
     sqlite_with_rowid=False,
 )
 """One row for each GPU that is not free."""
@@ -125,11 +125,11 @@ allocations = Table(
 held_keys = Table(
     "held_key",
     metadata,
-    Column("pool_id", _NAME, primary_key=True),
+    Column("pool_id", NAME, primary_key=True),
     Column("value", BigInteger, primary_key=True, autoincrement=False),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
     Column(
-        "state", _NAME, CheckConstraint("state IN ('held', 'tombstone', 'cooling')"), nullable=False
+        "state", NAME, CheckConstraint("state IN ('held', 'tombstone', 'cooling')"), nullable=False
     ),
     Column("free_at_s", Double, nullable=True),
     sqlite_with_rowid=False,
@@ -139,10 +139,10 @@ held_keys = Table(
 tombstones = Table(
     "tombstone",
     metadata,
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
-    Column("device_id", _NAME, primary_key=True),
-    Column("entry_key", _NAME, primary_key=True),
-    Column("node_id", _NAME, nullable=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("device_id", NAME, primary_key=True),
+    Column("entry_key", NAME, primary_key=True),
+    Column("node_id", NAME, nullable=True),
     Column("names_nic", Boolean, nullable=False),
     Column("entry", Text, nullable=False),
     Column("generation", BigInteger, nullable=False),
@@ -156,8 +156,8 @@ Index("tombstone_entry", tombstones.c.device_id, tombstones.c.entry_key)
 nodes = Table(
     "node",
     metadata,
-    Column("node_id", _NAME, primary_key=True),
-    Column("state", _NAME, CheckConstraint("state IN ('drained', 'quarantined')"), nullable=False),
+    Column("node_id", NAME, primary_key=True),
+    Column("state", NAME, CheckConstraint("state IN ('drained', 'quarantined')"), nullable=False),
     Column("reason", Prose, nullable=False),
     Column("since_s", Double, nullable=False),
 )
@@ -166,10 +166,10 @@ nodes = Table(
 step_journal = Table(
     "step_journal",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), nullable=False, index=True),
-    Column("step_key", _NAME, nullable=False),
-    Column("state", _NAME, nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("operation_id", NAME, ForeignKey("operation.operation_id"), nullable=False, index=True),
+    Column("step_key", NAME, nullable=False),
+    Column("state", NAME, nullable=False),
     Column("detail", Prose, nullable=False),
     Column("at_s", Double, nullable=False),
 )
@@ -178,10 +178,10 @@ step_journal = Table(
 evidence = Table(
     "evidence",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), nullable=False),
-    Column("kind", _NAME, nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("operation_id", NAME, ForeignKey("operation.operation_id"), nullable=False),
+    Column("kind", NAME, nullable=False),
     Column("at_s", Double, nullable=False),
     Column("document", Text, nullable=False),
 )
@@ -190,13 +190,13 @@ evidence = Table(
 events = Table(
     "event",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("sequence", SEQUENCE, primary_key=True),
     Column("at_s", Double, nullable=False),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=True, index=True),
-    Column("operation_id", _NAME, ForeignKey("operation.operation_id"), nullable=True),
-    Column("kind", _NAME, nullable=False),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=True, index=True),
+    Column("operation_id", NAME, ForeignKey("operation.operation_id"), nullable=True),
+    Column("kind", NAME, nullable=False),
     Column("message", Prose, nullable=False),
     Column("data", Text, nullable=False),
-    Column("project_id", _NAME, nullable=True),
+    Column("project_id", NAME, nullable=True),
 )
 """The audit trail. ``project_id`` says who sees a line of no cluster, beside the operators."""

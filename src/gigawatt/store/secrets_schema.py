@@ -2,15 +2,13 @@
 
 from sqlalchemy import Column, Double, Table, Text
 
-from gigawatt.store.schema import metadata
-
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+from gigawatt.store.schema import NAME, metadata
 
 secrets = Table(
     "secret",
     metadata,
-    Column("secret_ref", _NAME, primary_key=True),
-    Column("key_id", _NAME, nullable=False),
+    Column("secret_ref", NAME, primary_key=True),
+    Column("key_id", NAME, nullable=False),
     Column("sealed", Text, nullable=False),
     Column("changed_s", Double, nullable=False),
 )

@@ -3,20 +3,18 @@
 from sqlalchemy import BigInteger, CheckConstraint, Column, Double, ForeignKey, Integer, Table, Text
 
 from gigawatt.store.directory_schema import metadata
-from gigawatt.store.schema import Prose
+from gigawatt.store.schema import NAME, SEQUENCE, Prose
 
 __all__ = ["metadata"]
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
 spot_rounds = Table(
     "spot_round",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("sequence", SEQUENCE, primary_key=True),
     Column("at_s", Double, nullable=False, index=True),
-    Column("gpu_type", _NAME, nullable=False),
-    Column("site_id", _NAME, nullable=False),
+    Column("gpu_type", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
     Column("price_micro_usd_per_gpu_hour", BigInteger, nullable=False),
     Column("floor_micro_usd_per_gpu_hour", BigInteger, nullable=False),
     Column("offered_gpu_count", Integer, nullable=False),
@@ -28,20 +26,20 @@ spot_rounds = Table(
 notices = Table(
     "notice",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("notice_id", _NAME, nullable=False, unique=True),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
-    Column("project_id", _NAME, nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("notice_id", NAME, nullable=False, unique=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False, index=True),
+    Column("project_id", NAME, nullable=False),
     Column("node_ids", Text, nullable=False),
-    Column("cause", _NAME, nullable=False),
-    Column("cause_id", _NAME, nullable=False),
+    Column("cause", NAME, nullable=False),
+    Column("cause_id", NAME, nullable=False),
     Column("reason", Prose, nullable=False),
     Column("given_s", Double, nullable=False),
     Column("deadline_s", Double, nullable=False),
-    Column("operation_id", _NAME, nullable=False, unique=True),
+    Column("operation_id", NAME, nullable=False, unique=True),
     Column(
         "state",
-        _NAME,
+        NAME,
         CheckConstraint("state IN ('given', 'begun', 'done', 'withdrawn')"),
         nullable=False,
         index=True,
@@ -55,16 +53,16 @@ is committed under it, so that nobody is preempted twice. Node ids are JSON."""
 notice_nodes = Table(
     "notice_node",
     metadata,
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
-    Column("node_id", _NAME, primary_key=True),
-    Column("notice_id", _NAME, ForeignKey("notice.notice_id"), nullable=False, index=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("node_id", NAME, primary_key=True),
+    Column("notice_id", NAME, ForeignKey("notice.notice_id"), nullable=False, index=True),
 )
 """Nodes of clusters that are asked back now: each once."""
 
 checkpoints = Table(
     "checkpoint",
     metadata,
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
     Column("saved_s", Double, nullable=False),
 )
 """When the tenant of a cluster last said that its work is saved."""

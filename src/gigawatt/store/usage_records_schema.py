@@ -19,23 +19,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import ExecutableDDLElement
 
-from gigawatt.store.schema import metadata
+from gigawatt.store.schema import NAME, SEQUENCE, metadata
 
 __all__ = ["metadata"]
 
-_NAME = Text().with_variant(Text(collation="C"), "postgresql")
 
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column declared INTEGER."""
 
 usage_meters = Table(
     "usage_meter",
     metadata,
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
-    Column("organisation_id", _NAME, nullable=True),
-    Column("project_id", _NAME, nullable=False),
-    Column("gpu_type", _NAME, nullable=False),
-    Column("site_id", _NAME, nullable=False),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("organisation_id", NAME, nullable=True),
+    Column("project_id", NAME, nullable=False),
+    Column("gpu_type", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("is_delivered", Boolean, nullable=False),
     Column("next_number", BigInteger, nullable=False),
@@ -45,12 +43,12 @@ usage_meters = Table(
 metered_nodes = Table(
     "usage_meter_node",
     metadata,
-    Column("cluster_id", _NAME, ForeignKey("usage_meter.cluster_id"), primary_key=True),
-    Column("node_id", _NAME, primary_key=True, index=True),
+    Column("cluster_id", NAME, ForeignKey("usage_meter.cluster_id"), primary_key=True),
+    Column("node_id", NAME, primary_key=True, index=True),
     Column("gpu_count", Integer, nullable=False),
     Column("price_micro_usd_per_gpu_hour", BigInteger, nullable=False),
-    Column("term", _NAME, nullable=False),
-    Column("reservation_id", _NAME, nullable=True),
+    Column("term", NAME, nullable=False),
+    Column("reservation_id", NAME, nullable=True),
     Column("is_ready", Boolean, nullable=False),
     Column("since_ms", BigInteger, nullable=True),
 )
@@ -59,20 +57,20 @@ metered_nodes = Table(
 usage_records = Table(
     "usage_record",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("cluster_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("cluster_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False),
     Column("number", BigInteger, nullable=False),
-    Column("organisation_id", _NAME, nullable=True),
-    Column("project_id", _NAME, nullable=False),
-    Column("node_id", _NAME, nullable=False),
-    Column("gpu_type", _NAME, nullable=False),
-    Column("site_id", _NAME, nullable=False),
-    Column("term", _NAME, nullable=False),
+    Column("organisation_id", NAME, nullable=True),
+    Column("project_id", NAME, nullable=False),
+    Column("node_id", NAME, nullable=False),
+    Column("gpu_type", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
+    Column("term", NAME, nullable=False),
     Column("gpu_count", Integer, nullable=False),
     Column("price_micro_usd_per_gpu_hour", BigInteger, nullable=False),
     Column("from_ms", BigInteger, nullable=False),
     Column("to_ms", BigInteger, nullable=False),
-    Column("reservation_id", _NAME, nullable=True),
+    Column("reservation_id", NAME, nullable=True),
     UniqueConstraint("cluster_id", "number", name="usage_record_number"),
 )
 """Usage that ended. Whole numbers, so that sums are exact."""
@@ -84,11 +82,11 @@ Index("usage_record_organisation", usage_records.c.organisation_id, usage_record
 storage_meters = Table(
     "storage_meter",
     metadata,
-    Column("holder_id", _NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
-    Column("organisation_id", _NAME, nullable=True),
-    Column("project_id", _NAME, nullable=False),
-    Column("storage_pool_id", _NAME, nullable=False),
-    Column("site_id", _NAME, nullable=False),
+    Column("holder_id", NAME, ForeignKey("cluster.cluster_id"), primary_key=True),
+    Column("organisation_id", NAME, nullable=True),
+    Column("project_id", NAME, nullable=False),
+    Column("storage_pool_id", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("storage_bytes", BigInteger, nullable=False),
     Column("since_ms", BigInteger, nullable=True),
@@ -99,13 +97,13 @@ storage_meters = Table(
 storage_records = Table(
     "storage_usage_record",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("holder_id", _NAME, ForeignKey("cluster.cluster_id"), nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("holder_id", NAME, ForeignKey("cluster.cluster_id"), nullable=False),
     Column("number", BigInteger, nullable=False),
-    Column("organisation_id", _NAME, nullable=True),
-    Column("project_id", _NAME, nullable=False),
-    Column("storage_pool_id", _NAME, nullable=False),
-    Column("site_id", _NAME, nullable=False),
+    Column("organisation_id", NAME, nullable=True),
+    Column("project_id", NAME, nullable=False),
+    Column("storage_pool_id", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
     Column("storage_bytes", BigInteger, nullable=False),
     Column("from_ms", BigInteger, nullable=False),
     Column("to_ms", BigInteger, nullable=False),
@@ -118,16 +116,16 @@ Index("storage_usage_record_project", storage_records.c.project_id, storage_reco
 external_usages = Table(
     "external_usage",
     metadata,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("source", _NAME, nullable=False),
-    Column("event_id", _NAME, nullable=False),
-    Column("kind", _NAME, nullable=False),
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("source", NAME, nullable=False),
+    Column("event_id", NAME, nullable=False),
+    Column("kind", NAME, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("subject", Text, nullable=True),
-    Column("organisation_id", _NAME, nullable=False),
-    Column("project_id", _NAME, nullable=False),
+    Column("organisation_id", NAME, nullable=False),
+    Column("project_id", NAME, nullable=False),
     Column("quantity", BigInteger, nullable=False),
-    Column("unit", _NAME, nullable=False),
+    Column("unit", NAME, nullable=False),
     Column("data", Text, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
     UniqueConstraint("source", "event_id", name="external_usage_event"),
