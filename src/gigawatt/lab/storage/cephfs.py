@@ -6,10 +6,20 @@ from pathlib import Path
 
 from gigawatt.errors import InputError
 from gigawatt.lab.running import Running
+from gigawatt.lab.storage.pool_folders import pool_folder, share_exports, storage_folder
 
 FILESYSTEM = "gigawatt"
-MONITOR = "[v2:127.0.0.1:3300,v1:127.0.0.1:6789]"
-"""The room's own loopback; the ports are Ceph's."""
+DATA_POOL, METADATA_POOL = "data", "meta"
+"""RADOS pools of the file system."""
+LOOPBACK = "127.0.0.1"
+"""The room's own: no daemon listens where a host, a BMC or a switch of the lab could ask it."""
+MONITOR = f"[v2:{LOOPBACK}:3300,v1:{LOOPBACK}:6789]"
+"""The ports are Ceph's."""
+AHEAD_OBJECTS = 1
+"""How far, in objects of 4 MiB, a client may write ahead of what the metadata server counts.
+
+As Ceph has it, 1,024 and counted once a second, 100 MiB went through a quota of 50. MEASURED
+"""
 START_S_MAX = 120.0
 OWN_BYTES = 2**30
 """What an OSD keeps for itself: that, and a tenth. Ours."""
@@ -70,20 +80,26 @@ class CephfsPart:
         _start(lab, "osd", folder)
         _start(lab, "mds", folder)
         if is_new:
-            for kind in ("meta", "data"):
+            for kind in (METADATA_POOL, DATA_POOL):
                 ceph(lab, "osd", "pool", "create", kind, "8")
-            ceph(lab, "fs", "new", FILESYSTEM, "meta", "data")
+            ceph(lab, "fs", "new", FILESYSTEM, METADATA_POOL, DATA_POOL)
         lab.until(lambda: ":active" in ceph(lab, "mds", "stat"), "an active MDS", START_S_MAX)
         _await_volumes(lab)
         pool_ids = list(lab.fleet.storage_pools.ids)
         for pool_id in pool_ids:
             ceph(lab, "fs", "subvolumegroup", "create", FILESYSTEM, pool_id)
+            share_exports(lab, pool_folder(lab, pool_id))
         (folder / "done").touch()
-        options = ["--conf", str(folder / "ceph.conf")]
+        options = ["--conf", str(conf_path(lab.folder))]
         lab.declare(
             "storage",
             "cephfs",
-            {"pool_ids": pool_ids, "filesystem": FILESYSTEM, "ceph_options": options},
+            {
+                "pool_ids": pool_ids,
+                "filesystem": FILESYSTEM,
+                "ceph_options": options,
+                "mount_root": str(storage_folder(lab)),
+            },
         )
 
     def ailment(self, lab: Running) -> str:
@@ -101,7 +117,12 @@ class CephfsPart:
 
 def ceph_folder(lab: Running) -> Path:
     """Where Ceph has its configuration, keys and data in a lab."""
-    return lab.folder / "storage" / "ceph"
+    return storage_folder(lab) / "ceph"
+
+
+def conf_path(folder: Path) -> Path:
+    """Ceph's configuration in the lab of a folder."""
+    return folder / "storage" / "ceph" / "ceph.conf"
 
 
 def ceph(lab: Running, *words: str) -> str:
@@ -110,7 +131,7 @@ def ceph(lab: Running, *words: str) -> str:
     Raises:
         InputError: it failed.
     """
-    return lab.run(["timeout", "60", "ceph", "--conf", str(ceph_folder(lab) / "ceph.conf"), *words])
+    return lab.run(["timeout", "60", "ceph", "--conf", str(conf_path(lab.folder)), *words])
 
 
 def _lay_out(lab: Running, folder: Path) -> None:
@@ -141,6 +162,8 @@ def conf_text(folder: Path, fsid: str, disk_bytes: int) -> str:
     options = {
         "fsid": fsid,
         "mon_host": MONITOR,
+        "public_addr": LOOPBACK,
+        "cluster_addr": LOOPBACK,
         "keyring": f"{folder}/$name.keyring",
         "run_dir": f"{folder}/run",
         "admin_socket": f"{folder}/run/$name.$pid.asok",
@@ -149,6 +172,8 @@ def conf_text(folder: Path, fsid: str, disk_bytes: int) -> str:
         "pid_file": "",
         "osd_objectstore": "bluestore",
         "bluestore_block_size": disk_bytes,
+        "mds_dirstat_min_interval": 0,
+        "mds_client_writeable_range_max_inc_objs": AHEAD_OBJECTS,
         "osd_memory_target": 939_524_096,
         "osd_pool_default_size": 1,
         "osd_pool_default_min_size": 1,
