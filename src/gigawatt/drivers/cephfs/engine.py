@@ -15,6 +15,7 @@ from typing import Any
 from gigawatt.boundary.entries import FileSystem
 from gigawatt.drivers.cephfs import reading
 from gigawatt.drivers.cephfs.mounting import KEYRING, CephMounts
+from gigawatt.drivers.cephfs.objects import ObjectGateway
 from gigawatt.drivers.cephfs.reading import Subvolume
 from gigawatt.drivers.cephfs.settings import CephfsSettings
 from gigawatt.drivers.storage.commands import Commands
@@ -53,6 +54,14 @@ class CephfsEngine:
         """The mounts before the hosts; None where hosts mount by themselves."""
         root = self.settings.mount_root
         return None if root is None else CephMounts(ExportTree(root / self.pool_id, self.commands))
+
+    @property
+    def objects(self) -> ObjectGateway | None:
+        """Doors for objects; None where there is no gateway."""
+        endpoint = self.settings.s3_endpoint
+        if endpoint is None:
+            return None
+        return ObjectGateway(self.pool_id, endpoint, self.settings, self.commands, self.clock)
 
     async def read(self) -> PoolState:
         """See ``PoolEngine.read``. A mount that is still there counts as an export.
@@ -112,13 +121,17 @@ class CephfsEngine:
         await self._do(
             f"fs subvolume resize {self._fs} {name} {quota_bytes} --no_shrink {self._group}"
         )
+        if self.objects is not None:
+            await self.objects.resize(filesystem, quota_bytes)
 
     async def delete(self, filesystem: int) -> None:
-        """See ``PoolEngine.delete``; waits until no object of it is left.
+        """See ``PoolEngine.delete``; waits until no object of it is left, on either side.
 
         Raises:
             DriverError: it is not, or not all, gone.
         """
+        if self.objects is not None:
+            await self.objects.shut(filesystem)
         name = reading.subvolume_name(self.pool_id, filesystem)
         subvolume = (await self._subvolumes())[0].get(name)
         if subvolume is None:

@@ -21,6 +21,8 @@ class CephfsSettings(BaseModel):
         mount_root: folder whose ``POOL/exports``, shared mounts, get a mount for each export, for
             whoever attaches ``POOL/exports/VNI`` to the hosts of a network; without it hosts mount
             by themselves, with the key among the secrets.
+        s3_endpoint: URL of this Ceph's object gateway (RGW) as tenants are told it; without it no
+            file system has a door for objects.
         command_prefix: words before every command; empty when this machine has Ceph's tools.
         is_quoted: whether the prefix gives the words to a shell, as ``ssh`` does.
         command_s_max: seconds that one command may take.
@@ -33,6 +35,7 @@ class CephfsSettings(BaseModel):
     ceph_options: tuple[str, ...] = ()
     admin_name: str = "client.admin"
     mount_root: PlainFolder | None = None
+    s3_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+/?$")] | None = None
     command_prefix: tuple[str, ...] = ()
     is_quoted: bool = False
     command_s_max: Annotated[float, Field(gt=0, le=600)] = 60.0

@@ -74,7 +74,13 @@ class ExportTree:
         while (mount := (await self.exports()).get(key)) is not None:
             minor = mount.device.partition(":")[2]
             await self.commands.run(["sh", "-c", ABORT, "sh", FUSE_CONTROL, minor])
-            await self.commands.run(["umount", "--lazy", str(target)])
+            said = await self.commands.say(["umount", "--lazy", str(target)])
+            # Its server, which just ended, may have been faster.
+            if said.status and (await self.exports()).get(key) == mount:
+                raise DriverPermanentError(
+                    f"{self.commands.device}: {target} does not go: {said.stderr.strip()}",
+                    device=self.commands.device,
+                )
         with suppress(DriverPermanentError):
             await self.commands.run(["rmdir", str(target)])
         tidy = ["sh", "-c", TIDY, "sh", str(vni), str(target.parent)]

@@ -229,6 +229,8 @@ from gigawatt.sdk.documents.storage import (
     Mount,
     MountPoint,
     QuotaBytes,
+    S3Door,
+    S3Key,
     SetStorageQuota,
     StorageQuota,
 )
@@ -433,6 +435,8 @@ __all__ = [
     "RoleName",
     "RotateApiKey",
     "RulesetName",
+    "S3Door",
+    "S3Key",
     "Serving",
     "Session",
     "SetBudget",
