@@ -19,7 +19,7 @@ from gigawatt.ids import SiteId, TenantId
 from gigawatt.market.charge import Charge, ChargeKind, Key, sum_charges
 from gigawatt.market.closing import Payer, close
 from gigawatt.market.contract import ContractItem, ItemKind
-from gigawatt.market.invoice import credit_note
+from gigawatt.market.credit_note import CreditWish, Standing, credit_lines
 from gigawatt.market.ledger import balances, check_books
 from gigawatt.market.payment import BANK, Payment, PaymentState
 from gigawatt.market.product import ProductPrice
@@ -67,8 +67,9 @@ def closed(store):
     book.close("2026-11", making("2026-11"), 2.0)
     pay(store, "bank-1", "2026-12-03", 50_000_000)
 
-    def note(invoice, before, count):
-        lines = credit_note(invoice, 1_000_000, before, "wrong price")
+    def note(invoice, before, count, agreed):
+        standing = Standing("2026-12", {i.item_id: i for i in agreed.items}, agreed.used)
+        lines = credit_lines(invoice, CreditWish("wrong price", 1_000_000), before, standing)
         name = f"CN-2026-12-{count + 1:05}"
         return replace(
             invoice, invoice_id=name, month="2026-12", issued_on="2026-12-04",
@@ -159,6 +160,30 @@ def test_a_payment_is_written_once(store):
         pay(store, "bank-3", "2026-12-03", 0)
     with pytest.raises(UnknownIdError, match="INV-2026-11-00009"):
         book.invoice("INV-2026-11-00009")
+
+
+def test_what_a_credit_note_gives_back_to_a_commitment_can_be_used_again(store):
+    book = closed(store)
+
+    def note(invoice, before, count, agreed):
+        standing = Standing("2026-12", {i.item_id: i for i in agreed.items}, agreed.used)
+        lines = credit_lines(invoice, CreditWish("node was slow", 23_400_370), before, standing)
+        return replace(
+            invoice, invoice_id=f"CN-2026-12-{count + 1:05}", month="2026-12",
+            issued_on="2026-12-05", lines=lines, corrects=invoice.invoice_id,
+        )  # fmt: skip
+
+    made = book.credit("INV-2026-11-00001", note)
+    assert made.total_micro_usd == 0
+    assert book.agreed().used == {"ctr_1": 100_000_000}
+    assert sum(line.amount_micro_usd for line in book.statement(ACME)) == 150_000_000
+    # The next month is paid with it.
+    sums = sum_charges([Charge(ACME, replace(KEY, price_micro_usd=10_000_000), 90)])
+    book.close("2026-12", making("2026-12", sums), 3.0)
+    invoice = book.invoice("INV-2026-12-00001")
+    assert invoice.total_micro_usd == 0
+    assert book.agreed().used == {"ctr_1": 200_000_000}
+    assert book.check().fault is None
 
 
 @pytest.mark.parametrize("table", [table.name for table in GROWING])

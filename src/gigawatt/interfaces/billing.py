@@ -23,7 +23,8 @@ class Agreed:
     Fields:
         closed_month: the last that is closed; empty for none.
         items: of all organisations and times.
-        used: micro-USD of each item that closed months used, by its id.
+        used: micro-USD of each item that closed months used and credit notes did not give back,
+            by its id.
         prices: of products, of all times.
         newest_external: number of the external event of the month asked for that came last, 0 for
             none.
@@ -126,13 +127,14 @@ class BillingBook(Protocol):
         ...
 
     def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int], Invoice]
+        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int, Agreed], Invoice]
     ) -> Invoice:
         """Keep a credit note, with its entry.
 
         Args:
             invoice_id: what it corrects.
-            make: the note, from the invoice, its earlier notes, and how many notes there are.
+            make: the note, from the invoice, its earlier notes, how many notes there are, and what
+                was agreed as of the same transaction.
 
         Raises:
             UnknownIdError: there is no such invoice.

@@ -16,6 +16,7 @@ from gigawatt.interfaces.billing import (
 )
 from gigawatt.market.closing import Closing, invoice_draft, receivable
 from gigawatt.market.contract import ContractItem, ItemKind, check_item
+from gigawatt.market.credit_note import returns_of
 from gigawatt.market.invoice import Invoice, digest_of, invoice_from, invoice_text
 from gigawatt.market.ledger import FIRST_DIGEST, LedgerEntry
 from gigawatt.market.month import next_month, start_ms
@@ -24,6 +25,7 @@ from gigawatt.store import external_usage
 from gigawatt.store.billing_schema import (
     closed_months,
     contract_items,
+    contract_returns,
     contract_uses,
     cost_tags,
     invoices,
@@ -140,7 +142,7 @@ class SqlBilling:
             return tuple(map(_month_of, connection.execute(query)))
 
     def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int], Invoice]
+        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int, Agreed], Invoice]
     ) -> Invoice:
         """Keep a credit note, with its entry."""
         with self._database.write() as connection:
@@ -150,8 +152,15 @@ class SqlBilling:
             before = connection.execute(notes.order_by(invoices.c.invoice_id)).all()
             count = select(func.count()).where(invoices.c.corrects != "")
             number = int(connection.execute(count).scalar_one())
-            note = make(invoice, tuple(invoice_from(row.document) for row in before), number)
+            notes_before = tuple(invoice_from(row.document) for row in before)
+            note = make(invoice, notes_before, number, _agreed(connection, ""))
             _keep_invoices(connection, (note,))
+            returns = [
+                {"note_id": note.invoice_id, "item_id": item_id, "amount_micro_usd": amount}
+                for item_id, amount in returns_of(note).items()
+            ]
+            if returns:
+                connection.execute(insert(contract_returns), returns)
             draft = invoice_draft(note)
             add_entries(connection, [] if draft is None else [draft])
             return note
@@ -217,14 +226,10 @@ def open_billing(store: SqlStore) -> SqlBilling:
 
 
 def _agreed(connection: Connection, month: str) -> Agreed:
-    uses = select(contract_uses.c.item_id, func.sum(contract_uses.c.amount_micro_usd))
     return Agreed(
         closed_month=closed_month(connection),
         items=tuple(map(_item_of, connection.execute(select(contract_items)))),
-        used={
-            row[0]: int(row[1])
-            for row in connection.execute(uses.group_by(contract_uses.c.item_id))
-        },
+        used=_used(connection),
         prices=tuple(map(_price_of, connection.execute(select(product_prices)))),
         newest_external=external_usage.newest(
             connection, start_ms(month), start_ms(next_month(month))
@@ -232,6 +237,16 @@ def _agreed(connection: Connection, month: str) -> Agreed:
         if month
         else 0,
     )
+
+
+def _used(connection: Connection) -> dict[str, int]:
+    """What is used up of each item, less what credit notes gave back."""
+    found: dict[str, int] = {}
+    for table, sign in ((contract_uses, 1), (contract_returns, -1)):
+        sums = select(table.c.item_id, func.sum(table.c.amount_micro_usd))
+        for item_id, amount in connection.execute(sums.group_by(table.c.item_id)):
+            found[item_id] = found.get(item_id, 0) + sign * int(amount)
+    return found
 
 
 def _item_of(row: Row[Any]) -> ContractItem:

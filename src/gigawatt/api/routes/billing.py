@@ -17,6 +17,7 @@ from gigawatt.api.routing import new_router, operation
 from gigawatt.app.market.invoice_csv import invoice_csv
 from gigawatt.app.market.invoice_html import invoice_html
 from gigawatt.identity.accounts import OrganisationId
+from gigawatt.market.credit_note import CreditWish
 from gigawatt.market.invoice import Invoice
 from gigawatt.market.ledger import to_beancount
 from gigawatt.market.month import day_at
@@ -133,7 +134,8 @@ def create_credit_note(invoice_id: str, body: doc.CreateCreditNote, access: Allo
     """Take an invoice back, in part or what is left of it, by a new document of this month."""
     invoice = access.invoice(invoice_id)
     billing = access.service.market.billing
-    note = billing.credit(invoice.invoice_id, body.net_micro_usd, body.reason)
+    wish = CreditWish(body.reason, body.net_micro_usd, body.item_id or "")
+    note = billing.credit(invoice.invoice_id, wish)
     made = invoice_document(note, with_lines=True)
     access.note_change(None, made)
     return made

@@ -14,7 +14,8 @@ from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Charge, Sums, sum_charges
 from gigawatt.market.closing import Closing, Payer, close
 from gigawatt.market.contract import ContractItem
-from gigawatt.market.invoice import Invoice, charge_lines, credit_note
+from gigawatt.market.credit_note import CreditWish, Standing, credit_lines
+from gigawatt.market.invoice import Invoice, charge_lines
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
 PAGE_COUNT = 1_000
@@ -115,17 +116,22 @@ class Billing:
 
         return self.book.close(month, make, self._now_s())
 
-    def credit(self, invoice_id: str, net_micro_usd: int | None, reason: str) -> Invoice:
+    def credit(self, invoice_id: str, wish: CreditWish) -> Invoice:
         """Take back an invoice, in part or what is left of it, by an entry of this month.
 
         Raises:
-            InputError: it is a credit note, or less is left than that.
+            InputError: it is a credit note, less is left than that, or it was paid by a commitment
+                or a credit that has ended.
             UnknownIdError: there is no such invoice.
         """
         on = day_at(self._now_ms())
 
-        def make(invoice: Invoice, before: tuple[Invoice, ...], count: int) -> Invoice:
-            lines = credit_note(invoice, net_micro_usd, before, reason)
+        def make(
+            invoice: Invoice, before: tuple[Invoice, ...], count: int, agreed: Agreed
+        ) -> Invoice:
+            items = {item.item_id: item for item in agreed.items}
+            standing = Standing(on[:7], items, agreed.used)
+            lines = credit_lines(invoice, wish, before, standing)
             return replace(
                 invoice,
                 invoice_id=f"CN-{on[:7]}-{count + 1:05}",

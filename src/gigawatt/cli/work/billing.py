@@ -179,12 +179,13 @@ def _save(path: Path, content: bytes) -> None:
     console.print(f"{path} has {len(content):,} bytes")
 
 
-def credit(invoice_id: str, reason: str, amount: str | None, *, yes: bool) -> None:
-    """Take an invoice back, in part or as a whole."""
+def credit(invoice_id: str, reason: str, what: tuple[str | None, str | None], *, yes: bool) -> None:
+    """Take an invoice back, in part or as a whole; what: an amount, and a commitment it sold."""
+    amount, item_id = what
     net = None if amount is None else micro_usd_of(amount)
-    wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net)
-    what = "all that is left" if net is None else f"{format_usd(net)} before taxes"
-    if not yes and not ask(f"Credit {what} of {invoice_id}?"):
+    wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net, item_id=item_id)
+    share = "all that is left" if net is None else f"{format_usd(net)} before taxes"
+    if not yes and not ask(f"Credit {share} of {item_id or invoice_id}?"):
         remarks.print("nothing was changed")
         return
     with connected() as connection:

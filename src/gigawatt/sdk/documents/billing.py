@@ -104,10 +104,15 @@ class Closing(Answer):
 
 
 class CreateCreditNote(Request):
-    """Take back an invoice: so much before taxes, or all that is left of it."""
+    """Take back an invoice: so much of its charges before taxes, or all that is left of them.
+
+    What commitments and credits paid of that goes back to them, and can be used again. ``item_id``
+    is a commitment that the invoice sold: then that is taken back, as far as nobody drew it.
+    """
 
     reason: Reason
     net_micro_usd: MicroUsd | None = None
+    item_id: Id | None = None
 
 
 StatementKind = Literal["invoice", "credit_note", "payment", "refund", "chargeback", "other"]
@@ -155,7 +160,7 @@ class CreateContractItem(Request):
 
 
 class ContractItem(Answer):
-    """What was agreed; ``used_micro_usd`` is of closed months, and of commitments and credits."""
+    """What was agreed; ``used_micro_usd`` is of closed months, less what credit notes gave back."""
 
     id: str
     organisation_id: str
