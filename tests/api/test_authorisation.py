@@ -151,6 +151,7 @@ ROWS = {
     "get_invoice": "OPB",
     "get_invoice_file": "OPB",
     "create_credit_note": "P",
+    "plan_credit_note": "P",
     "get_statement": "OPB",
     "record_payment": "P",
     "list_contract_items": "OPB",
@@ -441,6 +442,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "set_storage_quota": {"granted_bytes": 1 << 50},
     "change_firewall_ruleset": {"rules": []},
     "create_credit_note": {"reason": "test", "net_micro_usd": 1},
+    "plan_credit_note": {"reason": "test", "net_micro_usd": 1},
     "record_payment": {"payment_id": "bank-1", "amount_micro_usd": 1},
     "create_contract_item": {
         "kind": "credit",

@@ -54,9 +54,10 @@ def closed(store):
     book.close("2026-11", making("2026-11"), 2.0)
     book.pay(ACME, "bank-1", "2026-12-03", 50_000_000)
 
-    def note(invoice, before, count):
-        lines = credit_note(invoice, 1_000_000, before, "wrong price")
-        name = f"CN-2026-12-{count + 1:05}"
+    def note(found):
+        invoice = found.invoice
+        lines = credit_note(invoice, 1_000_000, found.before, "wrong price")
+        name = f"CN-2026-12-{found.note_count + 1:05}"
         return replace(
             invoice, invoice_id=name, month="2026-12", issued_on="2026-12-04",
             lines=lines, corrects=invoice.invoice_id,

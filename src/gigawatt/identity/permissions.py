@@ -74,6 +74,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_invoice": Permission(_ORGANISATION, PAYERS),
     "get_invoice_file": Permission(_ORGANISATION, PAYERS),
     "create_credit_note": Permission(_ORGANISATION, OPERATORS),
+    "plan_credit_note": Permission(_ORGANISATION, OPERATORS),
     "get_statement": Permission(_ORGANISATION, PAYERS),
     "record_payment": Permission(_ORGANISATION, OPERATORS),
     "list_contract_items": Permission(_ORGANISATION, PAYERS),

@@ -12,6 +12,7 @@ from gigawatt.interfaces.billing import (
     BillingBook,
     BooksVerdict,
     ClosedMonth,
+    Correctable,
     StatementLine,
 )
 from gigawatt.market.closing import Closing, invoice_draft, payment_draft, receivable
@@ -139,18 +140,16 @@ class SqlBilling:
         with self._database.read() as connection:
             return tuple(map(_month_of, connection.execute(query)))
 
-    def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int], Invoice]
-    ) -> Invoice:
+    def correctable(self, invoice_id: str) -> Correctable:
+        """What a credit note of an invoice follows now."""
+        with self._database.read() as connection:
+            return _correctable(connection, invoice_id)
+
+    def credit(self, invoice_id: str, make: Callable[[Correctable], Invoice]) -> Invoice:
         """Keep a credit note, with its entry."""
         with self._database.write() as connection:
             lock_generation(connection)
-            invoice = _invoice(connection, invoice_id)
-            notes = select(invoices).where(invoices.c.corrects == invoice_id)
-            before = connection.execute(notes.order_by(invoices.c.invoice_id)).all()
-            count = select(func.count()).where(invoices.c.corrects != "")
-            number = int(connection.execute(count).scalar_one())
-            note = make(invoice, tuple(invoice_from(row.document) for row in before), number)
+            note = make(_correctable(connection, invoice_id))
             _keep_invoices(connection, (note,))
             draft = invoice_draft(note)
             add_entries(connection, [] if draft is None else [draft])
@@ -291,6 +290,15 @@ def _invoice(connection: Connection, invoice_id: str) -> Invoice:
     if text is None:
         raise UnknownIdError(f"no invoice {invoice_id!r}", next_step="See 'gw invoice list'.")
     return invoice_from(text)
+
+
+def _correctable(connection: Connection, invoice_id: str) -> Correctable:
+    invoice = _invoice(connection, invoice_id)
+    notes = select(invoices.c.document).where(invoices.c.corrects == invoice_id)
+    before = connection.execute(notes.order_by(invoices.c.invoice_id)).scalars()
+    count = select(func.count()).where(invoices.c.corrects != "")
+    number = int(connection.execute(count).scalar_one())
+    return Correctable(invoice, tuple(map(invoice_from, before)), number)
 
 
 def _keep_invoices(connection: Connection, made: Collection[Invoice]) -> None:

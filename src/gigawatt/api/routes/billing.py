@@ -7,6 +7,7 @@ from fastapi import Path, Query, Response
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.billing_views import (
     closing_document,
+    credit_plan_document,
     invoice_document,
     plan_document,
     statement_document,
@@ -120,6 +121,17 @@ def create_credit_note(invoice_id: str, body: doc.CreateCreditNote, access: Allo
     made = invoice_document(note, with_lines=True)
     access.note_change(None, made)
     return made
+
+
+@operation(router, "POST", "/invoices/{invoice_id}/credit-notes/plan")
+def plan_credit_note(
+    invoice_id: str, body: doc.CreateCreditNote, access: Allowed
+) -> doc.CreditNotePlan:
+    """What a credit note would write, and what would be owed then; nothing is changed."""
+    invoice = access.invoice(invoice_id)
+    billing = access.service.market.billing
+    plan = billing.plan_credit(invoice.invoice_id, body.net_micro_usd, body.reason)
+    return credit_plan_document(plan, billing.book.statement(invoice.organisation_id))
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/statement")

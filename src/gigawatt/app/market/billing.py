@@ -7,15 +7,15 @@ from gigawatt.app.market.charges import ChargeSource
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
 from gigawatt.ids import TenantId
-from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth
+from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth, Correctable
 from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Charge, Sums, sum_charges
-from gigawatt.market.closing import Closing, Payer, close
+from gigawatt.market.closing import Closing, Payer, close, invoice_draft
 from gigawatt.market.contract import ContractItem
 from gigawatt.market.invoice import Invoice, charge_lines, credit_note
-from gigawatt.market.ledger import LedgerEntry
+from gigawatt.market.ledger import LedgerEntry, Posting
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
 PAGE_COUNT = 1_000
@@ -37,6 +37,21 @@ class ClosingPlan:
     notes: tuple[str, ...]
     is_over: bool
     before: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPlan:
+    """What a credit note would write.
+
+    Fields:
+        note: as it would be if nothing else were written before it.
+        postings: of its entry in the ledger; none where it moves no money.
+        left_micro_usd: what could still be taken back of its invoice then, before taxes.
+    """
+
+    note: Invoice
+    postings: tuple[Posting, ...]
+    left_micro_usd: int
 
 
 class Billing:
@@ -124,19 +139,22 @@ class Billing:
             UnknownIdError: there is no such invoice.
         """
         on = day_at(self._now_ms())
+        return self.book.credit(
+            invoice_id, lambda found: _credit_note(found, net_micro_usd, reason, on)
+        )
 
-        def make(invoice: Invoice, before: tuple[Invoice, ...], count: int) -> Invoice:
-            lines = credit_note(invoice, net_micro_usd, before, reason)
-            return replace(
-                invoice,
-                invoice_id=f"CN-{on[:7]}-{count + 1:05}",
-                month=on[:7],
-                issued_on=on,
-                lines=lines,
-                corrects=invoice.invoice_id,
-            )
+    def plan_credit(self, invoice_id: str, net_micro_usd: int | None, reason: str) -> CreditPlan:
+        """What ``credit`` would write now; nothing is changed.
 
-        return self.book.credit(invoice_id, make)
+        Raises:
+            InputError: as ``credit``.
+            UnknownIdError: as ``credit``.
+        """
+        found = self.book.correctable(invoice_id)
+        note = _credit_note(found, net_micro_usd, reason, day_at(self._now_ms()))
+        draft = invoice_draft(note)
+        left = sum(one.net_micro_usd for one in (found.invoice, *found.before, note))
+        return CreditPlan(note, () if draft is None else draft.postings, left)
 
     def pay(
         self, organisation_id: OrganisationId, payment_id: str, amount_micro_usd: int
@@ -230,6 +248,22 @@ class Billing:
         months += [item.from_month for item in agreed.items]
         first = min(months, default=month)
         return first if first < month else None
+
+
+def _credit_note(found: Correctable, net_micro_usd: int | None, reason: str, on: str) -> Invoice:
+    """The note that follows, dated on a day.
+
+    Raises:
+        InputError: it is of a credit note, or less is left than that.
+    """
+    return replace(
+        found.invoice,
+        invoice_id=f"CN-{on[:7]}-{found.note_count + 1:05}",
+        month=on[:7],
+        issued_on=on,
+        lines=credit_note(found.invoice, net_micro_usd, found.before, reason),
+        corrects=found.invoice.invoice_id,
+    )
 
 
 def _payers(named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed) -> list[Payer]:

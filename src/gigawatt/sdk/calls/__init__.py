@@ -21,6 +21,7 @@ from gigawatt.sdk.calls.billing import (
     list_invoices,
     list_product_prices,
     plan_closing,
+    plan_credit_note,
     record_payment,
     set_cost_tag,
 )
@@ -305,6 +306,7 @@ __all__ = [
     "note_checkpoint",
     "plan_closing",
     "plan_cluster_change",
+    "plan_credit_note",
     "plan_reservation",
     "quarantine_node",
     "read_redfish",

@@ -104,6 +104,27 @@ class CreateCreditNote(Request):
     net_micro_usd: MicroUsd | None = None
 
 
+class LedgerPosting(Answer):
+    """One side of an entry of the ledger; positive is debit. The sides sum to zero."""
+
+    account: str
+    amount_micro_usd: int
+
+
+class CreditNotePlan(Answer):
+    """What a credit note would write; nothing is kept of it.
+
+    ``left_micro_usd`` is what could still be taken back of its invoice then, before taxes;
+    ``owed_micro_usd`` what its organisation owes now, and ``owed_then_micro_usd`` afterwards.
+    """
+
+    note: Invoice
+    postings: list[LedgerPosting]
+    left_micro_usd: int
+    owed_micro_usd: int
+    owed_then_micro_usd: int
+
+
 class RecordPayment(Request):
     """Money that came in; the id is the bank's or the processor's, and is booked once."""
 
