@@ -13,6 +13,8 @@ interface SaveProps {
   isBusy: boolean;
   isReady?: boolean;
   error?: unknown;
+  /** Further buttons, beside the one. */
+  beside?: ReactNode;
   onSave: () => void;
 }
 
@@ -27,9 +29,12 @@ export function SaveForm({ children, isReady = true, error, ...props }: SaveProp
     >
       {children}
       {error != null && <ProblemNote error={error} />}
-      <Button type="submit" kind="primary" disabled={!isReady} busy={props.isBusy && props.doing}>
-        {props.doIt}
-      </Button>
+      <div className="actions">
+        <Button type="submit" kind="primary" disabled={!isReady} busy={props.isBusy && props.doing}>
+          {props.doIt}
+        </Button>
+        {props.beside}
+      </div>
     </form>
   );
 }
@@ -38,8 +43,9 @@ interface EndingProps<T> {
   /** What shall end; null while nobody asked for it. */
   of: T | null;
   onClose: () => void;
-  /** "Revoke", which the title and the button say. */
+  /** "Revoke", which the title says, and the button if it has no words of its own. */
   verb: string;
+  doIt?: string;
   doing: string;
   /** Its name has to be typed. */
   isTyped?: boolean;
@@ -65,7 +71,7 @@ export function Ending<T extends { name: string }>({
       }}
       title={`${verb} ${of?.name ?? ""}?`}
       typeName={isTyped ? (of?.name ?? "") : undefined}
-      doIt={`${verb} it`}
+      doIt={props.doIt ?? `${verb} it`}
       doing={props.doing}
       isBusy={props.mutation.isPending}
       error={props.mutation.error}

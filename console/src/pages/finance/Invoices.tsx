@@ -2,9 +2,9 @@
 import { Link } from "wouter";
 import { api, type Schemas } from "../../api/client";
 import { useMe } from "../../api/session";
-import { Card, Empty, Figure, Loading, Page, Status } from "../../ui/basics";
+import { Answer } from "../../ui/answer";
+import { Card, Empty, Figure, Page, Status } from "../../ui/basics";
 import { count, usd } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
 import { Files } from "./Files";
 
@@ -57,24 +57,22 @@ export default function Invoices() {
         </div>
       )}
       <Card>
-        {invoices.isPending ? (
-          <Loading what="invoices" />
-        ) : invoices.error ? (
-          <ProblemNote error={invoices.error} retry={() => void invoices.refetch()} />
-        ) : (
-          <Table
-            label="Invoices"
-            columns={COLUMNS}
-            rows={invoices.data.items}
-            rowKey={(one) => one.id}
-            shown={50}
-            empty={
-              <Empty title="No invoice yet">
-                The first one is here when the first month is closed.
-              </Empty>
-            }
-          />
-        )}
+        <Answer query={invoices} what="invoices">
+          {({ items }) => (
+            <Table
+              label="Invoices"
+              columns={COLUMNS}
+              rows={items}
+              rowKey={(one) => one.id}
+              shown={50}
+              empty={
+                <Empty title="No invoice yet">
+                  The first one is here when the first month is closed.
+                </Empty>
+              }
+            />
+          )}
+        </Answer>
       </Card>
     </Page>
   );
