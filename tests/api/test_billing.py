@@ -94,7 +94,7 @@ def test_credit_notes_and_payments_are_on_the_statement_and_the_books_are_whole(
     note = closed.ok("operator", "POST", path, body)
     assert note == plan["note"]
     assert (note["corrects"], note["total_micro_usd"]) == (invoice["id"], -119_000_000)
-    paid = {"payment_id": "bank-1", "amount_micro_usd": 71_000_000}
+    paid = {"reference": "bank-1", "amount_micro_usd": 71_000_000}
     for _ in range(2):
         closed.ok("operator", "POST", f"/organisations/{org}/payments", paid)
     found = closed.ok("acme.owner", "GET", f"/organisations/{org}/statement")

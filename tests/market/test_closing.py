@@ -18,7 +18,7 @@ from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import SiteId, TenantId
 from gigawatt.market.charge import Charge, ChargeKind, Key, check_charge, sum_charges
-from gigawatt.market.closing import Payer, account_word, close, invoice_draft, payment_draft
+from gigawatt.market.closing import Payer, account_word, close, invoice_draft
 from gigawatt.market.contract import ContractItem, ItemKind, check_item
 from gigawatt.market.invoice import (
     Invoice,
@@ -38,6 +38,7 @@ from gigawatt.market.month import (
     next_month,
     start_ms,
 )
+from gigawatt.market.payment import BANK, Payment, PaymentState, payment_draft
 
 ORGS = [OrganisationId("org_a"), OrganisationId("org_b")]
 MONTHS = ["2026-11", "2026-12", "2027-01"]
@@ -257,7 +258,11 @@ def test_a_contract_over_three_months_as_on_paper():
 def test_beancount_takes_the_books():
     items, usages = one_of_each()
     _, entries, _ = run(MONTHS, items, usages)
-    paid = payment_draft(ORGS[0], "bank-77", "2027-02-03", 71_400 * 10**6)
+    transfer = Payment(
+        "pay_1", ORGS[0], "", BANK, 71_400 * 10**6, PaymentState.SETTLED, 0.0, 0.0,
+        reference="bank-77",
+    )  # fmt: skip
+    paid = payment_draft(transfer, "2027-02-03")
     entries.append(append(entries[-1], paid, MONTHS[-1]))
     found, errors, _ = loader.load_string(to_beancount(entries))
     assert errors == []

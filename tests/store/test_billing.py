@@ -7,10 +7,11 @@ removed first, as somebody who owns the database could.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from threading import Thread
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from gigawatt.errors import ConflictError, DataError, InputError, UnknownIdError
 from gigawatt.identity.accounts import OrganisationId
@@ -20,9 +21,11 @@ from gigawatt.market.closing import Payer, close
 from gigawatt.market.contract import ContractItem, ItemKind
 from gigawatt.market.invoice import credit_note
 from gigawatt.market.ledger import balances, check_books
+from gigawatt.market.payment import BANK, Payment, PaymentState
 from gigawatt.market.product import ProductPrice
 from gigawatt.store.billing import open_billing
-from gigawatt.store.billing_schema import GROWING
+from gigawatt.store.billing_schema import GROWING, contract_returns
+from gigawatt.store.payments import open_payments_book
 
 ACME, BETA = OrganisationId("org_acme"), OrganisationId("org_beta")
 KEY = Key(
@@ -47,12 +50,22 @@ def making(month, sums=None):
     return make
 
 
+def pay(store, reference, on, amount):
+    """Write a transfer of Acme down that came on a day."""
+    now_s = datetime.fromisoformat(f"{on}T12:00:00+00:00").timestamp()
+    made = Payment(
+        f"pay_{reference}", ACME, "", BANK, amount, PaymentState.SETTLED, now_s, now_s,
+        reference=reference,
+    )  # fmt: skip
+    return open_payments_book(store).record(made, now_s)
+
+
 def closed(store):
     """Books with one closed month, a payment and a credit note."""
     book = open_billing(store)
     book.add_item(PREPAID, 1.0)
     book.close("2026-11", making("2026-11"), 2.0)
-    book.pay(ACME, "bank-1", "2026-12-03", 50_000_000)
+    pay(store, "bank-1", "2026-12-03", 50_000_000)
 
     def note(found):
         invoice = found.invoice
@@ -133,18 +146,18 @@ def test_nothing_is_put_before_a_closed_month(store):
     book.add_price(later, 3.0)
     assert book.agreed().prices == (later,)
     with pytest.raises(InputError, match="closed up to 2026-11"):
-        book.pay(ACME, "bank-2", "2026-11-30", 5)
+        pay(store, "bank-2", "2026-11-30", 5)
 
 
 def test_a_payment_is_written_once(store):
     book = closed(store)
     before = book.entries()
-    book.pay(ACME, "bank-1", "2026-12-03", 50_000_000)
+    pay(store, "bank-1", "2026-12-03", 50_000_000)
     assert book.entries() == before
     with pytest.raises(ConflictError, match="says something else"):
-        book.pay(ACME, "bank-1", "2026-12-03", 50_000_001)
+        pay(store, "bank-1", "2026-12-03", 50_000_001)
     with pytest.raises(InputError):
-        book.pay(ACME, "bank-3", "2026-12-03", 0)
+        pay(store, "bank-3", "2026-12-03", 0)
     with pytest.raises(UnknownIdError, match="INV-2026-11-00009"):
         book.invoice("INV-2026-11-00009")
 
@@ -154,6 +167,9 @@ def test_a_payment_is_written_once(store):
 def test_the_database_itself_refuses_changes(store, table, verb):
     book = closed(store)
     book.add_price(ProductPrice("prc_1", "tokens", 5, "million", 10**6, "2026-12"), 3.0)
+    with store.database.write() as connection:
+        row = {"note_id": "CN-1", "item_id": "ctr_1", "amount_micro_usd": 0}
+        connection.execute(insert(contract_returns), row)
     column = next(iter(t for t in GROWING if t.name == table)).primary_key.columns.keys()[0]
     with pytest.raises(DataError, match="only grows"), store.database.write() as connection:
         connection.execute(text(verb.format(table, column, column)))

@@ -49,6 +49,8 @@ MODULES = (
     "spot",
     "admission",
     "billing",
+    "payments",
+    "payment_events",
     "contracts",
     "budgets",
     "usage",

@@ -310,6 +310,7 @@ def open_service(
                 market=opened.market,
             )
             _let_log_in(service, home)
+            _let_pay(service, home, store)
             yield service
 
 
@@ -318,6 +319,20 @@ def _let_log_in(service: Service, home: Home) -> None:
     settings = read_settings(home)
     if settings is not None:
         service.login = make_login(service, settings, read_secret(settings))
+
+
+def _let_pay(service: Service, home: Home, store: SqlStore) -> None:
+    """Let invoices be paid through whom the home says."""
+    if not home.payments_path.exists():
+        return
+    from gigawatt.app.market.payment_settings import (  # noqa: PLC0415 - seldom wanted
+        read_payment_settings,
+    )
+
+    settings, payments = read_payment_settings(home), service.market.payments
+    secrets_kept = open_secrets(home, store, service.control.around.clock)
+    payments.due_days = settings.due_days
+    payments.providers = settings.providers(secrets_kept)
 
 
 def make_login(service: Service, settings: LoginSettings, secret: str) -> "Login":

@@ -17,7 +17,7 @@ from gigawatt.cli.options import (
     new_group,
 )
 
-app = new_group("See invoices, save them, correct them; say what clusters are called on them.")
+app = new_group("See invoices, pay them, save them; say what clusters are called on them.")
 
 InvoiceArgument = Annotated[str, typer.Argument(help="Id of an invoice (INV-...).")]
 
@@ -66,6 +66,21 @@ def download(
     Example: gw invoice download INV-2026-11-00001 --format pdf
     """
     backend.billing.download(invoice, file_format.value, to)
+
+
+@app.command()
+def pay(
+    invoice: InvoiceArgument,
+    amount: Annotated[
+        str | None, typer.Option("--amount", help="Dollars; left out: all that is open of it.")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Ask for a page on which an invoice is paid; asked again, it is the same page.
+
+    Example: gw invoice pay INV-2026-11-00001
+    """
+    backend.payments.pay_invoice(invoice, amount, output)
 
 
 @app.command()

@@ -53,9 +53,10 @@ class ClosedMonth:
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """One movement of what an organisation owes; positive is more."""
+    """One movement of what an organisation owes; positive is more. ``entry_id``: of the ledger."""
 
     entry_number: int
+    entry_id: str
     date: str
     memo: str
     amount_micro_usd: int
@@ -154,17 +155,6 @@ class BillingBook(Protocol):
         Raises:
             UnknownIdError: there is no such invoice.
             InputError: ``make`` refuses.
-        """
-        ...
-
-    def pay(
-        self, organisation_id: OrganisationId, payment_id: str, on: str, amount_micro_usd: int
-    ) -> LedgerEntry:
-        """Write down a payment; the same id with the same content is written once.
-
-        Raises:
-            ConflictError: a payment of this id says something else.
-            InputError: it is none, or its month is closed.
         """
         ...
 

@@ -15,7 +15,7 @@ from gigawatt.interfaces.billing import (
     Correctable,
     StatementLine,
 )
-from gigawatt.market.closing import Closing, invoice_draft, payment_draft, receivable
+from gigawatt.market.closing import Closing, invoice_draft, receivable
 from gigawatt.market.contract import ContractItem, ItemKind, check_item
 from gigawatt.market.invoice import Invoice, digest_of, invoice_from, invoice_text
 from gigawatt.market.ledger import FIRST_DIGEST, LedgerEntry
@@ -34,7 +34,7 @@ from gigawatt.store.billing_schema import (
 )
 from gigawatt.store.books import check
 from gigawatt.store.database import Database, lock_generation
-from gigawatt.store.ledger import add_entries, closed_month, entry_by_id, read_entries
+from gigawatt.store.ledger import add_entries, closed_month, read_entries
 from gigawatt.store.store import SqlStore
 
 
@@ -155,18 +155,6 @@ class SqlBilling:
             add_entries(connection, [] if draft is None else [draft])
             return note
 
-    def pay(
-        self, organisation_id: OrganisationId, payment_id: str, on: str, amount_micro_usd: int
-    ) -> LedgerEntry:
-        """Write down a payment; the same id with the same content is written once."""
-        draft = payment_draft(organisation_id, payment_id, on, amount_micro_usd)
-        with self._database.write() as connection:
-            lock_generation(connection)
-            add_entries(connection, [draft])
-            found = entry_by_id(connection, draft.entry_id)
-            assert found is not None, "it was written"
-            return found
-
     def invoice(self, invoice_id: str) -> Invoice:
         """One invoice or credit note."""
         with self._database.read() as connection:
@@ -199,6 +187,7 @@ class SqlBilling:
         query = (
             select(
                 ledger_entries.c.number,
+                ledger_entries.c.entry_id,
                 ledger_entries.c.date,
                 ledger_entries.c.memo,
                 ledger_postings.c.amount_micro_usd,

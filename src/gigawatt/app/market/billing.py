@@ -1,4 +1,4 @@
-"""Billing: what a month will be billed, its closing, credit notes and payments."""
+"""Billing: what a month will be billed, its closing, and credit notes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from gigawatt.market.charge import Charge, Sums, sum_charges
 from gigawatt.market.closing import Closing, Payer, close, invoice_draft
 from gigawatt.market.contract import ContractItem
 from gigawatt.market.invoice import Invoice, charge_lines, credit_note
-from gigawatt.market.ledger import LedgerEntry, Posting
+from gigawatt.market.ledger import Posting
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
 PAGE_COUNT = 1_000
@@ -155,18 +155,6 @@ class Billing:
         draft = invoice_draft(note)
         left = sum(one.net_micro_usd for one in (found.invoice, *found.before, note))
         return CreditPlan(note, () if draft is None else draft.postings, left)
-
-    def pay(
-        self, organisation_id: OrganisationId, payment_id: str, amount_micro_usd: int
-    ) -> LedgerEntry:
-        """Write down today that an organisation paid; the same payment is written once.
-
-        Raises:
-            ConflictError: a payment of this id says something else.
-        """
-        if amount_micro_usd <= 0:
-            raise InputError(f"payment {payment_id!r} is of {amount_micro_usd} micro-USD")
-        return self.book.pay(organisation_id, payment_id, day_at(self._now_ms()), amount_micro_usd)
 
     def _now_ms(self) -> int:
         return round(self._now_s() * 1000)

@@ -22,7 +22,6 @@ from gigawatt.sdk.calls.billing import (
     list_product_prices,
     plan_closing,
     plan_credit_note,
-    record_payment,
     set_cost_tag,
 )
 from gigawatt.sdk.calls.budgets import (
@@ -136,6 +135,19 @@ from gigawatt.sdk.calls.passes import (
     get_proof,
     get_reconciliation,
 )
+from gigawatt.sdk.calls.payments import (
+    cancel_payment,
+    create_refund,
+    get_payment,
+    get_payment_options,
+    list_overdue,
+    list_payment_events,
+    list_payments,
+    pay_invoice,
+    record_payment,
+    refresh_payment,
+    resolve_payment_event,
+)
 from gigawatt.sdk.calls.rates import ask_price, list_rates, set_rates
 from gigawatt.sdk.calls.receipts import list_node_receipts
 from gigawatt.sdk.calls.redfish import call_redfish, change_redfish, read_redfish
@@ -186,6 +198,7 @@ __all__ = [
     "book_reservation",
     "call_redfish",
     "cancel_operation",
+    "cancel_payment",
     "cancel_reservation",
     "change_account",
     "change_firewall_ruleset",
@@ -216,6 +229,7 @@ __all__ = [
     "create_project",
     "create_proof",
     "create_reconciliation",
+    "create_refund",
     "create_reservation",
     "create_ssh_key",
     "create_waiting_request",
@@ -255,6 +269,8 @@ __all__ = [
     "get_node",
     "get_operation",
     "get_organisation_budget",
+    "get_payment",
+    "get_payment_options",
     "get_plan",
     "get_project",
     "get_proof",
@@ -290,6 +306,9 @@ __all__ = [
     "list_notices",
     "list_operations",
     "list_organisations",
+    "list_overdue",
+    "list_payment_events",
+    "list_payments",
     "list_product_prices",
     "list_projects",
     "list_rates",
@@ -304,6 +323,7 @@ __all__ = [
     "list_waiting_requests",
     "logout",
     "note_checkpoint",
+    "pay_invoice",
     "plan_closing",
     "plan_cluster_change",
     "plan_credit_note",
@@ -311,9 +331,11 @@ __all__ = [
     "quarantine_node",
     "read_redfish",
     "record_payment",
+    "refresh_payment",
     "release_cluster",
     "replace_cluster_nodes",
     "resize_file_system",
+    "resolve_payment_event",
     "return_node",
     "revoke_api_key",
     "rotate_api_key",

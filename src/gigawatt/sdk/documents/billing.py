@@ -1,4 +1,4 @@
-"""Documents of money: closings, invoices, contracts, payments, and the ledger."""
+"""Documents of money: closings, invoices, contracts, and the ledger."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -52,7 +52,8 @@ class InvoiceLine(Answer):
 class Invoice(Answer):
     """An invoice, or a credit note if ``corrects`` names one; the total is whole cents.
 
-    Net, tax and rounding add up to the total.
+    Net, tax and rounding add up to the total. What was credited and paid of it, and what is open,
+    add up to the total too; of a credit note all three are null, as is when it is due.
     """
 
     id: str
@@ -66,6 +67,11 @@ class Invoice(Answer):
     tax_micro_usd: int
     rounding_micro_usd: int
     total_micro_usd: int
+    credited_micro_usd: int | None = None
+    paid_micro_usd: int | None = None
+    open_micro_usd: int | None = None
+    due_on: date | None = None
+    overdue_day_count: int = 0
     line_count: int
     lines: list[InvoiceLine] | None = None
 
@@ -125,27 +131,35 @@ class CreditNotePlan(Answer):
     owed_then_micro_usd: int
 
 
-class RecordPayment(Request):
-    """Money that came in; the id is the bank's or the processor's, and is booked once."""
-
-    payment_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
-    amount_micro_usd: MicroUsd
+StatementKind = Literal["invoice", "credit_note", "payment", "refund", "chargeback", "other"]
 
 
 class StatementLine(Answer):
-    """One movement of what is owed; positive is more."""
+    """One movement of what is owed; positive is more.
+
+    ``subject_id`` is the invoice, the payment, the refund or the dispute that it is of.
+    """
 
     entry_number: int
     date: date
+    kind: StatementKind
+    subject_id: str
     memo: str
     amount_micro_usd: int
 
 
 class Statement(Answer):
-    """What an organisation owes, and how it came to that. The newest lines; the sum is of all."""
+    """What an organisation owes, and how it came to that. The newest lines; the sum is of all.
+
+    ``open_micro_usd`` is open of all invoices, ``credit_micro_usd`` was paid or credited beyond
+    them; what is owed is the one less the other.
+    """
 
     organisation_id: str
     owed_micro_usd: int
+    open_micro_usd: int
+    credit_micro_usd: int
+    overdue_micro_usd: int
     line_count: int
     lines: list[StatementLine]
 
