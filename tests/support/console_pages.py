@@ -31,6 +31,7 @@ OPERATOR_PAGES = {
     "proofs": "/proofs",
     "audit": "/audit",
     "margin": "/margin",
+    "payments": "/payments",
     "months": "/months",
     "set-rate": "/rates/new",
 }

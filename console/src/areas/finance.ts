@@ -1,5 +1,6 @@
 /** The areas of money: what one owes, and the books of who runs the site. */
 import {
+  Banknote,
   BookCheck,
   CalendarRange,
   ChartNoAxesColumn,
@@ -60,6 +61,11 @@ export const books: Area = {
       path: "/margin",
       menu: { label: "Margin", icon: ChartNoAxesColumn },
       page: lazy(() => import("../pages/finance/Margin")),
+    },
+    {
+      path: "/payments",
+      menu: { label: "Payments", icon: Banknote },
+      page: lazy(() => import("../pages/finance/Payments")),
     },
     {
       path: "/months",

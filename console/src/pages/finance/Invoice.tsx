@@ -3,11 +3,13 @@ import { Link, useParams } from "wouter";
 import { api, type Schemas } from "../../api/client";
 import { useMe } from "../../api/session";
 import { Answer } from "../../ui/answer";
-import { Card, Facts, Page } from "../../ui/basics";
+import { Card, type Fact, Facts, Page } from "../../ui/basics";
 import { usd, words } from "../../ui/format";
 import { type Column, Table } from "../../ui/table";
 import { Files } from "./Files";
 import { Credit } from "./invoice/Credit";
+import { Due } from "./invoice/Due";
+import { InvoicePayments } from "./payments/InvoicePayments";
 
 type Line = Schemas["InvoiceLine"];
 
@@ -66,16 +68,7 @@ function Shown({ invoice }: { invoice: Schemas["Invoice"] }) {
             ["Net", usd(invoice.net_micro_usd)],
             ["Tax", usd(invoice.tax_micro_usd)],
             ["Total", <strong key="total">{usd(invoice.total_micro_usd)}</strong>],
-            [
-              "Corrects",
-              invoice.corrects ? (
-                <Link key="corrects" href={`/invoices/${invoice.corrects}`}>
-                  {invoice.corrects}
-                </Link>
-              ) : (
-                "nothing"
-              ),
-            ],
+            ...standing(invoice),
           ]}
         />
       </Card>
@@ -96,10 +89,31 @@ function Shown({ invoice }: { invoice: Schemas["Invoice"] }) {
           }
         />
       </Card>
+      {!invoice.corrects && <InvoicePayments invoice={invoice} />}
       <Corrections invoice={invoice} />
       {isOperator && !invoice.corrects && <Credit invoice={invoice} />}
     </>
   );
+}
+
+/** What became of an invoice; of a credit note what it corrects. */
+function standing(invoice: Schemas["Invoice"]): Fact[] {
+  if (invoice.corrects) {
+    return [
+      [
+        "Corrects",
+        <Link key="corrects" href={`/invoices/${invoice.corrects}`}>
+          {invoice.corrects}
+        </Link>,
+      ],
+    ];
+  }
+  return [
+    ["Credited", usd(invoice.credited_micro_usd ?? 0)],
+    ["Paid", usd(invoice.paid_micro_usd ?? 0)],
+    ["Open", <strong key="open">{usd(invoice.open_micro_usd ?? 0)}</strong>],
+    ["Due", <Due key="due" invoice={invoice} />],
+  ];
 }
 
 const NOTES: Column<Schemas["Invoice"]>[] = [
