@@ -19,7 +19,7 @@ from gigawatt.ids import SiteId, TenantId
 from gigawatt.market.charge import Charge, ChargeKind, Key, sum_charges
 from gigawatt.market.closing import Payer, close
 from gigawatt.market.contract import ContractItem, ItemKind
-from gigawatt.market.invoice import credit_note
+from gigawatt.market.credit_note import CreditWish, Standing, credit_lines
 from gigawatt.market.ledger import balances, check_books
 from gigawatt.market.payment import BANK, Payment, PaymentState
 from gigawatt.market.product import ProductPrice
@@ -68,16 +68,21 @@ def closed(store):
     pay(store, "bank-1", "2026-12-03", 50_000_000)
 
     def note(found):
-        invoice = found.invoice
-        lines = credit_note(invoice, 1_000_000, found.before, "wrong price")
-        name = f"CN-2026-12-{found.note_count + 1:05}"
-        return replace(
-            invoice, invoice_id=name, month="2026-12", issued_on="2026-12-04",
-            lines=lines, corrects=invoice.invoice_id,
-        )  # fmt: skip
+        return noted(found, CreditWish("wrong price", 1_000_000), "2026-12-04")
 
     book.credit("INV-2026-11-00002", note)
     return book
+
+
+def noted(found, wish, on):
+    """The credit note that follows, of December."""
+    items = {item.item_id: item for item in found.agreed.items}
+    standing = Standing("2026-12", items, found.agreed.used)
+    lines = credit_lines(found.invoice, wish, found.before, standing)
+    return replace(
+        found.invoice, invoice_id=f"CN-2026-12-{found.note_count + 1:05}", month="2026-12",
+        issued_on=on, lines=lines, corrects=found.invoice.invoice_id,
+    )  # fmt: skip
 
 
 def test_a_month_is_closed_once_and_the_books_are_whole(store):
@@ -160,6 +165,23 @@ def test_a_payment_is_written_once(store):
         pay(store, "bank-3", "2026-12-03", 0)
     with pytest.raises(UnknownIdError, match="INV-2026-11-00009"):
         book.invoice("INV-2026-11-00009")
+
+
+def test_what_a_credit_note_gives_back_to_a_commitment_can_be_used_again(store):
+    book = closed(store)
+
+    wish = CreditWish("node was slow", 23_400_370)
+    made = book.credit("INV-2026-11-00001", lambda found: noted(found, wish, "2026-12-05"))
+    assert made.total_micro_usd == 0
+    assert book.agreed().used == {"ctr_1": 100_000_000}
+    assert sum(line.amount_micro_usd for line in book.statement(ACME)) == 150_000_000
+    # The next month is paid with it.
+    sums = sum_charges([Charge(ACME, replace(KEY, price_micro_usd=10_000_000), 90)])
+    book.close("2026-12", making("2026-12", sums), 3.0)
+    invoice = book.invoice("INV-2026-12-00001")
+    assert invoice.total_micro_usd == 0
+    assert book.agreed().used == {"ctr_1": 200_000_000}
+    assert book.check().fault is None
 
 
 @pytest.mark.parametrize("table", [table.name for table in GROWING])

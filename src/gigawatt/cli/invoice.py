@@ -90,13 +90,18 @@ def credit(
     amount: Annotated[
         str | None, typer.Option("--amount", help="Dollars before taxes; left out: all.")
     ] = None,
+    item: Annotated[
+        str | None, typer.Option("--item", help="A commitment (ctr_...) that it sold, instead.")
+    ] = None,
     yes: YesOption = False,
 ) -> None:
     """Take an invoice back, in part or as a whole, by a credit note of this month; for operators.
 
+    What commitments and credits paid of it goes back to them.
+
     Example: gw invoice credit INV-2026-11-00001 --amount 100.00 --reason "node was slow"
     """
-    backend.billing.credit(invoice, reason, amount, yes=yes)
+    backend.billing.credit(invoice, reason, (amount, item), yes=yes)
 
 
 @app.command()

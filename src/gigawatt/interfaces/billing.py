@@ -23,7 +23,8 @@ class Agreed:
     Fields:
         closed_month: the last that is closed; empty for none.
         items: of all organisations and times.
-        used: micro-USD of each item that closed months used, by its id.
+        used: micro-USD of each item that closed months used and credit notes did not give back,
+            by its id.
         prices: of products, of all times.
         newest_external: number of the external event of the month asked for that came last, 0 for
             none.
@@ -66,12 +67,14 @@ class StatementLine:
 class Correctable:
     """An invoice as a credit note needs it.
 
-    Fields: before are its credit notes, the oldest first; note_count is of all invoices.
+    Fields: before are its credit notes, the oldest first; note_count is of all invoices; agreed is
+    what was agreed as of the same transaction.
     """
 
     invoice: Invoice
     before: tuple[Invoice, ...]
     note_count: int
+    agreed: Agreed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from gigawatt.interfaces.billing import (
 )
 from gigawatt.market.closing import Closing, invoice_draft, receivable
 from gigawatt.market.contract import ContractItem, ItemKind, check_item
+from gigawatt.market.credit_note import returns_of
 from gigawatt.market.invoice import Invoice, digest_of, invoice_from, invoice_text
 from gigawatt.market.ledger import FIRST_DIGEST, LedgerEntry
 from gigawatt.market.month import next_month, start_ms
@@ -25,6 +26,7 @@ from gigawatt.store import external_usage
 from gigawatt.store.billing_schema import (
     closed_months,
     contract_items,
+    contract_returns,
     contract_uses,
     cost_tags,
     invoices,
@@ -151,6 +153,12 @@ class SqlBilling:
             lock_generation(connection)
             note = make(_correctable(connection, invoice_id))
             _keep_invoices(connection, (note,))
+            returns = [
+                {"note_id": note.invoice_id, "item_id": item_id, "amount_micro_usd": amount}
+                for item_id, amount in returns_of(note).items()
+            ]
+            if returns:
+                connection.execute(insert(contract_returns), returns)
             draft = invoice_draft(note)
             add_entries(connection, [] if draft is None else [draft])
             return note
@@ -216,14 +224,10 @@ def open_billing(store: SqlStore) -> SqlBilling:
 
 
 def _agreed(connection: Connection, month: str) -> Agreed:
-    uses = select(contract_uses.c.item_id, func.sum(contract_uses.c.amount_micro_usd))
     return Agreed(
         closed_month=closed_month(connection),
         items=tuple(map(_item_of, connection.execute(select(contract_items)))),
-        used={
-            row[0]: int(row[1])
-            for row in connection.execute(uses.group_by(contract_uses.c.item_id))
-        },
+        used=_used(connection),
         prices=tuple(map(_price_of, connection.execute(select(product_prices)))),
         newest_external=external_usage.newest(
             connection, start_ms(month), start_ms(next_month(month))
@@ -231,6 +235,16 @@ def _agreed(connection: Connection, month: str) -> Agreed:
         if month
         else 0,
     )
+
+
+def _used(connection: Connection) -> dict[str, int]:
+    """What is used up of each item, less what credit notes gave back."""
+    found: dict[str, int] = {}
+    for table, sign in ((contract_uses, 1), (contract_returns, -1)):
+        sums = select(table.c.item_id, func.sum(table.c.amount_micro_usd))
+        for item_id, amount in connection.execute(sums.group_by(table.c.item_id)):
+            found[item_id] = found.get(item_id, 0) + sign * int(amount)
+    return found
 
 
 def _item_of(row: Row[Any]) -> ContractItem:
@@ -287,7 +301,8 @@ def _correctable(connection: Connection, invoice_id: str) -> Correctable:
     before = connection.execute(notes.order_by(invoices.c.invoice_id)).scalars()
     count = select(func.count()).where(invoices.c.corrects != "")
     number = int(connection.execute(count).scalar_one())
-    return Correctable(invoice, tuple(map(invoice_from, before)), number)
+    notes_before = tuple(map(invoice_from, before))
+    return Correctable(invoice, notes_before, number, _agreed(connection, ""))
 
 
 def _keep_invoices(connection: Connection, made: Collection[Invoice]) -> None:

@@ -18,6 +18,7 @@ from gigawatt.api.routing import new_router, operation
 from gigawatt.app.market.invoice_csv import invoice_csv
 from gigawatt.app.market.invoice_html import invoice_html
 from gigawatt.identity.accounts import OrganisationId
+from gigawatt.market.credit_note import CreditWish
 from gigawatt.market.invoice import Invoice
 from gigawatt.market.ledger import to_beancount
 from gigawatt.market.month import day_at
@@ -134,10 +135,14 @@ def create_credit_note(invoice_id: str, body: doc.CreateCreditNote, access: Allo
     """Take an invoice back, in part or what is left of it, by a new document of this month."""
     invoice = access.invoice(invoice_id)
     billing = access.service.market.billing
-    note = billing.credit(invoice.invoice_id, body.net_micro_usd, body.reason)
+    note = billing.credit(invoice.invoice_id, _credit_wish(body))
     made = invoice_document(note, with_lines=True)
     access.note_change(None, made)
     return made
+
+
+def _credit_wish(body: doc.CreateCreditNote) -> CreditWish:
+    return CreditWish(body.reason, body.net_micro_usd, body.item_id or "")
 
 
 @operation(router, "POST", "/invoices/{invoice_id}/credit-notes/plan")
@@ -147,7 +152,7 @@ def plan_credit_note(
     """What a credit note would write, and what would be owed then; nothing is changed."""
     invoice = access.invoice(invoice_id)
     billing = access.service.market.billing
-    plan = billing.plan_credit(invoice.invoice_id, body.net_micro_usd, body.reason)
+    plan = billing.plan_credit(invoice.invoice_id, _credit_wish(body))
     return credit_plan_document(plan, billing.book.statement(invoice.organisation_id))
 
 

@@ -14,7 +14,8 @@ from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Charge, Sums, sum_charges
 from gigawatt.market.closing import Closing, Payer, close, invoice_draft
 from gigawatt.market.contract import ContractItem
-from gigawatt.market.invoice import Invoice, charge_lines, credit_note
+from gigawatt.market.credit_note import CreditWish, Standing, charges_left, credit_lines
+from gigawatt.market.invoice import Invoice, charge_lines
 from gigawatt.market.ledger import Posting
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
@@ -46,7 +47,7 @@ class CreditPlan:
     Fields:
         note: as it would be if nothing else were written before it.
         postings: of its entry in the ledger; none where it moves no money.
-        left_micro_usd: what could still be taken back of its invoice then, before taxes.
+        left_micro_usd: charges of its invoice that could still be taken back then, before taxes.
     """
 
     note: Invoice
@@ -131,19 +132,18 @@ class Billing:
 
         return self.book.close(month, make, self._now_s())
 
-    def credit(self, invoice_id: str, net_micro_usd: int | None, reason: str) -> Invoice:
+    def credit(self, invoice_id: str, wish: CreditWish) -> Invoice:
         """Take back an invoice, in part or what is left of it, by an entry of this month.
 
         Raises:
-            InputError: it is a credit note, or less is left than that.
+            InputError: it is a credit note, less is left than that, or it was paid by a commitment
+                or a credit that has ended.
             UnknownIdError: there is no such invoice.
         """
         on = day_at(self._now_ms())
-        return self.book.credit(
-            invoice_id, lambda found: _credit_note(found, net_micro_usd, reason, on)
-        )
+        return self.book.credit(invoice_id, lambda found: _credit_note(found, wish, on))
 
-    def plan_credit(self, invoice_id: str, net_micro_usd: int | None, reason: str) -> CreditPlan:
+    def plan_credit(self, invoice_id: str, wish: CreditWish) -> CreditPlan:
         """What ``credit`` would write now; nothing is changed.
 
         Raises:
@@ -151,9 +151,9 @@ class Billing:
             UnknownIdError: as ``credit``.
         """
         found = self.book.correctable(invoice_id)
-        note = _credit_note(found, net_micro_usd, reason, day_at(self._now_ms()))
+        note = _credit_note(found, wish, day_at(self._now_ms()))
         draft = invoice_draft(note)
-        left = sum(one.net_micro_usd for one in (found.invoice, *found.before, note))
+        left = charges_left(found.invoice, (*found.before, note))
         return CreditPlan(note, () if draft is None else draft.postings, left)
 
     def _now_ms(self) -> int:
@@ -238,18 +238,20 @@ class Billing:
         return first if first < month else None
 
 
-def _credit_note(found: Correctable, net_micro_usd: int | None, reason: str, on: str) -> Invoice:
+def _credit_note(found: Correctable, wish: CreditWish, on: str) -> Invoice:
     """The note that follows, dated on a day.
 
     Raises:
-        InputError: it is of a credit note, or less is left than that.
+        InputError: as ``Billing.credit``.
     """
+    items = {item.item_id: item for item in found.agreed.items}
+    standing = Standing(on[:7], items, found.agreed.used)
     return replace(
         found.invoice,
         invoice_id=f"CN-{on[:7]}-{found.note_count + 1:05}",
         month=on[:7],
         issued_on=on,
-        lines=credit_note(found.invoice, net_micro_usd, found.before, reason),
+        lines=credit_lines(found.invoice, wish, found.before, standing),
         corrects=found.invoice.invoice_id,
     )
 

@@ -179,15 +179,18 @@ def _save(path: Path, content: bytes) -> None:
     console.print(f"{path} has {len(content):,} bytes")
 
 
-def credit(invoice_id: str, reason: str, amount: str | None, *, yes: bool) -> None:
-    """Take an invoice back, in part or as a whole."""
+def credit(invoice_id: str, reason: str, what: tuple[str | None, str | None], *, yes: bool) -> None:
+    """Take an invoice back, in part or as a whole; what: an amount, and a commitment it sold."""
+    amount, item_id = what
     net = None if amount is None else micro_usd_of(amount)
-    wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net)
+    wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net, item_id=item_id)
     with connected() as connection:
         if not yes:
             plan = connection.client.plan_credit_note(invoice_id, wanted)
             _show_credit(plan)
-            if not ask(f"Credit {format_usd(-plan.note.total_micro_usd)} of {invoice_id}?"):
+            if not ask(
+                f"Credit {format_usd(-plan.note.total_micro_usd)} of {item_id or invoice_id}?"
+            ):
                 remarks.print("nothing was changed")
                 return
         made = connection.client.create_credit_note(invoice_id, wanted)

@@ -104,10 +104,15 @@ class Closing(Answer):
 
 
 class CreateCreditNote(Request):
-    """Take back an invoice: so much before taxes, or all that is left of it."""
+    """Take back an invoice: so much of its charges before taxes, or all that is left of them.
+
+    What commitments and credits paid of that goes back to them, and can be used again. ``item_id``
+    is a commitment that the invoice sold: then that is taken back, as far as nobody drew it.
+    """
 
     reason: Reason
     net_micro_usd: MicroUsd | None = None
+    item_id: Id | None = None
 
 
 class LedgerPosting(Answer):
@@ -120,8 +125,8 @@ class LedgerPosting(Answer):
 class CreditNotePlan(Answer):
     """What a credit note would write; nothing is kept of it.
 
-    ``left_micro_usd`` is what could still be taken back of its invoice then, before taxes;
-    ``owed_micro_usd`` what its organisation owes now, and ``owed_then_micro_usd`` afterwards.
+    ``left_micro_usd`` is what could still be taken back then of its invoice's charges, before
+    taxes; ``owed_micro_usd`` what its organisation owes now, ``owed_then_micro_usd`` afterwards.
     """
 
     note: Invoice
@@ -176,7 +181,7 @@ class CreateContractItem(Request):
 
 
 class ContractItem(Answer):
-    """What was agreed; ``used_micro_usd`` is of closed months, and of commitments and credits."""
+    """What was agreed; ``used_micro_usd`` is of closed months, less what credit notes gave back."""
 
     id: str
     organisation_id: str

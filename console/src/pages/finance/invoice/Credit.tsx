@@ -16,6 +16,17 @@ type Plan = Schemas["CreditNotePlan"];
 type Wanted = Schemas["CreateCreditNote"];
 
 const PATHS = ["/gw/v1/invoices", "/gw/v1/organisations", "/gw/v1/ledger"];
+/** What can be taken back: its charges, or a commitment that it sold. */
+function subjects(invoice: Schemas["Invoice"]) {
+  const sold = (invoice.lines ?? []).filter(
+    ({ kind, item_id }) => kind === "commitment" && item_id,
+  );
+  return [
+    { value: "", label: "What was charged" },
+    ...sold.map(({ item_id, text }) => ({ value: item_id, label: `The commitment ${text}` })),
+  ];
+}
+
 const HOW_MUCH = [
   { value: "all", label: "All that is left of it" },
   { value: "part", label: "A part of it" },
@@ -23,13 +34,16 @@ const HOW_MUCH = [
 
 export function Credit({ invoice }: { invoice: Schemas["Invoice"] }) {
   const [howMuch, setHowMuch] = useState("part");
+  const [item, setItem] = useState("");
   const [amount, setAmount] = useState("");
   const [reason, setReason] = useState("");
   const plan = api.useMutation("post", "/gw/v1/invoices/{invoice_id}/credit-notes/plan");
+  const things = subjects(invoice);
   const isPart = howMuch === "part";
   const body: Wanted = {
     reason: reason.trim(),
     net_micro_usd: isPart ? microUsd(amount) : null,
+    item_id: item || null,
   };
   // What is shown is of what stands in the form: another wish, another plan.
   const edit = (set: (text: string) => void) => (text: string) => {
@@ -40,7 +54,8 @@ export function Credit({ invoice }: { invoice: Schemas["Invoice"] }) {
     <Card title="Take it back">
       <p>
         An invoice that went out stays as it is. A credit note takes all of it back, or a part, with
-        its taxes; it is a document of this month with an entry of its own in the ledger.
+        its taxes: what is owed first, then what credits and commitments had paid, to be used again.
+        It is a document of this month with an entry of its own in the ledger.
       </p>
       <SaveForm
         doIt="See what it writes"
@@ -51,6 +66,9 @@ export function Credit({ invoice }: { invoice: Schemas["Invoice"] }) {
         onSave={() => plan.mutate({ params: { path: { invoice_id: invoice.id } }, body })}
       >
         <div className="form-row even">
+          {things.length > 1 && (
+            <SelectField label="What" value={item} options={things} onChange={edit(setItem)} />
+          )}
           <SelectField
             label="How much"
             value={howMuch}
@@ -123,7 +141,7 @@ function Planned({ plan, invoice, wanted }: PlannedProps) {
           ["Before taxes", usd(note.net_micro_usd)],
           ["Taxes", usd(note.tax_micro_usd)],
           ["Total", <strong key="total">{usd(note.total_micro_usd)}</strong>],
-          ["Left of the invoice then", usd(plan.left_micro_usd)],
+          ["Left of its charges then", usd(plan.left_micro_usd)],
           [
             `${note.organisation_name} owes`,
             `${usd(plan.owed_then_micro_usd)}, now ${usd(plan.owed_micro_usd)}`,
