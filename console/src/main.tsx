@@ -17,6 +17,7 @@ import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/cluster.css";
 import "./styles/operator.css";
+import "./styles/finance.css";
 
 applyTheme();
 

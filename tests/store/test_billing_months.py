@@ -245,7 +245,10 @@ def test_a_credit_note_is_of_the_open_month_and_says_what_it_corrects(books):
     books.close("2026-11", DEC + 86_400)
     note = books.billing.credit("INV-2026-11-00001", CreditWish("node was slow", 5_000_000))
     assert (note.invoice_id, note.month) == ("CN-2026-12-00001", "2026-12")
+    planned = books.billing.plan_credit("INV-2026-11-00001", CreditWish("all of it"))
     rest = books.billing.credit("INV-2026-11-00001", CreditWish("all of it"))
+    assert (planned.note, planned.left_micro_usd) == (rest, 0)
+    assert planned.postings == books.book.entries()[-1].draft.postings
     with pytest.raises(InputError, match="0 are left"):
         books.billing.credit("INV-2026-11-00001", CreditWish("again"))
     with pytest.raises(InputError, match="is a credit note"):

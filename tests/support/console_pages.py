@@ -18,6 +18,7 @@ PAGES = {
     "budgets": "/budgets",
     "rates": "/rates",
     "reservations": "/reservations",
+    "reserve": "/reservations/new",
     "no-page": "/no/such/page",
 }
 
@@ -29,7 +30,10 @@ OPERATOR_PAGES = {
     "demand": "/demand",
     "proofs": "/proofs",
     "audit": "/audit",
+    "margin": "/margin",
+    "payments": "/payments",
     "months": "/months",
+    "set-rate": "/rates/new",
 }
 
 WIDE = {"width": 1280, "height": 900}

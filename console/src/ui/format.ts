@@ -19,6 +19,15 @@ export function counted(value: number, one: string, many = `${one}s`): string {
 /** 2_980_000 → "$2.98". */
 export const usd = (microUsd: number): string => dollars.format(microUsd / 1e6);
 
+const exactDollars = new Intl.NumberFormat("en-US", {
+  style: "currency",
+  currency: "USD",
+  maximumFractionDigits: 6,
+});
+
+/** A price to its last digit: 12_500 → "$0.0125". */
+export const usdExact = (microUsd: number): string => exactDollars.format(microUsd / 1e6);
+
 /** "$2.98/h" */
 export const usdPerHour = (microUsd: number): string => `${usd(microUsd)}/h`;
 

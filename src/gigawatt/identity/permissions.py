@@ -74,6 +74,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "get_invoice": Permission(_ORGANISATION, PAYERS),
     "get_invoice_file": Permission(_ORGANISATION, PAYERS),
     "create_credit_note": Permission(_ORGANISATION, OPERATORS),
+    "plan_credit_note": Permission(_ORGANISATION, OPERATORS),
     "get_statement": Permission(_ORGANISATION, PAYERS),
     "get_payment_options": Permission(Scope.SELF, PAYERS),
     "pay_invoice": Permission(_ORGANISATION, PAYERS),

@@ -21,6 +21,7 @@ from gigawatt.sdk.calls.billing import (
     list_invoices,
     list_product_prices,
     plan_closing,
+    plan_credit_note,
     set_cost_tag,
 )
 from gigawatt.sdk.calls.budgets import (
@@ -325,6 +326,7 @@ __all__ = [
     "pay_invoice",
     "plan_closing",
     "plan_cluster_change",
+    "plan_credit_note",
     "plan_reservation",
     "quarantine_node",
     "read_redfish",
