@@ -30,6 +30,7 @@ from gigawatt.app.control import Control
 from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.ids import RandomIds
 from gigawatt.app.market.capacity import capacity_view
+from gigawatt.app.market.charges import ChargeSource
 from gigawatt.app.market.opening import OpenMarket, open_market
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -43,16 +44,18 @@ from gigawatt.errors import (
 )
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.model import Fleet
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
-from gigawatt.ids import ClusterId, OperationId, ReservationId, TenantId
+from gigawatt.ids import ClusterId, NodeId, OperationId, ReservationId, TenantId
 from gigawatt.intent.prices import GpuPrice, PriceQuestion, Prices
-from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.intent.reservation import ReservationRequest
 from gigawatt.intent.term import Term
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.spot import Notice
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.gap import paid_nodes
 from gigawatt.planner.phases import ENDED, Phase
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.directory import open_directory
@@ -107,6 +110,7 @@ class Site:
             self.work()
 
     def work(self, server: int = 0) -> None:
+        self.servers[server].care.run_if_due()
         self.servers[server].preemption.run_if_due()
         self.servers[server].pump.run_if_due()
         self.carry_on()
@@ -132,6 +136,14 @@ class Site:
             more.pop("tenant", B), "block", gpu_count, "h100", from_s, length_s, **more
         )
         return self.market.reservations.create(wish)
+
+    def judge_node(self, node_id: NodeId, *, is_broken: bool) -> None:
+        state = "quarantined" if is_broken else "available"
+        self.store.set_node_state(node_id, state, "the test says so", self.clock.at_s)
+
+    def booked(self, reservation: ReservationRecord) -> ReservationRecord:
+        """A reservation as it is now."""
+        return self.market.reservations.records.get(reservation.reservation_id)
 
     def notices(self) -> tuple[Notice, ...]:
         return self.market.spot.page(EVERYBODY, ALL, 1_000, with_ended=True)
@@ -165,11 +177,11 @@ def of(reservation: ReservationRecord, name: str, gpu_count: int) -> ClusterRequ
 
 
 @contextmanager
-def open_site() -> Iterator[Site]:
+def open_site(fleet: Fleet = FLEET) -> Iterator[Site]:
     with closing(open_store(None)) as store:
         clock = ManualClock(NOW_S)
-        drivers = fake_drivers(DeviceWorld(FLEET), Faults(), clock)
-        around = Surroundings(FLEET, store, drivers, clock)
+        drivers = fake_drivers(DeviceWorld(fleet), Faults(), clock)
+        around = Surroundings(fleet, store, drivers, clock)
         control = Control(around, RandomIds(), ask_prices=ask)
         directory = open_directory(store)
         directory.add_organisation(Organisation(OrganisationId("org"), "o", NOW_S))
@@ -277,9 +289,19 @@ class Promises(RuleBasedStateMachine):
         self.site.clock.at_s += seconds
         self.site.work(server=1)
 
+    @rule(row=st.integers(0, 15))
+    def break_a_node(self, row: int) -> None:
+        self.site.judge_node(FLEET.node_id(row), is_broken=True)
+
+    @rule(row=st.integers(0, 15))
+    def mend_a_node(self, row: int) -> None:
+        self.site.judge_node(FLEET.node_id(row), is_broken=False)
+
     @rule()
     def both_at_once(self) -> None:
         """Two servers see the same and do the same, before either knows of the other."""
+        for server in self.site.servers:
+            server.care.look()
         for server in self.site.servers:
             server.preemption.look()
         for server in self.site.servers:
@@ -295,14 +317,18 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def promised_nodes_are_free_or_their_tenants(self) -> None:
-        """From its start on, nobody is on a reservation's nodes but its tenant, or on loan."""
+        """From its start on, nobody is on a reservation's nodes but its tenant, or on loan.
+
+        Who is on a node that took a broken one's place has notice to leave it.
+        """
         stored = self.site.store.snapshot(self.site.clock.at_s)
         for record in self.booked():
             promise, now_s = record.promise, self.site.clock.at_s
             if not promise.from_s <= now_s < promise.to_s:
                 continue
+            coming = {g.replaced_by for g in record.gaps if g.until_s and now_s < g.until_s}
             for node_id, cluster_id in stored.allocations:
-                if node_id not in promise.node_ids | promise.growth_node_ids:
+                if node_id not in (promise.node_ids | promise.growth_node_ids) - coming:
                     continue
                 target = stored.clusters[cluster_id].target
                 assert target is not None
@@ -347,8 +373,28 @@ class Promises(RuleBasedStateMachine):
                 assert most < last[0].price_micro_usd_per_gpu_hour
 
     @invariant()
+    def a_promise_has_as_many_nodes_as_were_paid_for(self) -> None:
+        """What broke is replaced, or stays promised with a gap that is credited."""
+        states = self.site.store.snapshot(self.site.clock.at_s).node_states
+        for record in self.booked():
+            promise = record.promise
+            assert len(promise.node_ids) * 8 == record.gpu_count
+            assert len(promise.growth_node_ids) * 8 == record.growth_gpu_count
+            assert not promise.node_ids & promise.growth_node_ids
+            for gap in record.gaps:
+                if gap.until_s is None and self.site.clock.at_s < promise.to_s:
+                    assert gap.node_id in promise.node_ids | promise.growth_node_ids
+            begin_ms, end_ms = round(promise.from_s * 1000), round(promise.to_s * 1000)
+            short = record.short_gpu_ms(begin_ms, end_ms)
+            assert 0 <= short <= (end_ms - begin_ms) * record.gpu_count
+            paid = sum(to_s - from_s for _, from_s, to_s in paid_nodes(promise, record.gaps))
+            assert paid <= (promise.to_s - promise.from_s) * len(promise.node_ids) + 1e-3
+        assert set(states) <= set(FLEET.nodes.ids)
+
+    @invariant()
     def nodes_are_held_once(self) -> None:
-        held = [node_id for node_id, _ in self.site.store.snapshot(NOW_S).allocations]
+        now_s = self.site.clock.at_s
+        held = [node_id for node_id, _ in self.site.store.snapshot(now_s).allocations]
         assert len(held) == len(set(held))
 
 
@@ -570,6 +616,102 @@ def test_spot_does_not_grow(site):
     site.work()
     with pytest.raises(InputError, match="does not grow"):
         site.control.plan_grow(site.named("spot").cluster_id, 8)
+
+
+def test_a_broken_promised_node_is_replaced_by_the_nearest_that_is_free(site):
+    reservation = site.reserve(32, None, DAY_S)
+    broken = min(reservation.promise.node_ids)
+    site.judge_node(broken, is_broken=True)
+    site.pass_time(60.0, 30.0)
+    now = site.booked(reservation)
+    assert broken not in now.promise.node_ids
+    assert len(now.promise.node_ids) == 4
+    (gap,) = now.gaps
+    (new,) = now.promise.node_ids - reservation.promise.node_ids
+    assert (gap.node_id, gap.replaced_by) == (broken, new)
+    assert gap.since_s <= gap.until_s <= NOW_S + 60.0
+    cluster_id = site.launch(of(reservation, "train", 32))
+    target = site.store.cluster(cluster_id).target
+    assert {m.node_id for m in target.members} == now.promise.node_ids
+    # The old one is mended, and anybody's.
+    site.judge_node(broken, is_broken=False)
+    site.launch(ClusterRequest(A, "rest", 96, "h100"))
+
+
+def test_spot_on_the_node_that_takes_the_place_gets_its_notice(site):
+    reservation = site.reserve(64, None, DAY_S)
+    site.bid("spot", 64, 1_000_000)
+    site.work()
+    assert site.named("spot").phase is Phase.ACTIVE
+    site.judge_node(min(reservation.promise.node_ids), is_broken=True)
+    site.pass_time(60.0, 30.0)
+    now = site.booked(reservation)
+    (gap,) = now.gaps
+    assert gap.replaced_by in {m.node_id for m in site.named("spot").target.members}
+    assert gap.until_s > site.clock.at_s
+    (notice,) = site.notices()
+    assert notice.node_ids == {gap.replaced_by}
+    assert (notice.cause, notice.deadline_s - notice.given_s) == ("reservation", 120.0)
+    site.clock.at_s = notice.deadline_s - 1.0
+    site.work()
+    assert len(site.named("spot").target.members) == 8
+    site.pass_time(gap.until_s - site.clock.at_s, 60.0)
+    assert len(site.named("spot").target.members) == 7
+    site.launch(of(reservation, "train", 64))
+
+
+def test_a_reservation_that_nothing_fits_is_short_by_name_and_credited(site):
+    site.launch(ClusterRequest(A, "rest", 64, "h100"))
+    reservation = site.reserve(64, None, DAY_S)
+    broken = min(reservation.promise.node_ids)
+    broken_s = site.clock.at_s
+    site.judge_node(broken, is_broken=True)
+    site.pass_time(HOUR_S, 600.0)
+    said = [e for e in site.store.events(None, 0, 1_000) if e.kind == "reservation.short"]
+    assert len(said) == 1
+    assert said[0].message == (
+        f"'block' is 8 GPUs short, that are credited: {broken} is out of use and no other one fits"
+    )
+    site.judge_node(broken, is_broken=False)
+    site.pass_time(60.0, 30.0)
+    now = site.booked(reservation)
+    (gap,) = now.gaps
+    assert (gap.node_id, gap.replaced_by, gap.since_s) == (broken, None, broken_s)
+    assert now.promise == reservation.promise
+    ever = (0, round(1000 * reservation.promise.to_s))
+    assert now.short_gpu_ms(*ever) == 8 * round(1000 * (gap.until_s - broken_s))
+    owners = {B: OrganisationId("org")}
+    source = ChargeSource("2001-09", {}, ())
+    (charge,) = source.reservation_charges([now], owners, *ever)
+    whole_ms = 64 * round(1000 * DAY_S)
+    assert charge.quantity_parts == whole_ms - now.short_gpu_ms(*ever)
+
+
+def test_what_was_to_stay_together_stays_together():
+    """All else of its leaf group is out of use: a node of another group is no replacement."""
+    fleet = hgx_fleet(512)
+    group_of = dict(zip(fleet.nodes.ids, fleet.nodes.leaf_group.tolist(), strict=True))
+    for level, is_replaced in ((Level.LEAF_GROUP, False), (Level.FABRIC, True)):
+        with open_site(fleet) as site:
+            reservation = site.reserve(16, None, DAY_S, keep_together=level)
+            first, second = sorted(reservation.promise.node_ids)
+            for node_id, group in group_of.items():
+                if group == group_of[second] and node_id != second:
+                    site.judge_node(node_id, is_broken=True)
+            site.work()
+            assert (first not in site.booked(reservation).promise.node_ids) == is_replaced
+
+
+def test_nothing_of_a_far_reservation_is_replaced(site):
+    reservation = site.reserve(32, 5 * DAY_S, DAY_S)
+    site.judge_node(min(reservation.promise.node_ids), is_broken=True)
+    site.work()
+    assert site.booked(reservation) == reservation
+    site.clock.at_s += 4 * DAY_S + HOUR_S
+    site.work()
+    assert len(site.booked(reservation).gaps) == 1
+    now = site.booked(reservation)
+    assert now.short_gpu_ms(0, round(1000 * now.promise.to_s)) == 0
 
 
 @pytest.mark.parametrize(

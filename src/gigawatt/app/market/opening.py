@@ -10,6 +10,7 @@ from gigawatt.app.market.budgets import Budgets
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.preemption import Preemption
 from gigawatt.app.market.pricing import Pricing
+from gigawatt.app.market.promise_care import PromiseCare
 from gigawatt.app.market.quotes import quote_from
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.app.market.spot_rounds import SpotRounds
@@ -30,6 +31,7 @@ class OpenMarket:
     """The books, and what is done about them again and again."""
 
     market: Market
+    care: PromiseCare
     preemption: Preemption
     pump: Pump
     chores: tuple[Callable[[], object], ...]
@@ -47,6 +49,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
         admission.directory,
     )
     usage = SqlUsageBook(store.database)
+    care = PromiseCare(control, reservations.records)
     preemption = Preemption(admission, spot, control.notice_policy)
     pump = Pump(admission, worker, SpotRounds(admission, spot))
     cut = DailyCut(usage, control.around.clock.now_s)
@@ -67,9 +70,11 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
             budgets=budgets,
             history=open_fleet_history(store),
         ),
+        care=care,
         preemption=preemption,
         pump=pump,
         chores=(
+            care.run_if_due,
             preemption.run_if_due,
             pump.run_if_due,
             cut.cut_if_due,
