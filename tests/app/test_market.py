@@ -54,6 +54,7 @@ from gigawatt.intent.term import Term
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.spot import Notice
+from gigawatt.interfaces.usage import UsageQuery
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.market.gap import paid_nodes
 from gigawatt.planner.phases import ENDED, Phase
@@ -297,6 +298,20 @@ class Promises(RuleBasedStateMachine):
     def mend_a_node(self, row: int) -> None:
         self.site.judge_node(FLEET.node_id(row), is_broken=False)
 
+    @rule(data=st.data(), answer=st.sampled_from(["saved", "failed"]))
+    def answer_a_notice(self, data: st.DataObject, answer: str) -> None:
+        """A hook ran; nobody says so in time, or twice, or to one that is over."""
+        notices = self.site.notices()
+        if notices:
+            chosen = data.draw(st.sampled_from(notices))
+            self.site.market.spot.answer(chosen.notice_id, answer, "", self.site.clock.at_s)
+
+    @rule()
+    def save_everything(self) -> None:
+        for notice in self.site.notices():
+            self.site.market.spot.answer(notice.notice_id, "saved", "", self.site.clock.at_s)
+        self.site.servers[1].preemption.carry_out()
+
     @rule()
     def both_at_once(self) -> None:
         """Two servers see the same and do the same, before either knows of the other."""
@@ -341,13 +356,26 @@ class Promises(RuleBasedStateMachine):
         """Whatever the market took, it took after the deadline of a notice of 120 s or more."""
         store = self.site.store
         told = {notice.operation_id: notice for notice in self.site.notices()}
+        demands: dict[tuple[str, str], list[Notice]] = {}
+        for notice in told.values():
+            demands.setdefault((notice.cause, notice.cause_id), []).append(notice)
         for notice in told.values():
             assert notice.deadline_s - notice.given_s >= 120.0
         for cluster in store.clusters():
             for operation in store.operations_of(cluster.cluster_id):
                 if (notice := told.get(operation.operation_id)) is None:
                     continue
-                assert operation.started_s >= notice.deadline_s
+                if operation.started_s < notice.deadline_s:
+                    # Early only when all who were asked then had said that their work is saved.
+                    assert notice.cause != "end"
+                    asked = [
+                        n
+                        for n in demands[notice.cause, notice.cause_id]
+                        if n.given_s < operation.started_s
+                        and (n.state == "given" or n.state_since_s >= operation.started_s)
+                    ]
+                    assert all(n.answer == "saved" for n in asked)
+                    assert all(n.answered_s <= operation.started_s for n in asked)
                 before = {m.node_id for m in operation.plan.before.members}
                 after = operation.plan.after
                 left = set() if after is None else {m.node_id for m in after.members}
@@ -505,6 +533,94 @@ def test_a_notice_is_withdrawn_when_nobody_waits_any_more(site):
     site.pass_time(600.0, 60.0)
     assert [notice.state for notice in site.notices()] == ["withdrawn"]
     assert len(site.named("spot").target.members) == 16
+
+
+def asked_back(site) -> tuple[Notice, Notice]:
+    """Notices to two spot clusters, for one request that needs a node more than each has."""
+    for name in ("one", "two"):
+        site.bid(name, 64, 1_000_000)
+    site.work()
+    site.wait(ClusterRequest(B, "mine", 72, "h100"))
+    site.work()
+    site.pass_time(20.0, 5.0)
+    first, second = sorted(site.notices(), key=lambda n: n.cluster_id)
+    return first, second
+
+
+def test_nodes_are_taken_at_once_when_all_who_are_asked_have_saved(site):
+    """And they cost nothing from then on; of one alone nothing is taken early."""
+    first, second = asked_back(site)
+    site.market.spot.answer(first.notice_id, "saved", "", site.clock.at_s)
+    site.pass_time(10.0, 1.0)
+    assert [n.state for n in site.notices()] == ["given", "given"]
+    assert site.clock.at_s < first.deadline_s - 30.0
+    site.market.spot.answer(second.notice_id, "saved", "step 7", site.clock.at_s)
+    said_s = site.clock.at_s
+    site.servers[0].preemption.carry_out()
+    assert {n.state for n in site.notices()} == {"begun"}
+    for notice in (first, second):
+        (_, taken) = site.store.operations_of(notice.cluster_id)
+        assert taken.started_s == said_s < notice.deadline_s
+        records = site.market.usage.usages(UsageQuery(0, 1 << 53, cluster_id=notice.cluster_id))
+        ends = {r.to_ms for r in records if r.node_id in notice.node_ids}
+        assert ends == {round(said_s * 1000)}
+    messages = [e.message for e in site.store.events(None, 0, 1_000) if e.kind == "notice.saved"]
+    assert messages[1].endswith("nodes is saved: step 7")
+    site.pass_time(900.0, 60.0)
+    assert site.named("mine").phase is Phase.ACTIVE
+
+
+@pytest.mark.parametrize("answers", [("saved", None), ("saved", "failed"), ("failed", "failed")])
+def test_a_hook_that_fails_or_never_comes_changes_nothing_of_the_deadline(site, answers):
+    notices = asked_back(site)
+    for notice, answer in zip(notices, answers, strict=True):
+        if answer is not None:
+            site.market.spot.answer(notice.notice_id, answer, "", site.clock.at_s)
+    site.clock.at_s = notices[0].deadline_s - 0.5
+    site.work()
+    assert [n.state for n in site.notices()] == ["given", "given"]
+    site.clock.at_s = max(n.deadline_s for n in notices)
+    site.servers[0].preemption.carry_out()
+    assert [n.state for n in site.notices()] == ["begun", "begun"]
+
+
+def test_who_failed_can_still_save_and_who_saved_cannot_unsay_it(site):
+    first, _ = asked_back(site)
+    spot = site.market.spot
+    assert spot.answer(first.notice_id, "failed", "disk full", NOW_S).answer == "failed"
+    assert spot.answer(first.notice_id, "saved", "", NOW_S + 1.0).answer == "saved"
+    again = spot.answer(first.notice_id, "failed", "", NOW_S + 2.0)
+    assert (again.answer, again.answered_s) == ("saved", NOW_S + 1.0)
+    assert first.cluster_id in spot.saved()
+    kinds = [e.kind for e in site.store.events(first.cluster_id, 0, 100)]
+    assert [k for k in kinds if k in {"notice.saved", "notice.failed"}] == [
+        "notice.failed",
+        "notice.saved",
+    ]
+
+
+def test_the_end_of_ones_own_time_is_never_early(site):
+    reservation = site.reserve(32, None, 2 * DAY_S)
+    site.launch(of(reservation, "train", 32))
+    site.pass_time(DAY_S + HOUR_S, HOUR_S)
+    (notice,) = site.notices()
+    site.market.spot.answer(notice.notice_id, "saved", "", site.clock.at_s)
+    site.pass_time(HOUR_S, 600.0)
+    assert [n.state for n in site.notices()] == ["given"]
+
+
+def test_a_server_that_stops_between_the_answer_and_the_taking_changes_nothing(site):
+    """The answers are durable, and the other server takes the nodes, once."""
+    for notice in asked_back(site):
+        site.market.spot.answer(notice.notice_id, "saved", "", site.clock.at_s)
+    for server in (1, 0):
+        site.servers[server].preemption.carry_out()
+    site.carry_on()
+    site.pass_time(300.0, 60.0)
+    for notice in site.notices():
+        kinds = [o.kind for o in site.store.operations_of(notice.cluster_id)]
+        assert len(kinds) == 2
+        assert notice.state == "done"
 
 
 def test_a_server_that_stops_after_the_commit_takes_nothing_twice(site):

@@ -189,6 +189,7 @@ class BlockingMethods:
     list_notices = _blocking(calls.list_notices)
     list_spot_prices = _blocking(calls.list_spot_prices)
     list_spot_rounds = _blocking(calls.list_spot_rounds)
+    answer_notice = _blocking(calls.answer_notice)
     note_checkpoint = _blocking(calls.note_checkpoint)
 
 
@@ -341,4 +342,5 @@ class AwaitingMethods:
     list_notices = _awaiting(calls.list_notices)
     list_spot_prices = _awaiting(calls.list_spot_prices)
     list_spot_rounds = _awaiting(calls.list_spot_rounds)
+    answer_notice = _awaiting(calls.answer_notice)
     note_checkpoint = _awaiting(calls.note_checkpoint)

@@ -46,6 +46,16 @@ def list_notices(
     return page_of(found, limit, lambda row: row.sequence, lambda row: notice_document(row, now_s))
 
 
+@operation(router, "POST", "/notices/{notice_id}:answer")
+def answer_notice(notice_id: str, body: doc.AnswerNotice, access: Allowed) -> doc.Notice:
+    """Say what became of the work on nodes that are asked back; "saved" gives them back now."""
+    found, spot = access.notice(notice_id), access.service.market.spot
+    now_s = access.service.now_s()
+    answered = spot.answer(found.notice_id, body.answer, body.detail, now_s)
+    access.service.worker.wake()
+    return notice_document(answered, now_s)
+
+
 @operation(router, "POST", "/clusters/{cluster_id}:saved")
 def note_checkpoint(cluster_id: str, access: Allowed) -> doc.Checkpoint:
     """Say that the work of a cluster is saved now; who lost least is asked first to give way."""

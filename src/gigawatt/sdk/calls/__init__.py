@@ -148,6 +148,7 @@ from gigawatt.sdk.calls.reservations import (
     plan_reservation,
 )
 from gigawatt.sdk.calls.spot import (
+    answer_notice,
     list_notices,
     list_spot_prices,
     list_spot_rounds,
@@ -180,6 +181,7 @@ __all__ = [
     "BASE",
     "NOT_HERE",
     "Call",
+    "answer_notice",
     "apply_plan",
     "ask_price",
     "book_reservation",

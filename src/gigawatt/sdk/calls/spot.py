@@ -25,6 +25,11 @@ def list_notices(
     return Call("GET", path_of("notices"), doc.Page[doc.Notice], query)
 
 
+def answer_notice(notice_id: str, body: doc.AnswerNotice) -> Call[doc.Notice]:
+    """Say what became of the work on nodes that are asked back."""
+    return Call("POST", path_of("notices", notice_id, verb="answer"), doc.Notice, body=body)
+
+
 def note_checkpoint(cluster_id: str) -> Call[doc.Checkpoint]:
     """Say that the work of a cluster is saved now."""
     return Call("POST", path_of("clusters", cluster_id, verb="saved"), doc.Checkpoint)

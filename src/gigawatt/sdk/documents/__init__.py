@@ -220,7 +220,7 @@ from gigawatt.sdk.documents.site import (
     Site,
     SiteDriver,
 )
-from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
+from gigawatt.sdk.documents.spot import AnswerNotice, Checkpoint, Notice, SpotRound
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -270,6 +270,7 @@ __all__ = [
     "Admission",
     "Alternative",
     "Answer",
+    "AnswerNotice",
     "ApiKey",
     "AskPrice",
     "AskedInVain",
