@@ -1,7 +1,7 @@
 """Spot: prices, notices, checkpoints."""
 
 from gigawatt.cli.options import Format
-from gigawatt.cli.output import Listing, console, moment, show_list, span, table, write
+from gigawatt.cli.output import Listing, console, count_of, moment, show_list, span, table, write
 from gigawatt.cli.work.connect import PAGE_LIMIT, connected
 from gigawatt.money import format_usd
 from gigawatt.sdk import calls
@@ -41,13 +41,14 @@ def list_notices(form: Format, *, everything: bool, quiet: bool) -> None:
     with connected() as connection:
         pages = connection.client.pages(calls.list_notices, with_ended=everything, limit=PAGE_LIMIT)
         listing: Listing[doc.Notice] = Listing(
-            ("cluster", "nodes", "deadline", "left", "state", "why", "id"),
+            ("cluster", "nodes", "deadline", "left", "state", "work", "why", "id"),
             lambda n: (
                 n.cluster_id,
                 len(n.nodes),
                 moment(n.deadline_at.timestamp()),
                 span(n.seconds_left),
                 n.state,
+                n.answer or "-",
                 n.reason,
                 n.id,
             ),
@@ -56,8 +57,12 @@ def list_notices(form: Format, *, everything: bool, quiet: bool) -> None:
         show_list(list(pages), form, listing, quiet=quiet)
 
 
-def note_saved(cluster: str, tenant: str | None) -> None:
-    """Say that the work of a cluster is saved."""
+def note_saved(cluster: str, tenant: str | None, *, gives_back: bool) -> None:
+    """Say that the work of a cluster is saved, and give back what is asked back."""
     with connected() as connection:
-        found = connection.client.note_checkpoint(connection.cluster(cluster, tenant).id)
+        client, cluster_id = connection.client, connection.cluster(cluster, tenant).id
+        found = client.note_checkpoint(cluster_id)
         console.print(f"saved at {moment(found.saved_at.timestamp())}")
+        for notice in client.get_cluster(cluster_id).notices if gives_back else ():
+            client.answer_notice(notice.id, doc.AnswerNotice(answer="saved"))
+            console.print(f"{count_of(len(notice.nodes), 'node')} can be taken now")
