@@ -142,6 +142,7 @@ ROWS = {
     "list_spot_prices": ALL,
     "list_spot_rounds": ALL,
     "list_notices": ALL,
+    "get_market_order": ALL,
     "answer_notice": "OPM",
     "note_checkpoint": "OPM",
     "get_admission": "P",

@@ -38,6 +38,7 @@ from gigawatt.interfaces.limits import LimitBook
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.turned_away import Cause, Origin, Outcome, TurnedAway, TurnedAwayBook
 from gigawatt.interfaces.waiting import WaitingRequest, WaitingRoom
+from gigawatt.market.order import ORDER, Order
 from gigawatt.planner.launch import at_its_mounts, placed_when_empty
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
@@ -69,6 +70,7 @@ class Admission:
     """What decides whether and when a request is served.
 
     Attributes:
+        order: of classes: who is served first, and who gives way for whom.
         unrecorded_count: refusals that could not be recorded since this server began.
     """
 
@@ -82,6 +84,7 @@ class Admission:
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     unrecorded_count: int = 0
     budgets: Budgets | None = None
+    order: Order = ORDER
 
     @property
     def fleet(self) -> Fleet:

@@ -29,6 +29,17 @@ def prices(output: OutputOption = Format.TABLE) -> None:
 
 
 @app.command()
+def order(output: OutputOption = Format.TABLE) -> None:
+    """Show who is served first, and who gives way for whom.
+
+    Written as YAML it is a file for 'gw twin market --order', and for a server's GIGAWATT_ORDER.
+
+    Example: gw spot order -o yaml
+    """
+    backend.spots.show_order(output)
+
+
+@app.command()
 def notices(
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     output: OutputOption = Format.TABLE,

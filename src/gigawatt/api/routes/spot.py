@@ -31,6 +31,23 @@ def list_spot_rounds(
     return page_of(found, limit, lambda row: row.sequence, round_document)
 
 
+@operation(router, "GET", "/spot/order")
+def get_market_order(access: Allowed) -> doc.MarketOrder:
+    """Who is served first, and who gives way for whom: the order in force."""
+    access.permit()
+    return doc.MarketOrder(
+        order=[
+            doc.ClassRule(
+                term=rule.term.value,
+                takes_from_spot=rule.takes_from_spot,
+                takes_from_lent=rule.takes_from_lent,
+                sentence=rule.sentence,
+            )
+            for rule in access.service.admission.order
+        ]
+    )
+
+
 @operation(router, "GET", "/notices")
 def list_notices(
     access: Allowed,

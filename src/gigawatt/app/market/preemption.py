@@ -118,7 +118,7 @@ class Preemption:
         served = {notice.cause_id for notice in self._book.open_notices()}
         rows = [row for row in in_line(self._admission, waiting) if row.waiting_id not in served]
         given = 0
-        for group in in_order(rows, lambda row: row.request.term):
+        for group in in_order(rows, lambda row: row.request.term, self._admission.order):
             for row in group[: WANTED_COUNT_MAX - given]:
                 given += self._make_room_for(row, now_s)
         return given
@@ -126,7 +126,7 @@ class Preemption:
     def _make_room_for(self, row: WaitingRequest, now_s: float) -> int:
         under = _under_notice(self._book.open_notices())
         found: Mapping[ClusterId, Wanted] = wanted_nodes(
-            self._control, row.request, under, self._book.saved()
+            self._admission, row.request, under, self._book.saved()
         )
         kind = row.request.term.value.replace("_", " ")
         reason = f"{row.gpu_count:,} GPUs are wanted, {kind}"

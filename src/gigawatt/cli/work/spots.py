@@ -3,6 +3,7 @@
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import Listing, console, count_of, moment, show_list, span, table, write
 from gigawatt.cli.work.connect import PAGE_LIMIT, connected
+from gigawatt.cli.work.pricewords import TERM_WORDS
 from gigawatt.money import format_usd
 from gigawatt.sdk import calls
 from gigawatt.sdk import documents as doc
@@ -34,6 +35,17 @@ def show_prices(form: Format) -> None:
             for row in found
         ],
     )
+
+
+def show_order(form: Format) -> None:
+    """Show the order of classes."""
+    with connected() as connection:
+        found = connection.client.get_market_order()
+    if form is not Format.TABLE:
+        write(found.model_dump(mode="json"), form)
+        return
+    for place, rule in enumerate(found.order, start=1):
+        console.print(f"{place}. {TERM_WORDS[rule.term]}: {rule.sentence}")
 
 
 def list_notices(form: Format, *, everything: bool, quiet: bool) -> None:

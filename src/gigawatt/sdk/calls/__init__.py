@@ -149,6 +149,7 @@ from gigawatt.sdk.calls.reservations import (
 )
 from gigawatt.sdk.calls.spot import (
     answer_notice,
+    get_market_order,
     list_notices,
     list_spot_prices,
     list_spot_rounds,
@@ -253,6 +254,7 @@ __all__ = [
     "get_invitation",
     "get_invoice",
     "get_invoice_file",
+    "get_market_order",
     "get_node",
     "get_operation",
     "get_organisation_budget",

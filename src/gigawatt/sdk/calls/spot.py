@@ -17,6 +17,11 @@ def list_spot_rounds(
     return Call("GET", path_of("spot", "rounds"), doc.Page[doc.SpotRound], query)
 
 
+def get_market_order() -> Call[doc.MarketOrder]:
+    """Who is served first, and who gives way for whom."""
+    return Call("GET", path_of("spot", "order"), doc.MarketOrder)
+
+
 def list_notices(
     *, with_ended: bool | None = None, cursor: str | None = None, limit: int | None = None
 ) -> Call[doc.Page[doc.Notice]]:

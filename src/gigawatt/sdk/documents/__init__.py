@@ -220,7 +220,14 @@ from gigawatt.sdk.documents.site import (
     Site,
     SiteDriver,
 )
-from gigawatt.sdk.documents.spot import AnswerNotice, Checkpoint, Notice, SpotRound
+from gigawatt.sdk.documents.spot import (
+    AnswerNotice,
+    Checkpoint,
+    ClassRule,
+    MarketOrder,
+    Notice,
+    SpotRound,
+)
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -296,6 +303,7 @@ __all__ = [
     "ChangeProject",
     "ChangeSize",
     "Checkpoint",
+    "ClassRule",
     "CleaningReceipt",
     "CleaningStep",
     "Closing",
@@ -382,6 +390,7 @@ __all__ = [
     "LlmTokens",
     "LoanSchedule",
     "MapNode",
+    "MarketOrder",
     "Me",
     "Mount",
     "MountPoint",

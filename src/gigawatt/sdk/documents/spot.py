@@ -57,6 +57,21 @@ class AnswerNotice(Request):
     detail: Annotated[str, Field(max_length=500)] = ""
 
 
+class ClassRule(Answer):
+    """One class of demand, and from whom it takes nodes when it is short of room."""
+
+    term: Literal["on_demand", "reserved", "spot"]
+    takes_from_spot: bool
+    takes_from_lent: bool
+    sentence: str
+
+
+class MarketOrder(Answer):
+    """Classes in the order in which they are served."""
+
+    order: list[ClassRule]
+
+
 class Checkpoint(Answer):
     """When a tenant last said that the work of a cluster is saved."""
 
