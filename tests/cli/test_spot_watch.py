@@ -27,8 +27,8 @@ from gigawatt.app.home import Home
 from gigawatt.app.service import make_first_key
 from gigawatt.app.serving import Serving, serving
 from gigawatt.cli.work.notice_hook import HookResult, environment_of, run_hook
-from gigawatt.cli.work.spot_watch import Watcher
-from gigawatt.errors import DriverRetryableError
+from gigawatt.cli.work.spot_watch import Watcher, watch
+from gigawatt.errors import DriverRetryableError, InputError
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.ids import ClusterId, NoticeId, OperationId
@@ -167,6 +167,16 @@ def is_gone(process_id: int) -> bool:
             return True
         threading.Event().wait(0.05)
     return False
+
+
+def test_there_is_nothing_to_watch_without_a_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("GIGAWATT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("GIGAWATT_SERVER", raising=False)
+    with pytest.raises(InputError, match="none is named"):
+        watch("sweep", None, "true", is_once=True)
 
 
 class StoppedError(Exception):

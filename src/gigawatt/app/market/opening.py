@@ -7,6 +7,7 @@ from gigawatt.app.admission import Admission
 from gigawatt.app.market.billing import Billing
 from gigawatt.app.market.books_watch import BooksWatch
 from gigawatt.app.market.budgets import Budgets
+from gigawatt.app.market.later import later_start
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.preemption import Preemption
 from gigawatt.app.market.pricing import Pricing
@@ -57,6 +58,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     billing = Billing(book, usage, reservations.records, admission.directory, now_s)
     budgets = Budgets(SqlBudgets(store.database), billing, admission.directory, now_s)
     admission.budgets = budgets
+    admission.later = lambda request: later_start(reservations.room(), request)
     watch = BooksWatch(book, store.add_event, now_s)
     return OpenMarket(
         market=Market(
