@@ -122,13 +122,28 @@ class UsageLine:
 
 @dataclass(frozen=True, slots=True)
 class UsageDifference:
-    """Where records are not what the log of operations says: milliseconds, and micro-USD."""
+    """Where records are not what the log of operations says: milliseconds, and micro-USD.
+
+    Fields: cluster is the cluster or file system; node None where it is of storage.
+    """
 
     cluster_id: ClusterId
-    node_id: NodeId
+    node_id: NodeId | None
     from_ms: int
     to_ms: int
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageChecked:
+    """Records compared with the log of operations.
+
+    Fields: clusters, and holders of storage, that were compared; where they differ.
+    """
+
+    cluster_count: int
+    holder_count: int
+    differences: tuple[UsageDifference, ...]
 
 
 class UsageBook(Protocol):
@@ -185,6 +200,6 @@ class UsageBook(Protocol):
         """What other services measured in the time of the query, in the order it came in."""
         ...
 
-    def check(self, cluster_id: ClusterId | None = None) -> tuple[int, tuple[UsageDifference, ...]]:
-        """Clusters compared with the log of operations, one or all, and where they differ."""
+    def check(self, cluster_id: ClusterId | None = None) -> UsageChecked:
+        """Compare GPUs and storage of a cluster or file system, or of all, with the log."""
         ...

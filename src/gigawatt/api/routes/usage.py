@@ -240,10 +240,11 @@ def check_usage(access: Allowed, cluster_id: ClusterQuery = None) -> doc.UsageCh
     """Reckon usage again from the audit trail, of one cluster or all; say where records differ."""
     access.permit()
     chosen = None if cluster_id is None else ClusterId(cluster_id)
-    count, found = access.service.market.usage.check(chosen)
+    found = access.service.market.usage.check(chosen)
     return doc.UsageCheck(
-        cluster_count=count,
-        is_sound=not found,
+        cluster_count=found.cluster_count,
+        storage_holder_count=found.holder_count,
+        is_sound=not found.differences,
         differences=[
             doc.UsageDifference(
                 cluster_id=difference.cluster_id,
@@ -252,6 +253,6 @@ def check_usage(access: Allowed, cluster_id: ClusterQuery = None) -> doc.UsageCh
                 to_ms=difference.to_ms,
                 sentence=difference.sentence,
             )
-            for difference in found[:1_000]
+            for difference in found.differences[:1_000]
         ],
     )

@@ -141,7 +141,9 @@ def check(cluster: str | None, project: str | None, form: Format) -> None:
         show_document(found, form)
     elif found.is_sound:
         clusters = count_of(found.cluster_count, "cluster")
-        console.print(f"{clusters} checked: every record is what the audit trail says")
+        holders = count_of(found.storage_holder_count, "holder")
+        said = "every record is what the audit trail says"
+        console.print(f"{clusters} and {holders} of storage checked: {said}")
     if not found.is_sound:
         raise DriftError(
             "records of usage are not what the audit trail says",

@@ -121,18 +121,19 @@ class UsageEventsKept(Answer):
 
 
 class UsageDifference(Answer):
-    """Where records of usage are not what the audit trail says."""
+    """Where records of usage are not what the audit trail says; of storage it is of no node."""
 
     cluster_id: str
-    node_id: str
+    node_id: str | None
     from_ms: int
     to_ms: int
     sentence: str
 
 
 class UsageCheck(Answer):
-    """Records of usage compared with a second reckoning from the audit trail."""
+    """Records of GPUs and of storage compared with a second reckoning from the audit trail."""
 
     cluster_count: int
+    storage_holder_count: int
     is_sound: bool
     differences: list[UsageDifference]
