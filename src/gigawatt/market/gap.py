@@ -2,7 +2,7 @@
 
 A node that broke is out of its promise from the moment it was taken out of use until another one
 took its place, or until it was mended. Who paid for it gets that time back; growth room is not
-paid for, so a gap in it costs nobody anything.
+paid for, so a gap in it costs nobody anything (ADR-0049).
 """
 
 from collections.abc import Iterable, Iterator

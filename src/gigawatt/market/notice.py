@@ -83,8 +83,8 @@ def may_take_early(answers: Iterable[NoticeAnswer | None], *, is_own_end: bool) 
     """Whether nodes may be taken before their deadline.
 
     Only when all who are asked for the same demand have said that their work is saved: what one
-    alone gives back early would serve nobody yet. Never when a tenant's own time ends: until then
-    it is theirs.
+    alone gives back early would serve nobody yet (ADR-0049). Never when a tenant's own time ends:
+    until then it is theirs.
 
     Args:
         answers: of every notice for one demand that is not carried out yet.

@@ -1,6 +1,6 @@
 """Gaps of reservations: promised nodes that are out of use, and those that take their place.
 
-All of it runs in transactions that hold the lock of the generation counter.
+All of it runs in transactions that hold the lock of the generation counter (ADR-0049).
 """
 
 from collections.abc import Collection, Mapping

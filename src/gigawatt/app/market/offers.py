@@ -38,7 +38,7 @@ class PriceWish:
         month_count: of a reservation; 0 for the shortest that the card has.
         spare_count: nodes held beside.
         duration_s: for how long, None where nobody said.
-        from_s: the first start that is of use, Unix seconds; None for now.
+        from_s: the first start that is of use, Unix seconds; None for at once.
     """
 
     tenant_id: TenantId

@@ -4,7 +4,7 @@ A promise is of places, so a node that was taken out of use leaves a gap. Anothe
 was promised takes its place if it fits by topology; spot on it gives way with notice. Where there
 is none the reservation is short, which its holder and the operator are told by name, and the time
 is credited. Whatever becomes of it is one transaction of the store, so any number of servers may
-do this at once (ADR-0044).
+do this at once (ADR-0049).
 """
 
 import logging

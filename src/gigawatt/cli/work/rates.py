@@ -166,14 +166,15 @@ def import_rates(path: Path | None, form: Format, *, is_demo: bool, quiet: bool)
         raise InputError("name a file, or say --demo", next_step="See 'gw rate import --help'.")
     with connected() as connection:
         if path is None:
-            rows = _demo_rows(connection)
+            rows = demo_rows(connection)
         else:
             rows = read_rate_file(read_text(path), is_csv=path.suffix.lower() == ".csv")
         added = connection.client.set_rates(doc.SetRates(rates=rows)).items
     show_list(added, form, _listing(), quiet=quiet)
 
 
-def _demo_rows(connection: Connection) -> list[doc.NewRate]:
+def demo_rows(connection: Connection) -> list[doc.NewRate]:
+    """The rows of the illustrative card for a server's fleet."""
     listed: dict[str, int] = {}
     for kind in connection.client.get_fleet().gpu_types:
         price = kind.price_micro_usd_per_gpu_hour

@@ -96,6 +96,12 @@ def show_summary(wanted: Wanted, by: str, form: Format) -> None:
         rows = [_storage_cells(line) for line in found.storage]
         hours = sum(line.gib_hours for line in found.storage)
         table(("storage", "gib-hours", "now"), [*rows, ("total", f"{hours:,.2f}", "")])
+    if found.external:
+        console.print("")
+        table(
+            ("measured elsewhere", "project", "quantity", "unit"),
+            [(x.product, x.project_id, f"{x.quantity:,}", x.unit) for x in found.external],
+        )
 
 
 def _storage_cells(line: doc.StorageLine) -> tuple[str, str, str]:

@@ -211,6 +211,7 @@ from gigawatt.sdk.documents.reservations import (
     Capacity,
     CapacityWindow,
     Reservation,
+    ReservationGap,
     ReservationRequest,
 )
 from gigawatt.sdk.documents.site import (
@@ -241,6 +242,7 @@ from gigawatt.sdk.documents.storage import (
 )
 from gigawatt.sdk.documents.usage import (
     USAGE_EVENTS_MAX,
+    ExternalLine,
     StorageLine,
     UnixMs,
     UsageBy,
@@ -342,6 +344,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "Evidence",
+    "ExternalLine",
     "FabricFinding",
     "FabricSummary",
     "FailedStep",
@@ -437,6 +440,7 @@ __all__ = [
     "ReplaceNodes",
     "Request",
     "Reservation",
+    "ReservationGap",
     "ReservationRequest",
     "Risk",
     "RiskFan",

@@ -63,8 +63,21 @@ class StorageLine(Answer):
     is_under_way: bool
 
 
+class ExternalLine(Answer):
+    """What other services measured of one product for one project, summed up."""
+
+    product: str
+    project_id: str
+    quantity: int
+    unit: str
+    event_count: int
+
+
 class UsageSummary(Answer):
-    """Usage from ``from_ms`` up to ``to_ms``, by key, and its total."""
+    """Usage from ``from_ms`` up to ``to_ms``, by key, and its total.
+
+    ``external`` is of no cluster, so it is empty where one is asked for.
+    """
 
     by: UsageBy
     from_ms: int
@@ -72,6 +85,7 @@ class UsageSummary(Answer):
     lines: list[UsageLine]
     total: UsageLine
     storage: list[StorageLine]
+    external: list[ExternalLine] = []
 
 
 class UsageEventData(Request):
