@@ -757,6 +757,22 @@ def test_a_broken_promised_node_is_replaced_by_the_nearest_that_is_free(site):
     site.launch(ClusterRequest(A, "rest", 96, "h100"))
 
 
+def test_a_cluster_on_a_broken_promised_node_moves_to_the_one_that_took_its_place(site):
+    reservation = site.reserve(32, None, DAY_S)
+    cluster_id = site.launch(of(reservation, "train", 32))
+    broken = min(reservation.promise.node_ids)
+    site.judge_node(broken, is_broken=True)
+    site.pass_time(60.0, 30.0)
+    site.control.commit(site.control.plan_replace(cluster_id, [broken]))
+    site.carry_on()
+    target = site.store.cluster(cluster_id).target
+    assert {m.node_id for m in target.members} == site.booked(reservation).promise.node_ids
+    assert {(m.term, m.price_micro_usd_per_gpu_hour) for m in target.members} == {
+        (Term.RESERVED, 0)
+    }
+    assert site.market.usage.check().differences == ()
+
+
 def test_spot_on_the_node_that_takes_the_place_gets_its_notice(site):
     reservation = site.reserve(64, None, DAY_S)
     site.bid("spot", 64, 1_000_000)

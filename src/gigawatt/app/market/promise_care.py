@@ -69,7 +69,9 @@ class PromiseCare:
         return changed
 
     def _look_at(self, record: ReservationRecord, stored: StoreSnapshot, now_s: float) -> int:
-        out, known = _out_of_use(record, stored), _open_gaps(record)
+        there = self._control.around.fleet.nodes.index_of.keys()
+        # Of a node that is not in the fleet any more nobody knows what would stand in for it.
+        out, known = _out_of_use(record, stored) & there, _open_gaps(record)
         changed = sum(
             self._book.end_gap(record.reservation_id, node_id, now_s)
             for node_id in sorted(known - out)
@@ -124,8 +126,9 @@ def _out_of_use(record: ReservationRecord, stored: StoreSnapshot) -> set[NodeId]
     theirs = {
         node_id
         for node_id, cluster_id in stored.allocations
-        if (target := stored.clusters[cluster_id].target) is not None
-        and target.reservation_id == record.reservation_id
+        if (holder := stored.clusters.get(cluster_id)) is not None
+        and holder.target is not None
+        and holder.target.reservation_id == record.reservation_id
     }
     return {
         node_id
@@ -136,7 +139,8 @@ def _out_of_use(record: ReservationRecord, stored: StoreSnapshot) -> set[NodeId]
 
 
 def _rows(fleet: Fleet, node_ids: frozenset[NodeId]) -> list[int]:
-    return [fleet.nodes.index_of[name] for name in sorted(node_ids)]
+    index_of = fleet.nodes.index_of
+    return [index_of[name] for name in sorted(node_ids) if name in index_of]
 
 
 def _fitting(fleet: Fleet, free: U16, record: ReservationRecord, node_id: NodeId) -> U16:
