@@ -306,7 +306,7 @@ CLIENT_LINES = {
                     "reservation create q3 --gpus 8 --type h100 --from 2027-07-01 --months 1 --yes",
                     "reservation list", "reservation show q3", "reservation cancel q3 --yes"),
     "capacity": ("capacity --gpus 16 --type h100 --hours 48",),
-    "spot": ("spot prices", "spot notices"),
+    "spot": ("spot prices", "spot notices", "spot order"),
     "usage": ("usage", "usage --by day -o json", "usage records", "usage check"),
     "budget": ("budget show", "budget set 25000 --cap --at 90", "budget set none"),
     "contract": ("contract add credit welcome --amount 5 --from 2099-01 --to 2099-02",

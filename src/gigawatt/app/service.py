@@ -16,6 +16,7 @@ from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.opening import open_market
+from gigawatt.app.market.order_file import order_in_force
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.rate import RateLimiter
@@ -249,6 +250,7 @@ def _open_admission(
         limits=open_limit_book(store),
         storage_quotas=storage_quotas,
         follower=follower,
+        order=order_in_force(),
     )
 
 

@@ -188,6 +188,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "list_spot_prices": Permission(_SITE, EVERYBODY),
     "list_spot_rounds": Permission(_SITE, EVERYBODY),
     "list_notices": Permission(Scope.SELF, EVERYBODY),
+    "get_market_order": Permission(_SITE, EVERYBODY),
+    "answer_notice": Permission(_PROJECT, BUILDERS),
     "note_checkpoint": Permission(_PROJECT, BUILDERS),
     "get_admission": Permission(_SITE, OPERATORS),
     "list_turned_away": Permission(_SITE, OPERATORS),

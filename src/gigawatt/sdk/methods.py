@@ -200,6 +200,8 @@ class BlockingMethods:
     list_notices = _blocking(calls.list_notices)
     list_spot_prices = _blocking(calls.list_spot_prices)
     list_spot_rounds = _blocking(calls.list_spot_rounds)
+    get_market_order = _blocking(calls.get_market_order)
+    answer_notice = _blocking(calls.answer_notice)
     note_checkpoint = _blocking(calls.note_checkpoint)
 
 
@@ -363,4 +365,6 @@ class AwaitingMethods:
     list_notices = _awaiting(calls.list_notices)
     list_spot_prices = _awaiting(calls.list_spot_prices)
     list_spot_rounds = _awaiting(calls.list_spot_rounds)
+    get_market_order = _awaiting(calls.get_market_order)
+    answer_notice = _awaiting(calls.answer_notice)
     note_checkpoint = _awaiting(calls.note_checkpoint)

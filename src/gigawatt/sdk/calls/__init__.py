@@ -161,6 +161,8 @@ from gigawatt.sdk.calls.reservations import (
     plan_reservation,
 )
 from gigawatt.sdk.calls.spot import (
+    answer_notice,
+    get_market_order,
     list_notices,
     list_spot_prices,
     list_spot_rounds,
@@ -193,6 +195,7 @@ __all__ = [
     "BASE",
     "NOT_HERE",
     "Call",
+    "answer_notice",
     "apply_plan",
     "ask_price",
     "book_reservation",
@@ -266,6 +269,7 @@ __all__ = [
     "get_invitation",
     "get_invoice",
     "get_invoice_file",
+    "get_market_order",
     "get_node",
     "get_operation",
     "get_organisation_budget",

@@ -227,6 +227,7 @@ from gigawatt.sdk.documents.reservations import (
     Capacity,
     CapacityWindow,
     Reservation,
+    ReservationGap,
     ReservationRequest,
 )
 from gigawatt.sdk.documents.site import (
@@ -236,7 +237,14 @@ from gigawatt.sdk.documents.site import (
     Site,
     SiteDriver,
 )
-from gigawatt.sdk.documents.spot import Checkpoint, Notice, SpotRound
+from gigawatt.sdk.documents.spot import (
+    AnswerNotice,
+    Checkpoint,
+    ClassRule,
+    MarketOrder,
+    Notice,
+    SpotRound,
+)
 from gigawatt.sdk.documents.storage import (
     ChangeFileSystem,
     FileSystem,
@@ -250,6 +258,7 @@ from gigawatt.sdk.documents.storage import (
 )
 from gigawatt.sdk.documents.usage import (
     USAGE_EVENTS_MAX,
+    ExternalLine,
     StorageLine,
     UnixMs,
     UsageBy,
@@ -286,6 +295,7 @@ __all__ = [
     "Admission",
     "Alternative",
     "Answer",
+    "AnswerNotice",
     "ApiKey",
     "AskPrice",
     "AskedInVain",
@@ -311,6 +321,7 @@ __all__ = [
     "ChangeProject",
     "ChangeSize",
     "Checkpoint",
+    "ClassRule",
     "CleaningReceipt",
     "CleaningStep",
     "Closing",
@@ -352,6 +363,7 @@ __all__ = [
     "EventFilter",
     "EventVerdict",
     "Evidence",
+    "ExternalLine",
     "FabricFinding",
     "FabricSummary",
     "FailedStep",
@@ -401,6 +413,7 @@ __all__ = [
     "LlmTokens",
     "LoanSchedule",
     "MapNode",
+    "MarketOrder",
     "Me",
     "Mount",
     "MountPoint",
@@ -455,6 +468,7 @@ __all__ = [
     "ReplaceNodes",
     "Request",
     "Reservation",
+    "ReservationGap",
     "ReservationRequest",
     "ResolvePaymentEvent",
     "Risk",
