@@ -10,6 +10,7 @@ from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
+from gigawatt.app.gpu_loads import GpuLoads, open_loads
 from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
@@ -130,6 +131,7 @@ class Service:
     receipts: Receipts
     redfish: RedfishProxy
     market: Market
+    loads: GpuLoads
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -308,6 +310,9 @@ def open_service(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
                 market=opened.market,
+                loads=open_loads(
+                    watched.settings.telemetry, control.around.fleet, control.around.clock
+                ),
             )
             _let_log_in(service, home)
             yield service

@@ -55,8 +55,14 @@ def get_utilisation(
     now_ms = round(service.now_s() * 1000)
     end_ms = now_ms if to_ms is None else min(to_ms, now_ms)
     begin_ms = end_ms - HOURS_SHOWN * MS_PER_HOUR if from_ms is None else from_ms
-    market = service.market
-    sources = UtilisationSources(
+    window = begin_ms, end_ms
+    return _document(utilisation_report(sources_of(access), window, by, CostInputs()), by)
+
+
+def sources_of(access: Access) -> UtilisationSources:
+    """Where reports of what the fleet was used for are read from."""
+    service, market = access.service, access.service.market
+    return UtilisationSources(
         fleet=service.control.around.fleet,
         room=service.admission.room,
         book=service.admission.book,
@@ -64,7 +70,6 @@ def get_utilisation(
         history=market.history,
         reservations=market.reservations.records,
     )
-    return _document(utilisation_report(sources, (begin_ms, end_ms), by, CostInputs()), by)
 
 
 def _document(report: UtilisationReport, by: doc.UtilisationBy) -> doc.Utilisation:
