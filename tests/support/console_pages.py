@@ -26,8 +26,11 @@ OPERATOR_PAGES = {
     "nodes": "/nodes",
     "node": "/nodes/{node}",
     "utilisation": "/utilisation",
+    "stranded": "/stranded",
+    "power": "/power",
     "demand": "/demand",
     "proofs": "/proofs",
+    "reconciler": "/reconciler",
     "audit": "/audit",
     "months": "/months",
 }

@@ -108,13 +108,11 @@ def _by_gpu(fleet: Fleet, values: F64) -> list[int]:
 
 def _source(source: SourceNow) -> doc.LoadSource:
     load = source.load
-    if load is None:
-        return doc.LoadSource(state=source.state, reason=source.reason)
     return doc.LoadSource(
         state=source.state,
         reason=source.reason,
-        read_at=at(load.at_s),
-        is_simulated=load.is_simulated,
-        reporting_gpu_count=int((~np.isnan(load.power_w)).sum()),
-        unknown_count=load.unknown_count,
+        read_at=None if load is None else at(load.at_s),
+        is_simulated=load is not None and load.is_simulated,
+        reporting_gpu_count=0 if load is None else int((~np.isnan(load.power_w)).sum()),
+        unknown_count=0 if load is None else load.unknown_count,
     )

@@ -17,11 +17,11 @@ class LoadSource(Answer):
     """
 
     state: LoadSourceState
-    reason: str = ""
-    read_at: datetime | None = None
-    is_simulated: bool = False
-    reporting_gpu_count: int = 0
-    unknown_count: int = 0
+    reason: str
+    read_at: datetime | None
+    is_simulated: bool
+    reporting_gpu_count: int
+    unknown_count: int
 
 
 class PlacePower(Answer):
