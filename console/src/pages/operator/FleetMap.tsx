@@ -8,7 +8,7 @@ import { SelectField } from "../../ui/fields";
 import { count } from "../../ui/format";
 import { ProblemNote } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
-import { BY, type By, legendOf, projectsOf, RULE } from "./map/colours";
+import { BY, type By, keyOf, legendOf, projectsOf, RULE } from "./map/colours";
 import { type Cells, type Floor, floorOf, type Places, SERVICE } from "./map/floor";
 import { Legend } from "./map/Legend";
 import { MapCanvas } from "./map/MapCanvas";
@@ -44,12 +44,13 @@ export default function FleetMap() {
 function Shown({ places, cells }: { places: Places; cells: Cells }) {
   const { by, choose } = useBy();
   const [chosen, setChosen] = useState(-1);
-  const [only, setOnly] = useState(-1);
+  const [sought, seek] = useState("");
   const [, go] = useLocation();
   const projectName = useProjectName();
   const floor = useMemo(() => floorOf(places), [places]);
   const said = useReported(by);
-  const projects = projectsOf({ ...floor, cells });
+  const legend = legendOf(by, projectsOf({ ...floor, cells }), projectName);
+  const only = legend.findIndex((swatch) => keyOf(swatch) === sought);
   const totals = totalsOf(places, cells);
   const idOf = (node: number): string => places.node_ids[node] ?? "";
   return (
@@ -67,11 +68,15 @@ function Shown({ places, cells }: { places: Places; cells: Cells }) {
             value={by}
             options={BY}
             onChange={(value) => {
-              setOnly(-1);
+              seek("");
               choose(value as By);
             }}
           />
-          <Legend legend={legendOf(by, projects, projectName)} only={only} onOnly={setOnly} />
+          <Legend
+            legend={legend}
+            only={only}
+            onOnly={(swatch) => seek(swatch ? keyOf(swatch) : "")}
+          />
         </div>
         {RULE[by] && <p className="faint">{RULE[by]}</p>}
         {by !== "power-max" && said.source && <Sources source={said.source} />}

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import { Button } from "../../../ui/basics";
 import { useTheme } from "../../../ui/theme";
-import type { Swatch } from "./colours";
+import { keyOf, type Swatch } from "./colours";
 import { tilesOf } from "./painter";
 
 /** Entries that are shown before somebody asks for all. */
@@ -12,8 +12,9 @@ const SIDE = 18;
 
 interface Props {
   legend: readonly Swatch[];
+  /** The place of the one that is looked for, -1 for none. */
   only: number;
-  onOnly: (row: number) => void;
+  onOnly: (swatch: Swatch | null) => void;
 }
 
 export function Legend({ legend, only, onOnly }: Props) {
@@ -22,13 +23,13 @@ export function Legend({ legend, only, onOnly }: Props) {
   return (
     <ul className="legend">
       {shown.map((swatch, row) => (
-        <li key={swatch.name}>
+        <li key={keyOf(swatch)}>
           <button
             type="button"
             className="legend-entry"
             aria-pressed={row === only}
             title={row === only ? "Show all" : `Show only: ${swatch.name}`}
-            onClick={() => onOnly(row === only ? -1 : row)}
+            onClick={() => onOnly(row === only ? null : swatch)}
           >
             <Mark swatch={swatch} />
             {swatch.name}

@@ -31,6 +31,10 @@ export interface Swatch {
   over: string;
 }
 
+/** Tells entries of a legend apart; a project may be called as a state is. */
+export const keyOf = ({ name, token, pattern, over }: Swatch): string =>
+  [name, token, pattern, over].join();
+
 const plain = (name: string, token: string): Swatch => ({ name, token, pattern: 0, over: "card" });
 
 const FREE = plain("Free", "cell-free");
