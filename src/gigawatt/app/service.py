@@ -17,6 +17,7 @@ from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.opening import open_market
+from gigawatt.app.market.utilisation_desk import UtilisationDesk
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.rate import RateLimiter
@@ -140,6 +141,7 @@ class Service:
         default_factory=lambda: RateLimiter(SIGN_INS_PER_S, SIGN_IN_COUNT_MAX)
     )
     desk: EconomicsDesk = field(default_factory=EconomicsDesk)
+    utilisation: UtilisationDesk = field(default_factory=UtilisationDesk)
     proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
     reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
 

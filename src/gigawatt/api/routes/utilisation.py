@@ -6,13 +6,8 @@ from fastapi import Query
 
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.routing import new_router, operation
-from gigawatt.app.market.utilisation import (
-    UtilisationReport,
-    UtilisationSources,
-    utilisation_report,
-)
+from gigawatt.app.market.utilisation import UtilisationReport, UtilisationSources
 from gigawatt.app.service import site_organisation
-from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.errors import ForbiddenError
 from gigawatt.market.meter import MS_PER_HOUR, rounded_micro_usd
 from gigawatt.market.utilisation import UtilisationRow
@@ -56,7 +51,8 @@ def get_utilisation(
     end_ms = now_ms if to_ms is None else min(to_ms, now_ms)
     begin_ms = end_ms - HOURS_SHOWN * MS_PER_HOUR if from_ms is None else from_ms
     window = begin_ms, end_ms
-    return _document(utilisation_report(sources_of(access), window, by, CostInputs()), by)
+    report = service.utilisation.report(sources_of(access), window, by, service.now_s())
+    return _document(report, by)
 
 
 def sources_of(access: Access) -> UtilisationSources:
