@@ -44,13 +44,25 @@ export function bytes(value: number): string {
   return `${oneDigit.format(amount)} ${BYTE_UNITS[unit]}`;
 }
 
+/** 10_200 → "10.2 kW". */
+export function power(watts: number): string {
+  const [size, unit] =
+    Math.abs(watts) >= 1e6 ? [1e6, "MW"] : Math.abs(watts) >= 1e3 ? [1e3, "kW"] : [1, "W"];
+  return `${oneDigit.format(watts / size)} ${unit}`;
+}
+
 /** 125 → "2 min 5 s". */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
-  if (s < 3_600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 86_400) return `${Math.floor(s / 3_600)} h ${Math.floor((s % 3_600) / 60)} min`;
-  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3_600)} h`;
+  if (s < 3_600) return both(Math.floor(s / 60), "min", s % 60, "s");
+  if (s < 86_400) return both(Math.floor(s / 3_600), "h", Math.floor((s % 3_600) / 60), "min");
+  return both(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3_600), "h");
+}
+
+/** 5 min, not 5 min 0 s. */
+function both(large: number, unit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${smallUnit}`;
 }
 
 /** A moment in the reader's zone: "22 Nov 2026, 23:55". */
