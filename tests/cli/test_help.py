@@ -57,13 +57,13 @@ def parse(line: str) -> None:
 def test_every_command_has_an_example_that_reads(words: str):
     found = examples(LEAVES[words])
     assert found, f"gw {words} has no example"
-    assert any(words in line or words.split()[0] in line for line in found)
+    assert any(words in line or words.partition(" ")[0] in line for line in found)
     for line in found:
         parse(line)
 
 
 def test_an_example_that_does_not_read_is_caught():
-    with pytest.raises(NoSuchOption):
+    with pytest.raises(Exception, match="no-such-option"):
         parse("gw cluster list --no-such-option")
 
 

@@ -9,8 +9,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import typer
 from typing_extensions import override
@@ -69,7 +69,7 @@ COMMANDS = {
 }
 """Command, its module, and the line that help shows for it."""
 
-SECTIONS = {
+SECTIONS: Mapping[str, str] = {
     "demo": "Begin here",
     "cluster": "Clusters and what belongs to them",
     "login": "People and projects",
@@ -106,7 +106,7 @@ class RootGroup(LazyGroup):
     """``gw`` itself."""
 
     options = (("--version", "Say which."), *HELP, *LazyGroup.options)
-    sections = SECTIONS
+    sections: ClassVar[Mapping[str, str]] = SECTIONS
 
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
