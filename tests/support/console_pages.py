@@ -14,6 +14,7 @@ PAGES = {
     "ssh-keys": "/ssh-keys",
     "members": "/members",
     "quotas": "/quotas",
+    "sessions": "/sessions",
     "invoices": "/invoices",
     "budgets": "/budgets",
     "rates": "/rates",

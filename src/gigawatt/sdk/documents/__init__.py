@@ -215,6 +215,7 @@ from gigawatt.sdk.documents.payments import (
     Refund,
     RefundStateName,
     ResolvePaymentEvent,
+)
 from gigawatt.sdk.documents.power import (
     FeedPower,
     FleetLoad,
@@ -458,6 +459,7 @@ __all__ = [
     "Organisation",
     "OriginName",
     "OverdueInvoice",
+    "OwedAbsence",
     "Page",
     "PassState",
     "PayInvoice",
@@ -465,9 +467,6 @@ __all__ = [
     "PaymentEvent",
     "PaymentOptions",
     "PaymentStateName",
-    "OwedAbsence",
-    "Page",
-    "PassState",
     "PlacePower",
     "Plan",
     "PlanStage",
