@@ -193,8 +193,9 @@ class EvpnNetwork(HasNoFiles, SeesNoNics):
         for (device, key), spot in zip(self._keys_of(endpoint), spots, strict=True):
             site = self._ports[device][key].gateway if spot is not None else None
             gateways = self._gateways.get(DeviceId(f"gateway/{site}"))
-            is_alone = spot is None or gateways is None
-            found.append(spot if is_alone else Spot(gateways.switch.name, spot.vni))
+            if spot is not None and gateways is not None:
+                spot = Spot(gateways.switch.name, spot.vni)  # noqa: PLW2901 - the one beyond it
+            found.append(spot)
         return found
 
     async def _seen_at(self, endpoints: Collection[Endpoint]) -> dict[Endpoint, list[At | None]]:
