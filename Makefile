@@ -11,7 +11,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --quiet --quiet --no-compile --only-binary :all: --require-hashes -r
 LOCK     = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
            --no-emit-index-url --no-emit-trusted-host --no-emit-find-links pyproject.toml
-CLIENTS := skypilot dstack lai
+CLIENTS := skypilot dstack lai redfish
 NPM      = $(BIN)/python console/tools/npm.py --silent
 IN_ROOM  = $(BIN)/python -m gigawatt.lab.room
 TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - start )) s"; }

@@ -9,7 +9,7 @@ from gigawatt.lab.redfish.answer import NO_CONTENT, Answer, RefusedError
 from gigawatt.lab.redfish.namespace import enter
 from gigawatt.lab.redfish.request import Request
 from gigawatt.lab.redfish.simulated import BootOverride, Drive, SimulatedBmc
-from gigawatt.lab.redfish.tree import RESETS
+from gigawatt.lab.redfish.tree import BOOT_TARGETS, OVERRIDES, RESETS
 
 MEDIA_S_MAX = 60.0
 """Time to fetch an image. Ours."""
@@ -43,7 +43,7 @@ def change_system(request: Request) -> Answer:
     boot = request.value("Boot", dict)
     target = boot.get("BootSourceOverrideTarget", request.bmc.boot.target)
     enabled = boot.get("BootSourceOverrideEnabled", request.bmc.boot.enabled)
-    if target not in {"None", "Cd", "Hdd"} or enabled not in {"Disabled", "Once", "Continuous"}:
+    if target not in BOOT_TARGETS or enabled not in OVERRIDES:
         raise RefusedError(400, "PropertyValueNotInList", f"cannot boot {enabled} from {target}")
     if boot.get("BootSourceOverrideMode", "UEFI") != "UEFI":
         raise RefusedError(400, "PropertyValueNotInList", "boots by UEFI only")

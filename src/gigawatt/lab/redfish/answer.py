@@ -9,11 +9,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, JSON and further headers; no JSON with 204."""
+    """Status, JSON or XML, and further headers; neither with 204 and 304."""
 
     status: int = 200
     body: Json | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    xml: str | None = None
 
 
 class RefusedError(Exception):
@@ -30,21 +31,29 @@ class RefusedError(Exception):
 
     def answer(self) -> Answer:
         """The error in Redfish's form."""
-        message_id = f"Base.1.18.{self.message_id}"
-        info = {
-            "@odata.type": "#Message.v1_1_2.Message",
-            "MessageId": message_id,
-            "Message": str(self),
-            "MessageSeverity": "Critical" if self.status >= 500 else "Warning",
-            "Resolution": "None.",
+        info = said(self.message_id, str(self), "Critical" if self.status >= 500 else "Warning")
+        error = {
+            "code": info["MessageId"],
+            "message": str(self),
+            "@Message.ExtendedInfo": [info],
         }
-        error = {"code": message_id, "message": str(self), "@Message.ExtendedInfo": [info]}
         if self.status == 401:
             self._headers["WWW-Authenticate"] = 'Basic realm="bmc"'
         return Answer(self.status, {"error": error}, self._headers)
 
 
 NO_CONTENT = Answer(204)
+
+
+def said(message_id: str, words: str, severity: str) -> Json:
+    """A message of the Base registry."""
+    return {
+        "@odata.type": "#Message.v1_1_2.Message",
+        "MessageId": f"Base.1.18.{message_id}",
+        "Message": words,
+        "MessageSeverity": severity,
+        "Resolution": "None.",
+    }
 
 
 def link(path: str) -> Json:

@@ -1,11 +1,11 @@
 """One request as a resource sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gigawatt.lab.redfish.accounts import Account
-from gigawatt.lab.redfish.answer import Json, RefusedError
+from gigawatt.lab.redfish.answer import Json, RefusedError, said
 from gigawatt.lab.redfish.simulated import SimulatedBmc
 
 
@@ -42,6 +42,21 @@ class Request:
             raise RefusedError(
                 403, "InsufficientPrivilege", f"this needs {' or '.join(privileges)}"
             )
+
+    def passed_over(self, writable: Collection[str]) -> Json:
+        """What the answer must say of properties that cannot be changed; nothing if all can.
+
+        Raises:
+            RefusedError: none of them can.
+        """
+        named = {name for name in self.body if not name.startswith("@")}
+        if self.body and not named:
+            raise RefusedError(400, "NoOperation", "nothing to change was named")
+        others = sorted(named - set(writable))
+        if others and len(others) == len(named):
+            raise RefusedError(400, "PropertyUnknown", f"cannot be changed: {', '.join(others)}")
+        words = [said("PropertyUnknown", f"{name} cannot be changed", "Warning") for name in others]
+        return {"@Message.ExtendedInfo": words} if words else {}
 
     def value(self, name: str, kind: type, default: Any = None) -> Any:  # noqa: ANN401 - JSON
         """A property of the body.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from gigawatt.lab.redfish import actions, tree, users
+from gigawatt.lab.redfish import actions, documents, tree, users
 from gigawatt.lab.redfish.accounts import Account
 from gigawatt.lab.redfish.answer import NO_CONTENT, Answer, RefusedError
 from gigawatt.lab.redfish.request import Request
@@ -39,9 +39,10 @@ def _readable() -> Iterator[Route]:
     def get(path: str, handler: Handler, *privileges: str) -> Route:
         return Route("GET", re.compile(path), handler, privileges)
 
-    yield get("/redfish", tree.versions)
+    yield get("/redfish", documents.versions)
     yield get(ROOT, tree.service_root)
-    yield get(f"{ROOT}/odata", tree.odata)
+    yield get(f"{ROOT}/odata", documents.odata)
+    yield get(re.escape(documents.METADATA_PATH), documents.metadata)
     for path, handler in {
         f"{ROOT}/(Systems|Managers|Chassis)": tree.top_collection,
         SYSTEM: tree.system,
@@ -84,12 +85,12 @@ def _changeable() -> Iterator[Route]:
     ) -> Route:
         return Route(method, re.compile(path), handler, privileges, is_slow)
 
-    yield change("POST", SESSIONS, users.open_session)
+    yield change("POST", f"{SESSIONS}(?:/Members)?", users.open_session)
     yield change("DELETE", f"{SESSIONS}/{NAME}", users.close_session, SELF, LOGIN)
-    yield change("POST", ACCOUNTS, users.make_account, USERS)
+    yield change("POST", f"{ACCOUNTS}(?:/Members)?", users.make_account, USERS)
     yield change("PATCH", f"{ACCOUNTS}/{NAME}", users.change_account, USERS, SELF)
     yield change("DELETE", f"{ACCOUNTS}/{NAME}", users.remove_account, USERS)
-    yield change("POST", ROLES, users.make_role, USERS)
+    yield change("POST", f"{ROLES}(?:/Members)?", users.make_role, USERS)
     yield change("PATCH", f"{ROLES}/{NAME}", users.change_role, USERS)
     yield change("PATCH", SYSTEM, actions.change_system, COMPONENTS)
     for path, handler in {
@@ -126,14 +127,26 @@ def asks(bmc: SimulatedBmc, headers: Mapping[str, str]) -> Account | None:
     return bmc.accounts.log_in(username, password)
 
 
+def _here(path: str) -> tuple[str, list[Route]]:
+    """A path without its last slash, and all that can be done there."""
+    bare = path.rstrip("/") or "/"
+    return bare, [r for r in ROUTES if r.pattern.fullmatch(bare)]
+
+
+def methods_of(path: str) -> list[str]:
+    """Methods of a path, in the order of the alphabet; none if there is no such path."""
+    _, here = _here(path)
+    methods = {r.method for r in here}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
 def answer(request: Request) -> Answer:
     """What the BMC says, done when it says so, unless it lies.
 
     Raises:
         RefusedError: it refuses.
     """
-    path = request.path.rstrip("/") or "/"
-    here = [r for r in ROUTES if r.pattern.fullmatch(path)]
+    path, here = _here(request.path)
     method = "GET" if request.method == "HEAD" else request.method
     route = next((r for r in here if r.method == method), None)
     if route is None:
@@ -159,9 +172,9 @@ def answer(request: Request) -> Answer:
 def _lost(request: Request, here: list[Route], path: str) -> RefusedError:
     """What is said to a path that there is not, or to a method that it has not."""
     if here:
-        allow = ", ".join(sorted({r.method for r in here}))
         words = f"{request.method} is not for {path}"
-        return RefusedError(405, "OperationNotAllowed", words, {"Allow": allow})
+        allowed = {"Allow": ", ".join(methods_of(path))}
+        return RefusedError(405, "OperationNotAllowed", words, allowed)
     try:
         account = asks(request.bmc, request.headers)
     except RefusedError as error:

@@ -16,8 +16,9 @@ from typing_extensions import override
 from gigawatt.lab.redfish.answer import Answer, Json, RefusedError
 from gigawatt.lab.redfish.config import BmcConfig, SimulatorConfig
 from gigawatt.lab.redfish.namespace import listening_socket
+from gigawatt.lab.redfish.protocol import answer
 from gigawatt.lab.redfish.request import Request
-from gigawatt.lab.redfish.routes import answer, asks
+from gigawatt.lab.redfish.routes import asks
 from gigawatt.lab.redfish.simulated import LISTENERS_MAX, SimulatedBmc
 from gigawatt.lab.redfish.tree import ROOT
 
@@ -133,9 +134,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, given: Answer) -> None:
         raw = b"" if given.body is None else json.dumps(given.body).encode()
+        kind = "application/json"
+        if given.xml is not None:
+            raw, kind = given.xml.encode(), "application/xml"
         headers = {"OData-Version": "4.0", "Cache-Control": "no-store", **given.headers}
-        if given.status != 204:
-            headers["Content-Type"] = "application/json;charset=utf-8"
+        if given.status not in {204, 304}:
+            headers["Content-Type"] = f"{kind};charset=utf-8"
             headers["Content-Length"] = str(len(raw))
         if self.close_connection:
             headers["Connection"] = "close"

@@ -20,6 +20,8 @@ RESETS = (
     "PowerCycle",
     "ForceOn",
 )
+BOOT_TARGETS = ("None", "Cd", "Hdd")
+OVERRIDES = ("Disabled", "Once", "Continuous")
 OK = {"State": "Enabled", "Health": "OK"}
 
 
@@ -32,11 +34,6 @@ def described(path: str, kind: str, name: str, **properties: object) -> Json:
         "Name": name,
         **properties,
     }
-
-
-def versions(_: Request) -> Answer:
-    """Versions of Redfish."""
-    return Answer(200, {"v1": f"{ROOT}/"})
 
 
 def service_root(request: Request) -> Answer:
@@ -62,13 +59,6 @@ def service_root(request: Request) -> Answer:
     return Answer(200, {**body, "Id": "RootService"})
 
 
-def odata(_: Request) -> Answer:
-    """The OData service document."""
-    names = (*SERVICES, *COLLECTIONS)
-    value = [{"name": n, "kind": "Singleton", "url": f"{ROOT}/{n}"} for n in names]
-    return Answer(200, {"@odata.context": f"{ROOT}/$metadata", "value": value})
-
-
 def top_collection(request: Request) -> Answer:
     """Systems, managers or chassis: one each."""
     (name,) = request.names
@@ -84,7 +74,6 @@ def system(request: Request) -> Answer:
     """The host."""
     bmc = request.bmc
     is_on, progress = bmc.machine.state()
-    targets = ["None", "Cd", "Hdd"]
     body = described(
         SYSTEM,
         "ComputerSystem.v1_22_0",
@@ -100,8 +89,9 @@ def system(request: Request) -> Answer:
         BootProgress={"LastState": progress},
         Boot={
             "BootSourceOverrideTarget": bmc.boot.target,
-            "BootSourceOverrideTarget@Redfish.AllowableValues": targets,
+            "BootSourceOverrideTarget@Redfish.AllowableValues": list(BOOT_TARGETS),
             "BootSourceOverrideEnabled": bmc.boot.enabled,
+            "BootSourceOverrideEnabled@Redfish.AllowableValues": list(OVERRIDES),
             "BootSourceOverrideMode": "UEFI",
             "BootSourceOverrideMode@Redfish.AllowableValues": ["UEFI"],
         },
