@@ -40,6 +40,7 @@ MODULES = (
     "plans",
     "clusters",
     "file_systems",
+    "object_doors",
     "firewall",
     "redfish",
     "operations",

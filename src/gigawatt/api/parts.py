@@ -28,7 +28,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "nodes": ("fleet", "receipts"),
     "proofs": ("passes",),
     **dict.fromkeys(("reconciliations", "reconciler"), ("reconciler",)),
-    "file-systems": ("file_systems",),
+    "file-systems": ("file_systems", "object_doors"),
     "firewall-rulesets": ("firewall",),
     "images": ("firewall",),
     "projects": ("accounts", "file_systems", "tenancy", "budgets"),

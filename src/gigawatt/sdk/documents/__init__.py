@@ -265,6 +265,8 @@ from gigawatt.sdk.documents.storage import (
     Mount,
     MountPoint,
     QuotaBytes,
+    S3Door,
+    S3Key,
     SetStorageQuota,
     StorageQuota,
 )
@@ -508,6 +510,8 @@ __all__ = [
     "RoleName",
     "RotateApiKey",
     "RulesetName",
+    "S3Door",
+    "S3Key",
     "Serving",
     "Session",
     "SetBudget",
