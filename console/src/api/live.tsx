@@ -15,9 +15,12 @@ const TOUCHED = [
   "/gw/v1/waiting",
   "/gw/v1/notices",
   "/gw/v1/reservations",
+  "/gw/v1/admission",
+  "/gw/v1/turned-away",
   "/gw/v1/file-systems",
   "/gw/v1/fleet",
   "/gw/v1/nodes",
+  "/gw/v1/reconcil",
   "/gw/v1/projects/{project_id}/quota",
   "/gw/v1/projects/{project_id}/storage-quota",
 ];

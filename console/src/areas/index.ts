@@ -3,5 +3,6 @@ import type { Area } from "./area";
 import { books, money, prices, spending } from "./finance";
 import { operator } from "./operator";
 import { tenant } from "./tenant";
+import { you } from "./you";
 
-export const AREAS: readonly Area[] = [operator, tenant, money, spending, prices, books];
+export const AREAS: readonly Area[] = [operator, tenant, money, spending, prices, books, you];

@@ -195,7 +195,11 @@ class ContractItem(Answer):
 
 
 class CreateProductPrice(Request):
-    """What a unit costs from a month on: of "storage" a TiB-hour, else of an external event."""
+    """What a unit costs from a month on: of a known product, or of another external event.
+
+    Known are "storage" by the TiB-hour, "sandbox.cpu_seconds" by the CPU-hour, and
+    "network.egress_bytes" by the GiB; of others unit and parts have to be said.
+    """
 
     product: Name
     price_micro_usd: Annotated[int, Field(ge=0, le=10_000_000_000)]
