@@ -13,6 +13,8 @@ const TOUCHED = [
   "/gw/v1/operations",
   "/gw/v1/events",
   "/gw/v1/waiting",
+  "/gw/v1/notices",
+  "/gw/v1/reservations",
   "/gw/v1/admission",
   "/gw/v1/turned-away",
   "/gw/v1/file-systems",

@@ -17,6 +17,7 @@ from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.opening import open_market
+from gigawatt.app.market.order_file import order_in_force
 from gigawatt.app.market.utilisation_desk import UtilisationDesk
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
@@ -253,6 +254,7 @@ def _open_admission(
         limits=open_limit_book(store),
         storage_quotas=storage_quotas,
         follower=follower,
+        order=order_in_force(),
     )
 
 
@@ -317,6 +319,7 @@ def open_service(
                 ),
             )
             _let_log_in(service, home)
+            _let_pay(service, home, store)
             yield service
 
 
@@ -325,6 +328,20 @@ def _let_log_in(service: Service, home: Home) -> None:
     settings = read_settings(home)
     if settings is not None:
         service.login = make_login(service, settings, read_secret(settings))
+
+
+def _let_pay(service: Service, home: Home, store: SqlStore) -> None:
+    """Let invoices be paid through whom the home says."""
+    if not home.payments_path.exists():
+        return
+    from gigawatt.app.market.payment_settings import (  # noqa: PLC0415 - seldom wanted
+        read_payment_settings,
+    )
+
+    settings, payments = read_payment_settings(home), service.market.payments
+    secrets_kept = open_secrets(home, store, service.control.around.clock)
+    payments.due_days = settings.due_days
+    payments.providers = settings.providers(secrets_kept)
 
 
 def make_login(service: Service, settings: LoginSettings, secret: str) -> "Login":

@@ -18,6 +18,7 @@ from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.turned_away import TurnedAwayBook, TurnedAwayFilter
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.interfaces.waiting import WaitingRoom
+from gigawatt.market.gap import paid_nodes
 from gigawatt.market.meter import MS_PER_HOUR
 from gigawatt.market.node_time import Hold, NodeTime, Paid, free_masks, node_stretches
 from gigawatt.market.stranded import stranded
@@ -236,11 +237,12 @@ def _kept(book: ReservationBook, from_ms: int, to_ms: int) -> dict[NodeId, list[
     """Reservations of nodes that were in force; growth room is kept free and not paid for."""
     found: dict[NodeId, list[Paid]] = defaultdict(list)
     for record in book.between(None, from_ms / 1000, to_ms / 1000):
-        promise, price = record.promise, record.price_micro_usd_per_gpu_hour
-        begin, end = round(promise.from_s * 1000), round(promise.to_s * 1000)
-        begin, end = max(begin, from_ms), min(end, to_ms)
-        if record.state == "booked" and begin < end:
-            for node_id in promise.node_ids:
+        price = record.price_micro_usd_per_gpu_hour
+        if record.state != "booked":
+            continue
+        for node_id, begin_s, end_s in paid_nodes(record.promise, record.gaps):
+            begin, end = max(round(begin_s * 1000), from_ms), min(round(end_s * 1000), to_ms)
+            if begin < end:
                 found[node_id].append(Paid(0, Term.RESERVED, price, begin, end))
     return found
 
