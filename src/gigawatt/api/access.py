@@ -16,6 +16,7 @@ from gigawatt.identity.sessions import Session, SessionId
 from gigawatt.ids import (
     ClusterId,
     FirewallRulesetId,
+    NoticeId,
     OperationId,
     PlanId,
     ReservationId,
@@ -25,9 +26,11 @@ from gigawatt.ids import (
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.reservations import ReservationRecord
+from gigawatt.interfaces.spot import Notice
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.market.invoice import Invoice
+from gigawatt.market.payment import Money
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -144,6 +147,13 @@ class Access:
         self.permit(Belonging(found.organisation_id), what)
         return found
 
+    def payment(self, payment_id: str) -> Money:
+        """A payment that the caller may use so."""
+        what, book = f"payment {payment_id!r}", self.service.market.payments.book
+        found = self._found(what, lambda: book.get(payment_id))
+        self.permit(Belonging(found.payment.organisation_id), what)
+        return found
+
     def ssh_key(self, ssh_key_id: str) -> SshKey:
         """An SSH key that the caller may use so."""
         what = f"SSH key {ssh_key_id!r}"
@@ -166,6 +176,13 @@ class Access:
             self.is_judged = True
             raise _absent(what)
         self.permit(self._belonging(found.tenant_id), what)
+        return found
+
+    def notice(self, notice_id: str) -> Notice:
+        """A notice to a cluster that the caller may use so."""
+        what, book = f"notice {notice_id!r}", self.service.market.spot
+        found = self._found(what, lambda: book.get(NoticeId(notice_id)))
+        self.permit(self._belonging(found.project_id), what)
         return found
 
     def file_system(self, file_system_id: str) -> ClusterRecord:
