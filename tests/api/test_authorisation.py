@@ -23,6 +23,7 @@ from gigawatt.ids import NoticeId, OperationId, TenantId
 from gigawatt.interfaces.spot import Notice
 from gigawatt.market.closing import Payer, close
 from gigawatt.market.contract import ContractItem, ItemKind
+from gigawatt.market.payment import News, NewsKind
 
 ROLES = {"O": "owner", "P": "operator", "M": "member", "B": "billing", "R": "read_only"}
 ALL = "OPMBR"
@@ -31,6 +32,9 @@ ROWS = {
     "who_am_i": ALL,
     "get_fleet": ALL,
     "get_fleet_cells": "P",
+    "get_fleet_power": "P",
+    "get_fleet_load": "P",
+    "get_stranded": "P",
     "get_fleet_map": "P",
     "get_fleet_drawing": "P",
     "get_fleet_picture": "P",
@@ -104,6 +108,9 @@ ROWS = {
     "get_file_system": ALL,
     "resize_file_system": "OPM",
     "delete_file_system": "OPM",
+    "get_s3_door": ALL,
+    "rotate_s3_key": "OPM",
+    "shut_s3_door": "OPM",
     "get_storage_quota": ALL,
     "set_storage_quota": "P",
     "list_firewall_rulesets": "OPMR",
@@ -120,6 +127,8 @@ ROWS = {
     "create_proof": "P",
     "get_proof": "P",
     "create_reconciliation": "P",
+    "list_reconciliations": "P",
+    "get_reconciler": "P",
     "get_reconciliation": "P",
     "list_events": "OPMR",
     "compute_chain": ALL,
@@ -155,8 +164,19 @@ ROWS = {
     "get_invoice": "OPB",
     "get_invoice_file": "OPB",
     "create_credit_note": "P",
+    "plan_credit_note": "P",
     "get_statement": "OPB",
     "record_payment": "P",
+    "get_payment_options": "OPB",
+    "pay_invoice": "OPB",
+    "list_payments": "OPB",
+    "get_payment": "OPB",
+    "refresh_payment": "OPB",
+    "cancel_payment": "OPB",
+    "create_refund": "P",
+    "list_overdue": "P",
+    "list_payment_events": "P",
+    "resolve_payment_event": "P",
     "list_contract_items": "OPB",
     "create_contract_item": "P",
     "list_product_prices": "P",
@@ -207,7 +227,7 @@ LAMBDA_ROWS = {
 STREAMS = {"stream_events": "OPMR", "stream_operation": ALL}
 """Answered without an end; ``test_stream.py`` reads them."""
 
-PUBLIC = {"start_device_login", "finish_device_login"}
+PUBLIC = {"start_device_login", "finish_device_login", "take_payment_event"}
 """How somebody becomes a caller; ``tests/login`` goes through with them."""
 
 ABSENT = "nothing_of_this_name"
@@ -271,7 +291,7 @@ FRESH: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def keep_invoices(world: Any) -> None:
-    """An invoice for each organisation, of a month that is long over."""
+    """An invoice for each organisation, of a month that is long over, and a payment."""
     book = world.service.market.billing.book
     payers = []
     for name, ids in world.ids.items():
@@ -283,7 +303,11 @@ def keep_invoices(world: Any) -> None:
         payers.append(Payer(owner, name, {}, [item]))
     book.close("2020-01", lambda _: close("2020-01", payers, {}, {}), 0.0)
     for invoice in book.invoices(None, None, "", 9):
-        world.ids[invoice.organisation_name]["invoice"] = invoice.invoice_id
+        ids = world.ids[invoice.organisation_name]
+        ids["invoice"] = invoice.invoice_id
+        path = f"/organisations/{invoice.organisation_id}/payments"
+        paid = {"reference": f"bank-{invoice.organisation_name}", "amount_micro_usd": 10**6}
+        ids["payment"] = world.ok("operator", "POST", path, paid)["id"]
 
 
 def new_notice(world: Any, project_id: str, cluster_id: str) -> str:
@@ -367,6 +391,14 @@ def invited(world: Any, ids: dict[str, str]) -> str:
     return made
 
 
+def held_event(world: Any, ids: dict[str, str]) -> str:
+    """An event of a provider that names a payment that is not here."""
+    name = f"evt_{next(_number)}"
+    news = News(name, NewsKind.SETTLED, 0.0, 1, "USD", payment_id="pay_none")
+    world.service.market.payments.book.take("stripe", news, 0.0)
+    return name
+
+
 MADE: dict[str, tuple[str, Callable[[Any, dict[str, str]], str]]] = {
     "delete_invitation": ("invitation_id", invited),
     "end_session": ("session_id", ended_session),
@@ -375,6 +407,7 @@ MADE: dict[str, tuple[str, Callable[[Any, dict[str, str]], str]]] = {
         lambda world, ids: new_ruleset(world, ids["project"]),
     ),
     "withdraw_waiting_request": ("waiting_id", new_waiting),
+    "resolve_payment_event": ("event_id", held_event),
     **dict.fromkeys(
         ("book_reservation", "cancel_reservation"),
         ("reservation_id", lambda world, ids: new_reservation(world, ids["project"])),
@@ -390,6 +423,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("session", "invitation"),
         *("file_system", "ruleset", "waiting"),
         *("file_system", "ruleset", "proof", "reconciliation", "invoice"),
+        *("file_system", "ruleset", "waiting", "reservation", "payment"),
         *("file_system", "ruleset", "waiting", "reservation", "notice"),
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
@@ -399,6 +433,8 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
             "node_id": ABSENT,
             "file_name": ABSENT,
             "redfish_path": "v1/Systems/1",
+            "provider": ABSENT,
+            "event_id": ABSENT,
         }
         return {**there, **{f"{n}_id": ABSENT for n in names}}
     ids = world.ids[whose]
@@ -423,6 +459,9 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "file_name": "hostfile",
         "month": "2020-02",
         "invoice_id": ids["invoice"],
+        "payment_id": ids["payment"],
+        "provider": "stripe",
+        "event_id": ABSENT,
         "redfish_path": "v1/Systems/1",
         "proof_id": ids.get("proof", ABSENT),
         "reconciliation_id": ids.get("reconciliation", ABSENT),
@@ -471,7 +510,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "set_storage_quota": {"granted_bytes": 1 << 50},
     "change_firewall_ruleset": {"rules": []},
     "create_credit_note": {"reason": "test", "net_micro_usd": 1},
-    "record_payment": {"payment_id": "bank-1", "amount_micro_usd": 1},
+    "plan_credit_note": {"reason": "test", "net_micro_usd": 1},
+    "record_payment": {"reference": "bank-1", "amount_micro_usd": 1},
+    "pay_invoice": {},
+    "create_refund": {"reason": "test", "amount_micro_usd": 1},
+    "resolve_payment_event": {"note": "test"},
     "create_contract_item": {
         "kind": "credit",
         "name": "welcome",
@@ -639,7 +682,7 @@ def send(world: Any, who: str | None, operation: str, whose: str) -> int:
 
 def names_an_object(world: Any, operation: str) -> bool:
     path = operations(world)[operation][1]
-    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}", "{month}")
+    of_the_site = ("{node_id}", "{proof_id}", "{reconciliation_id}", "{month}", "{event_id}")
     is_of_the_site = "{cluster_id}" not in path and any(name in path for name in of_the_site)
     names_one = "{" in path and not is_of_the_site
     return names_one or operation in {

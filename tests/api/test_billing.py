@@ -86,9 +86,15 @@ def test_credit_notes_and_payments_are_on_the_statement_and_the_books_are_whole(
     (invoice,) = closed.ok("operator", "GET", "/invoices")["items"]
     path = f"/invoices/{invoice['id']}/credit-notes"
     body = {"reason": "wrong", "net_micro_usd": 100_000_000}
+    plan = closed.ok("operator", "POST", f"{path}/plan", body)
+    assert (plan["left_micro_usd"], plan["owed_micro_usd"]) == (900_000_000, 1_190_000_000)
+    assert plan["owed_then_micro_usd"] == 1_071_000_000
+    assert sum(posting["amount_micro_usd"] for posting in plan["postings"]) == 0
+    assert closed.ok("operator", "GET", "/ledger/verdict")["entry_count"] == 1
     note = closed.ok("operator", "POST", path, body)
+    assert note == plan["note"]
     assert (note["corrects"], note["total_micro_usd"]) == (invoice["id"], -119_000_000)
-    paid = {"payment_id": "bank-1", "amount_micro_usd": 71_000_000}
+    paid = {"reference": "bank-1", "amount_micro_usd": 71_000_000}
     for _ in range(2):
         closed.ok("operator", "POST", f"/organisations/{org}/payments", paid)
     found = closed.ok("acme.owner", "GET", f"/organisations/{org}/statement")
@@ -102,6 +108,35 @@ def test_credit_notes_and_payments_are_on_the_statement_and_the_books_are_whole(
     entries, errors, _ = loader.load_string(text)
     assert errors == []
     assert sum(type(entry).__name__ == "Transaction" for entry in entries) == 3
+
+
+def test_what_was_prepaid_is_given_back_and_a_commitment_is_taken_back(quiet_world):
+    world = quiet_world
+    last, now = months(world)
+    org = world.ids["acme"]["organisation"]
+    path = f"/organisations/{org}/contract-items"
+    span = {"from_month": last, "to_month": now}
+    for kind, amount in (("commitment", 500), ("minimum", 200)):
+        body = {"kind": kind, "name": kind, "amount_micro_usd": amount * 10**6, **span}
+        world.ok("operator", "POST", path, body)
+    world.ok("operator", "POST", f"/billing/months/{last}:close")
+    (invoice,) = world.ok("operator", "GET", "/invoices")["items"]
+    assert invoice["total_micro_usd"] == 500 * 10**6
+    notes = f"/invoices/{invoice['id']}/credit-notes"
+    first = world.ok("operator", "POST", notes, {"reason": "x", "net_micro_usd": 50 * 10**6})
+    assert first["total_micro_usd"] == 0
+    items = world.ok("acme.owner", "GET", path)["items"]
+    (sold,) = [item for item in items if item["kind"] == "commitment"]
+    assert sold["used_micro_usd"] == 150 * 10**6
+    second = world.ok("operator", "POST", notes, {"reason": "x", "item_id": sold["id"]})
+    assert second["total_micro_usd"] == -350 * 10**6
+    (after,) = [
+        one for one in world.ok("operator", "GET", "/invoices")["items"] if not one["corrects"]
+    ]
+    assert (after["credited_micro_usd"], after["open_micro_usd"]) == (350 * 10**6, 150 * 10**6)
+    assert world.call("operator", "POST", notes, {"reason": "x", "item_id": "x"}).status_code == 400
+    text = world.call("operator", "GET", "/ledger/beancount").text
+    assert loader.load_string(text)[1] == []
 
 
 def test_what_is_agreed_late_or_wrong_is_refused(closed):

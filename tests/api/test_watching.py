@@ -406,6 +406,7 @@ def push_through_loggers(key: str) -> None:
     log.warning("token %s", JWT, extra={"headers": {"authorization": f"Bearer {JWT}"}})
     log.warning("sent", extra={"body": {"password": "hunter2dict", "client_secret": ["hunter2l"]}})
     log.error("found %s", PEM)
+    log.error("asked with sk_live_%s, signed with whsec_%s", "hunter2stripe" * 2, "hunter2sign" * 2)
     error = ValueError(f"password='hunter2exc' key {key}\n{PEM}")
     log.error("it failed", exc_info=error)
 

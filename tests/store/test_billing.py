@@ -7,10 +7,11 @@ removed first, as somebody who owns the database could.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from threading import Thread
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from gigawatt.errors import ConflictError, DataError, InputError, UnknownIdError
 from gigawatt.identity.accounts import OrganisationId
@@ -18,11 +19,13 @@ from gigawatt.ids import SiteId, TenantId
 from gigawatt.market.charge import Charge, ChargeKind, Key, sum_charges
 from gigawatt.market.closing import Payer, close
 from gigawatt.market.contract import ContractItem, ItemKind
-from gigawatt.market.invoice import credit_note
+from gigawatt.market.credit_note import CreditWish, Standing, credit_lines
 from gigawatt.market.ledger import balances, check_books
+from gigawatt.market.payment import BANK, Payment, PaymentState
 from gigawatt.market.product import ProductPrice
 from gigawatt.store.billing import open_billing
-from gigawatt.store.billing_schema import GROWING
+from gigawatt.store.billing_schema import GROWING, contract_returns
+from gigawatt.store.payments import open_payments_book
 
 ACME, BETA = OrganisationId("org_acme"), OrganisationId("org_beta")
 KEY = Key(
@@ -47,23 +50,39 @@ def making(month, sums=None):
     return make
 
 
+def pay(store, reference, on, amount):
+    """Write a transfer of Acme down that came on a day."""
+    now_s = datetime.fromisoformat(f"{on}T12:00:00+00:00").timestamp()
+    made = Payment(
+        f"pay_{reference}", ACME, "", BANK, amount, PaymentState.SETTLED, now_s, now_s,
+        reference=reference,
+    )  # fmt: skip
+    return open_payments_book(store).record(made, now_s)
+
+
 def closed(store):
     """Books with one closed month, a payment and a credit note."""
     book = open_billing(store)
     book.add_item(PREPAID, 1.0)
     book.close("2026-11", making("2026-11"), 2.0)
-    book.pay(ACME, "bank-1", "2026-12-03", 50_000_000)
+    pay(store, "bank-1", "2026-12-03", 50_000_000)
 
-    def note(invoice, before, count):
-        lines = credit_note(invoice, 1_000_000, before, "wrong price")
-        name = f"CN-2026-12-{count + 1:05}"
-        return replace(
-            invoice, invoice_id=name, month="2026-12", issued_on="2026-12-04",
-            lines=lines, corrects=invoice.invoice_id,
-        )  # fmt: skip
+    def note(found):
+        return noted(found, CreditWish("wrong price", 1_000_000), "2026-12-04")
 
     book.credit("INV-2026-11-00002", note)
     return book
+
+
+def noted(found, wish, on):
+    """The credit note that follows, of December."""
+    items = {item.item_id: item for item in found.agreed.items}
+    standing = Standing("2026-12", items, found.agreed.used)
+    lines = credit_lines(found.invoice, wish, found.before, standing)
+    return replace(
+        found.invoice, invoice_id=f"CN-2026-12-{found.note_count + 1:05}", month="2026-12",
+        issued_on=on, lines=lines, corrects=found.invoice.invoice_id,
+    )  # fmt: skip
 
 
 def test_a_month_is_closed_once_and_the_books_are_whole(store):
@@ -132,20 +151,37 @@ def test_nothing_is_put_before_a_closed_month(store):
     book.add_price(later, 3.0)
     assert book.agreed().prices == (later,)
     with pytest.raises(InputError, match="closed up to 2026-11"):
-        book.pay(ACME, "bank-2", "2026-11-30", 5)
+        pay(store, "bank-2", "2026-11-30", 5)
 
 
 def test_a_payment_is_written_once(store):
     book = closed(store)
     before = book.entries()
-    book.pay(ACME, "bank-1", "2026-12-03", 50_000_000)
+    pay(store, "bank-1", "2026-12-03", 50_000_000)
     assert book.entries() == before
     with pytest.raises(ConflictError, match="says something else"):
-        book.pay(ACME, "bank-1", "2026-12-03", 50_000_001)
+        pay(store, "bank-1", "2026-12-03", 50_000_001)
     with pytest.raises(InputError):
-        book.pay(ACME, "bank-3", "2026-12-03", 0)
+        pay(store, "bank-3", "2026-12-03", 0)
     with pytest.raises(UnknownIdError, match="INV-2026-11-00009"):
         book.invoice("INV-2026-11-00009")
+
+
+def test_what_a_credit_note_gives_back_to_a_commitment_can_be_used_again(store):
+    book = closed(store)
+
+    wish = CreditWish("node was slow", 23_400_370)
+    made = book.credit("INV-2026-11-00001", lambda found: noted(found, wish, "2026-12-05"))
+    assert made.total_micro_usd == 0
+    assert book.agreed().used == {"ctr_1": 100_000_000}
+    assert sum(line.amount_micro_usd for line in book.statement(ACME)) == 150_000_000
+    # The next month is paid with it.
+    sums = sum_charges([Charge(ACME, replace(KEY, price_micro_usd=10_000_000), 90)])
+    book.close("2026-12", making("2026-12", sums), 3.0)
+    invoice = book.invoice("INV-2026-12-00001")
+    assert invoice.total_micro_usd == 0
+    assert book.agreed().used == {"ctr_1": 200_000_000}
+    assert book.check().fault is None
 
 
 @pytest.mark.parametrize("table", [table.name for table in GROWING])
@@ -153,6 +189,9 @@ def test_a_payment_is_written_once(store):
 def test_the_database_itself_refuses_changes(store, table, verb):
     book = closed(store)
     book.add_price(ProductPrice("prc_1", "tokens", 5, "million", 10**6, "2026-12"), 3.0)
+    with store.database.write() as connection:
+        row = {"note_id": "CN-1", "item_id": "ctr_1", "amount_micro_usd": 0}
+        connection.execute(insert(contract_returns), row)
     column = next(iter(t for t in GROWING if t.name == table)).primary_key.columns.keys()[0]
     with pytest.raises(DataError, match="only grows"), store.database.write() as connection:
         connection.execute(text(verb.format(table, column, column)))

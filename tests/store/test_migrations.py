@@ -21,6 +21,12 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "contract_return",
+    "payment_event",
+    "payment_dispute",
+    "payment_refund",
+    "payment_payer",
+    "payment",
     "ledger_entry",
     "ledger_posting",
     "invoice",

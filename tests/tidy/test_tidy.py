@@ -83,6 +83,7 @@ KEPT_DECORATORS = {
 
 IMPORTED_AS = {
     "pyyaml": "yaml",
+    "fpdf2": "fpdf",
     "python-json-logger": "pythonjsonlogger",
     "opentelemetry-sdk": "opentelemetry",
 }

@@ -30,6 +30,7 @@ from gigawatt.interfaces.spot import Notice
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.market.invoice import Invoice
+from gigawatt.market.payment import Money
 from gigawatt.planner.plan import Plan
 
 T = TypeVar("T")
@@ -144,6 +145,13 @@ class Access:
         what, book = f"invoice {invoice_id!r}", self.service.market.billing.book
         found = self._found(what, lambda: book.invoice(invoice_id))
         self.permit(Belonging(found.organisation_id), what)
+        return found
+
+    def payment(self, payment_id: str) -> Money:
+        """A payment that the caller may use so."""
+        what, book = f"payment {payment_id!r}", self.service.market.payments.book
+        found = self._found(what, lambda: book.get(payment_id))
+        self.permit(Belonging(found.payment.organisation_id), what)
         return found
 
     def ssh_key(self, ssh_key_id: str) -> SshKey:

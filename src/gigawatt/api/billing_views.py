@@ -1,12 +1,15 @@
 """Documents of money, from what the books hold."""
 
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from gigawatt.api.views import at
-from gigawatt.app.market.billing import ClosingPlan
+from gigawatt.app.market.billing import ClosingPlan, CreditPlan
 from gigawatt.interfaces.billing import BooksVerdict, ClosedMonth, StatementLine
 from gigawatt.market.contract import ContractItem
 from gigawatt.market.invoice import Invoice, InvoiceLine, LineKind
+from gigawatt.market.owed import OpenBill, Owed
 from gigawatt.market.product import ProductPrice
 from gigawatt.sdk import documents as doc
 
@@ -14,9 +17,17 @@ SHOWN_MAX = 500
 """Lines of one kind that an answer holds where it is not paged; the counts are of all. Ours."""
 
 
-def invoice_document(invoice: Invoice, *, with_lines: bool = False) -> doc.Invoice:
-    """An invoice or a credit note."""
+def invoice_document(
+    invoice: Invoice,
+    *,
+    with_lines: bool = False,
+    open_bill: OpenBill | None = None,
+    today: str = "",
+) -> doc.Invoice:
+    """An invoice or a credit note; ``open_bill`` is what became of an invoice until today."""
+    became = {} if open_bill is None else _became(open_bill, today)
     return doc.Invoice(
+        **became,
         id=invoice.invoice_id,
         organisation_id=invoice.organisation_id,
         organisation_name=invoice.organisation_name,
@@ -31,6 +42,16 @@ def invoice_document(invoice: Invoice, *, with_lines: bool = False) -> doc.Invoi
         line_count=len(invoice.lines),
         lines=[_line(line) for line in invoice.lines] if with_lines else None,
     )
+
+
+def _became(bill: OpenBill, today: str) -> dict[str, Any]:
+    return {
+        "credited_micro_usd": bill.credited_micro_usd,
+        "paid_micro_usd": bill.paid_micro_usd,
+        "open_micro_usd": bill.open_micro_usd,
+        "due_on": date.fromisoformat(bill.due_on),
+        "overdue_day_count": bill.days_overdue(today),
+    }
 
 
 def _line(line: InvoiceLine) -> doc.InvoiceLine:
@@ -67,6 +88,21 @@ def plan_document(month: str, plan: ClosingPlan) -> doc.ClosingPlan:
     )
 
 
+def credit_plan_document(plan: CreditPlan, lines: tuple[StatementLine, ...]) -> doc.CreditNotePlan:
+    """What a credit note would write, beside the statement of who owes."""
+    owed = sum(line.amount_micro_usd for line in lines)
+    return doc.CreditNotePlan(
+        note=invoice_document(plan.note, with_lines=True),
+        postings=[
+            doc.LedgerPosting(account=posting.account, amount_micro_usd=posting.amount_micro_usd)
+            for posting in plan.postings
+        ],
+        left_micro_usd=plan.left_micro_usd,
+        owed_micro_usd=owed,
+        owed_then_micro_usd=owed + plan.note.total_micro_usd,
+    )
+
+
 def closing_document(found: ClosedMonth) -> doc.Closing:
     """A month whose invoices are out."""
     return doc.Closing(
@@ -79,21 +115,41 @@ def closing_document(found: ClosedMonth) -> doc.Closing:
     )
 
 
-def statement_document(organisation_id: str, lines: tuple[StatementLine, ...]) -> doc.Statement:
+STATEMENT_KINDS: Mapping[str, doc.StatementKind] = {
+    "payment": "payment",
+    "refund": "refund",
+    "chargeback": "chargeback",
+}
+"""What an entry is by the first word of its id, but for documents."""
+
+
+def statement_document(
+    organisation_id: str, lines: tuple[StatementLine, ...], owed: Owed, today: str
+) -> doc.Statement:
     """What an organisation owes."""
     return doc.Statement(
         organisation_id=organisation_id,
-        owed_micro_usd=sum(line.amount_micro_usd for line in lines),
+        owed_micro_usd=owed.balance_micro_usd,
+        open_micro_usd=sum(bill.open_micro_usd for bill in owed.bills),
+        credit_micro_usd=owed.credit_micro_usd,
+        overdue_micro_usd=sum(b.open_micro_usd for b in owed.bills if b.days_overdue(today)),
         line_count=len(lines),
-        lines=[statement_line_document(line) for line in lines[-SHOWN_MAX:]],
+        lines=[_statement_line(line) for line in lines[-SHOWN_MAX:]],
     )
 
 
-def statement_line_document(line: StatementLine) -> doc.StatementLine:
-    """One movement of what is owed."""
+def _statement_line(line: StatementLine) -> doc.StatementLine:
+    first, *rest = line.entry_id.split("/")
+    kind: doc.StatementKind = STATEMENT_KINDS.get(first, "other")
+    if first == "invoice":
+        kind = "credit_note" if rest[0].startswith("CN-") else "invoice"
+    # What undoes a refund or a chargeback says so behind the id of what it undoes.
+    names = [word for word in rest if word not in {"failed", "returned"}]
     return doc.StatementLine(
         entry_number=line.entry_number,
         date=date.fromisoformat(line.date),
+        kind=kind,
+        subject_id=names[-1] if names else line.entry_id,
         memo=line.memo,
         amount_micro_usd=line.amount_micro_usd,
     )

@@ -38,7 +38,12 @@ FAILURE_COST = 10.0
 PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
 """Answers that time can cure; they are not kept, so that the same request may be tried again."""
 
-SHOWN_ONCE = {"create_api_key": "key", "rotate_api_key": "key", "create_invitation": "link"}
+SHOWN_ONCE = {
+    "create_api_key": "key",
+    "rotate_api_key": "key",
+    "create_invitation": "link",
+    "rotate_s3_key": "secret_access_key",
+}
 """Field of an operation's answer that is a secret; the answer is kept without it."""
 
 STORING_NOTHING = frozenset({
@@ -124,15 +129,23 @@ def renewal_of(request: Request) -> Callable[[], Caller]:
 class OpenRoute(APIRoute):
     """A route for those who have nothing to show yet; limited by address."""
 
+    def limit(self, request: Request) -> None:
+        """Refuse an address that asks too often.
+
+        Raises:
+            RateError: it does.
+        """
+        login = service_of(request).login
+        if login is not None:
+            login.rate.take(address_of(request))
+
     @override
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
 
         async def limited(request: Request) -> Response:
             try:
-                login = service_of(request).login
-                if login is not None:
-                    login.rate.take(address_of(request))
+                self.limit(request)
                 _check_media_type(request)
                 _refuse_nul(request)
                 return await inner(request)
@@ -142,6 +155,14 @@ class OpenRoute(APIRoute):
                 return answer_to(request, error)
 
         return limited
+
+
+class SignedRoute(OpenRoute):
+    """A route for those who sign what they send: only what is not signed well costs them."""
+
+    @override
+    def limit(self, request: Request) -> None:
+        """Nothing: checking a signature is as cheap as counting."""
 
 
 class GuardedRoute(APIRoute):

@@ -24,9 +24,9 @@ def new_router(tag: str) -> APIRouter:
     return APIRouter(prefix=BASE, tags=[tag], route_class=GuardedRoute, responses=PROBLEMS)
 
 
-def new_open_router(tag: str) -> APIRouter:
+def new_open_router(tag: str, route_class: type[OpenRoute] = OpenRoute) -> APIRouter:
     """A router for those who have nothing to show yet."""
-    return APIRouter(prefix=BASE, tags=[tag], route_class=OpenRoute, responses=PROBLEMS)
+    return APIRouter(prefix=BASE, tags=[tag], route_class=route_class, responses=PROBLEMS)
 
 
 def operation(

@@ -51,6 +51,11 @@ class Home:
         return self.path / "login.yaml"
 
     @property
+    def payments_path(self) -> Path:
+        """YAML of how invoices are paid; absent while transfers alone are written down."""
+        return self.path / "payments.yaml"
+
+    @property
     def site_path(self) -> Path:
         """YAML of the drivers of the site; absent while every device is fake."""
         return self.path / "site.yaml"

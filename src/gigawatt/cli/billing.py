@@ -1,4 +1,4 @@
-"""``gw billing``: close months, write payments down, see who owes what; for operators."""
+"""``gw billing``: close months, see who owes what; for operators."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from gigawatt.cli import backend
 from gigawatt.cli.options import Format, OutputOption, YesOption, new_group
 from gigawatt.cli.project import OrganisationOption
 
-app = new_group("Close months, write payments down, see what an organisation owes.")
+app = new_group("Close months, see what an organisation owes.")
 
 MonthArgument = Annotated[str, typer.Argument(help="Month, e.g. 2026-11.")]
 
@@ -40,19 +40,6 @@ def list_(output: OutputOption = Format.TABLE) -> None:
     Example: gw billing list
     """
     backend.billing.list_closings(output)
-
-
-@app.command()
-def pay(
-    payment: Annotated[str, typer.Argument(help="The bank's or the processor's id of it.")],
-    amount: Annotated[str, typer.Argument(help="Dollars, e.g. 1250.00.")],
-    organisation: OrganisationOption = None,
-) -> None:
-    """Write down that an organisation paid; the same id is written once.
-
-    Example: gw billing pay bank-4711 1250.00 --organisation org_0123456789abcdef
-    """
-    backend.billing.pay(payment, amount, organisation)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from gigawatt.cli.options import (
     new_group,
 )
 
-app = new_group("See invoices, save them, correct them; say what clusters are called on them.")
+app = new_group("See invoices, pay them, save them; say what clusters are called on them.")
 
 InvoiceArgument = Annotated[str, typer.Argument(help="Id of an invoice (INV-...).")]
 
@@ -69,19 +69,39 @@ def download(
 
 
 @app.command()
+def pay(
+    invoice: InvoiceArgument,
+    amount: Annotated[
+        str | None, typer.Option("--amount", help="Dollars; left out: all that is open of it.")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Ask for a page on which an invoice is paid; asked again, it is the same page.
+
+    Example: gw invoice pay INV-2026-11-00001
+    """
+    backend.payments.pay_invoice(invoice, amount, output)
+
+
+@app.command()
 def credit(
     invoice: InvoiceArgument,
     reason: Annotated[str, typer.Option("--reason", help="Why, in one line.")],
     amount: Annotated[
         str | None, typer.Option("--amount", help="Dollars before taxes; left out: all.")
     ] = None,
+    item: Annotated[
+        str | None, typer.Option("--item", help="A commitment (ctr_...) that it sold, instead.")
+    ] = None,
     yes: YesOption = False,
 ) -> None:
     """Take an invoice back, in part or as a whole, by a credit note of this month; for operators.
 
+    What commitments and credits paid of it goes back to them.
+
     Example: gw invoice credit INV-2026-11-00001 --amount 100.00 --reason "node was slow"
     """
-    backend.billing.credit(invoice, reason, amount, yes=yes)
+    backend.billing.credit(invoice, reason, (amount, item), yes=yes)
 
 
 @app.command()

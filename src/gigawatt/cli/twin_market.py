@@ -92,6 +92,8 @@ def market(
 
     Every invoice is computed again from the event log by other code, and must agree to the
     micro-dollar; the ledger must sum to zero, and states to the fleet's GPU-hours.
+
+    Example: gw twin market --days 14 --gpus 2000 --policy sell_back --out out/market
     """
     _check(days, load, failures)
     make_folder(out)
@@ -164,6 +166,8 @@ def policies(
     on_demand sells on demand alone, first come, first served; spot_fill also sells what is free by
     spot; backfill_spot lets small jobs pass for 6 h; spread_spot spreads clusters instead of
     packing them; reserved_spot sells reservations; sell_back lends idle ones to spot.
+
+    Example: gw twin policies --days 14 --gpus 2000 --only on_demand,spot_fill
     """
     _check(days, load, failures)
     make_folder(out)

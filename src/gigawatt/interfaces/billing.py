@@ -23,7 +23,8 @@ class Agreed:
     Fields:
         closed_month: the last that is closed; empty for none.
         items: of all organisations and times.
-        used: micro-USD of each item that closed months used, by its id.
+        used: micro-USD of each item that closed months used and credit notes did not give back,
+            by its id.
         prices: of products, of all times.
         newest_external: number of the external event of the month asked for that came last, 0 for
             none.
@@ -53,12 +54,27 @@ class ClosedMonth:
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """One movement of what an organisation owes; positive is more."""
+    """One movement of what an organisation owes; positive is more. ``entry_id``: of the ledger."""
 
     entry_number: int
+    entry_id: str
     date: str
     memo: str
     amount_micro_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correctable:
+    """An invoice as a credit note needs it.
+
+    Fields: before are its credit notes, the oldest first; note_count is of all invoices; agreed is
+    what was agreed as of the same transaction.
+    """
+
+    invoice: Invoice
+    before: tuple[Invoice, ...]
+    note_count: int
+    agreed: Agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,29 +140,24 @@ class BillingBook(Protocol):
         """Closed months, the newest first."""
         ...
 
-    def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int], Invoice]
-    ) -> Invoice:
+    def correctable(self, invoice_id: str) -> Correctable:
+        """What a credit note of an invoice follows now.
+
+        Raises:
+            UnknownIdError: there is no such invoice.
+        """
+        ...
+
+    def credit(self, invoice_id: str, make: Callable[[Correctable], Invoice]) -> Invoice:
         """Keep a credit note, with its entry.
 
         Args:
             invoice_id: what it corrects.
-            make: the note, from the invoice, its earlier notes, and how many notes there are.
+            make: the note, from what it follows as of the same transaction.
 
         Raises:
             UnknownIdError: there is no such invoice.
             InputError: ``make`` refuses.
-        """
-        ...
-
-    def pay(
-        self, organisation_id: OrganisationId, payment_id: str, on: str, amount_micro_usd: int
-    ) -> LedgerEntry:
-        """Write down a payment; the same id with the same content is written once.
-
-        Raises:
-            ConflictError: a payment of this id says something else.
-            InputError: it is none, or its month is closed.
         """
         ...
 

@@ -161,17 +161,6 @@ def _breakage(item: ContractItem, left_micro_usd: int, month: str) -> Draft:
     return Draft(f"breakage/{item.item_id}", last_day(month), memo, postings)
 
 
-def payment_draft(
-    organisation_id: OrganisationId, payment_id: str, on: str, amount_micro_usd: int
-) -> Draft:
-    """The entry of money that an organisation paid; its id is the bank's or the processor's."""
-    postings = (
-        Posting("Assets:Bank", amount_micro_usd),
-        Posting(receivable(organisation_id), -amount_micro_usd),
-    )
-    return Draft(f"payment/{payment_id}", on, f"payment {payment_id}", postings)
-
-
 def receivable(organisation_id: OrganisationId) -> str:
     """Account of what an organisation owes."""
     return f"Assets:Receivable:{account_word(organisation_id)}"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from gigawatt.errors import DataError, InputError
+from gigawatt.errors import DataError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.market.charge import Key, half_up
 from gigawatt.market.contract import ContractItem, Effect, effect_of
@@ -173,54 +173,6 @@ def with_rounding(lines: Sequence[InvoiceLine]) -> tuple[InvoiceLine, ...]:
     rest = half_up(total, CENT_MICRO_USD) * CENT_MICRO_USD - total
     more = (InvoiceLine(LineKind.ROUNDING, "rounding to the cent", rest),) if rest else ()
     return (*lines, *more)
-
-
-def credit_note(
-    invoice: Invoice, net_micro_usd: int | None, before: Sequence[Invoice], reason: str
-) -> tuple[InvoiceLine, ...]:
-    """Lines of a credit note that takes an invoice back, with its taxes.
-
-    Args:
-        invoice: what is corrected.
-        net_micro_usd: what is taken back before taxes; None for all that is left, to the cent.
-        before: earlier credit notes of the same invoice.
-        reason: one line.
-
-    Raises:
-        InputError: it is a credit note itself, nothing is left, or less is left than that.
-    """
-    if invoice.corrects:
-        raise InputError(f"{invoice.invoice_id} is a credit note; correct {invoice.corrects}")
-    left = invoice.net_micro_usd + sum(note.net_micro_usd for note in before)
-    wanted = left if net_micro_usd is None else net_micro_usd
-    if not 0 < wanted <= left:
-        raise InputError(
-            f"{wanted} micro-USD of {invoice.invoice_id} shall be credited, and {left} are left"
-        )
-    lines = [InvoiceLine(LineKind.CORRECTION, reason, -wanted, subject_id=invoice.invoice_id)]
-    for line in invoice.lines:
-        if line.kind is LineKind.TAX:
-            gone = sum(_tax_of(note, line.item_id) for note in before)
-            rest = line.amount_micro_usd + gone
-            share = half_up(line.amount_micro_usd * wanted, invoice.net_micro_usd)
-            # The last note takes what earlier ones left, so that nothing is lost by rounding.
-            tax = rest if wanted == left else min(rest, share)
-            if tax:
-                lines.append(InvoiceLine(LineKind.TAX, line.text, -tax, item_id=line.item_id))
-    if wanted < left:
-        return with_rounding(lines)
-    total = invoice.total_micro_usd + sum(note.total_micro_usd for note in before)
-    rest = -total - sum(line.amount_micro_usd for line in lines)
-    more = (InvoiceLine(LineKind.ROUNDING, "rounding to the cent", rest),) if rest else ()
-    return (*lines, *more)
-
-
-def _tax_of(note: Invoice, item_id: str) -> int:
-    return sum(
-        line.amount_micro_usd
-        for line in note.lines
-        if line.kind is LineKind.TAX and line.item_id == item_id
-    )
 
 
 def invoice_text(invoice: Invoice) -> str:

@@ -12,10 +12,12 @@ from gigawatt.interfaces.billing import (
     BillingBook,
     BooksVerdict,
     ClosedMonth,
+    Correctable,
     StatementLine,
 )
-from gigawatt.market.closing import Closing, invoice_draft, payment_draft, receivable
+from gigawatt.market.closing import Closing, invoice_draft, receivable
 from gigawatt.market.contract import ContractItem, ItemKind, check_item
+from gigawatt.market.credit_note import returns_of
 from gigawatt.market.invoice import Invoice, digest_of, invoice_from, invoice_text
 from gigawatt.market.ledger import FIRST_DIGEST, LedgerEntry
 from gigawatt.market.month import next_month, start_ms
@@ -24,6 +26,7 @@ from gigawatt.store import external_usage
 from gigawatt.store.billing_schema import (
     closed_months,
     contract_items,
+    contract_returns,
     contract_uses,
     cost_tags,
     invoices,
@@ -33,7 +36,7 @@ from gigawatt.store.billing_schema import (
 )
 from gigawatt.store.books import check
 from gigawatt.store.database import Database, lock_generation
-from gigawatt.store.ledger import add_entries, closed_month, entry_by_id, read_entries
+from gigawatt.store.ledger import add_entries, closed_month, read_entries
 from gigawatt.store.store import SqlStore
 
 
@@ -139,34 +142,26 @@ class SqlBilling:
         with self._database.read() as connection:
             return tuple(map(_month_of, connection.execute(query)))
 
-    def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int], Invoice]
-    ) -> Invoice:
+    def correctable(self, invoice_id: str) -> Correctable:
+        """What a credit note of an invoice follows now."""
+        with self._database.read() as connection:
+            return _correctable(connection, invoice_id)
+
+    def credit(self, invoice_id: str, make: Callable[[Correctable], Invoice]) -> Invoice:
         """Keep a credit note, with its entry."""
         with self._database.write() as connection:
             lock_generation(connection)
-            invoice = _invoice(connection, invoice_id)
-            notes = select(invoices).where(invoices.c.corrects == invoice_id)
-            before = connection.execute(notes.order_by(invoices.c.invoice_id)).all()
-            count = select(func.count()).where(invoices.c.corrects != "")
-            number = int(connection.execute(count).scalar_one())
-            note = make(invoice, tuple(invoice_from(row.document) for row in before), number)
+            note = make(_correctable(connection, invoice_id))
             _keep_invoices(connection, (note,))
+            returns = [
+                {"note_id": note.invoice_id, "item_id": item_id, "amount_micro_usd": amount}
+                for item_id, amount in returns_of(note).items()
+            ]
+            if returns:
+                connection.execute(insert(contract_returns), returns)
             draft = invoice_draft(note)
             add_entries(connection, [] if draft is None else [draft])
             return note
-
-    def pay(
-        self, organisation_id: OrganisationId, payment_id: str, on: str, amount_micro_usd: int
-    ) -> LedgerEntry:
-        """Write down a payment; the same id with the same content is written once."""
-        draft = payment_draft(organisation_id, payment_id, on, amount_micro_usd)
-        with self._database.write() as connection:
-            lock_generation(connection)
-            add_entries(connection, [draft])
-            found = entry_by_id(connection, draft.entry_id)
-            assert found is not None, "it was written"
-            return found
 
     def invoice(self, invoice_id: str) -> Invoice:
         """One invoice or credit note."""
@@ -200,6 +195,7 @@ class SqlBilling:
         query = (
             select(
                 ledger_entries.c.number,
+                ledger_entries.c.entry_id,
                 ledger_entries.c.date,
                 ledger_entries.c.memo,
                 ledger_postings.c.amount_micro_usd,
@@ -228,14 +224,10 @@ def open_billing(store: SqlStore) -> SqlBilling:
 
 
 def _agreed(connection: Connection, month: str) -> Agreed:
-    uses = select(contract_uses.c.item_id, func.sum(contract_uses.c.amount_micro_usd))
     return Agreed(
         closed_month=closed_month(connection),
         items=tuple(map(_item_of, connection.execute(select(contract_items)))),
-        used={
-            row[0]: int(row[1])
-            for row in connection.execute(uses.group_by(contract_uses.c.item_id))
-        },
+        used=_used(connection),
         prices=tuple(map(_price_of, connection.execute(select(product_prices)))),
         newest_external=external_usage.newest(
             connection, start_ms(month), start_ms(next_month(month))
@@ -243,6 +235,16 @@ def _agreed(connection: Connection, month: str) -> Agreed:
         if month
         else 0,
     )
+
+
+def _used(connection: Connection) -> dict[str, int]:
+    """What is used up of each item, less what credit notes gave back."""
+    found: dict[str, int] = {}
+    for table, sign in ((contract_uses, 1), (contract_returns, -1)):
+        sums = select(table.c.item_id, func.sum(table.c.amount_micro_usd))
+        for item_id, amount in connection.execute(sums.group_by(table.c.item_id)):
+            found[item_id] = found.get(item_id, 0) + sign * int(amount)
+    return found
 
 
 def _item_of(row: Row[Any]) -> ContractItem:
@@ -291,6 +293,16 @@ def _invoice(connection: Connection, invoice_id: str) -> Invoice:
     if text is None:
         raise UnknownIdError(f"no invoice {invoice_id!r}", next_step="See 'gw invoice list'.")
     return invoice_from(text)
+
+
+def _correctable(connection: Connection, invoice_id: str) -> Correctable:
+    invoice = _invoice(connection, invoice_id)
+    notes = select(invoices.c.document).where(invoices.c.corrects == invoice_id)
+    before = connection.execute(notes.order_by(invoices.c.invoice_id)).scalars()
+    count = select(func.count()).where(invoices.c.corrects != "")
+    number = int(connection.execute(count).scalar_one())
+    notes_before = tuple(map(invoice_from, before))
+    return Correctable(invoice, notes_before, number, _agreed(connection, ""))
 
 
 def _keep_invoices(connection: Connection, made: Collection[Invoice]) -> None:

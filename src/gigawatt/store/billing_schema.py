@@ -83,6 +83,17 @@ contract_uses = Table(
 )
 """What a closed month used of a commitment or a credit."""
 
+contract_returns = Table(
+    "contract_return",
+    metadata,
+    Column("note_id", NAME, primary_key=True),
+    Column("item_id", NAME, primary_key=True),
+    Column("amount_micro_usd", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a credit note gave back to a commitment or a credit to be used again; below 0 what it took
+back of a commitment that was bought, so that nobody uses it any more."""
+
 product_prices = Table(
     "product_price",
     metadata,
@@ -149,6 +160,7 @@ GROWING = (
     invoices,
     contract_items,
     contract_uses,
+    contract_returns,
     product_prices,
     closed_months,
 )

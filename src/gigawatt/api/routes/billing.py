@@ -1,4 +1,4 @@
-"""Money: closing months, invoices as documents and files, credit notes, payments, the ledger."""
+"""Money: closing months, invoices as documents and files, credit notes, the ledger."""
 
 from typing import Annotated
 
@@ -7,10 +7,10 @@ from fastapi import Path, Query, Response
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.billing_views import (
     closing_document,
+    credit_plan_document,
     invoice_document,
     plan_document,
     statement_document,
-    statement_line_document,
     verdict_document,
 )
 from gigawatt.api.paging import Cursor, Limit, page_of, text_place
@@ -18,10 +18,10 @@ from gigawatt.api.routing import new_router, operation
 from gigawatt.app.market.invoice_csv import invoice_csv
 from gigawatt.app.market.invoice_html import invoice_html
 from gigawatt.identity.accounts import OrganisationId
-from gigawatt.interfaces.billing import StatementLine
-from gigawatt.market.closing import receivable
+from gigawatt.market.credit_note import CreditWish
 from gigawatt.market.invoice import Invoice
 from gigawatt.market.ledger import to_beancount
+from gigawatt.market.month import day_at
 from gigawatt.sdk import documents as doc
 
 router = new_router("billing")
@@ -65,12 +65,26 @@ def list_invoices(
     """Invoices and credit notes that the caller sees, without lines, the newest first."""
     access.permit()
     book = access.service.market.billing.book
-    wanted = _seen_by(access, organisation_id)
+    wanted = seen_by(access, organisation_id)
     found = book.invoices(wanted, month, text_place(cursor), limit + 1)
-    return page_of(found, limit, lambda row: row.invoice_id, invoice_document)
+    whose = frozenset(row.organisation_id for row in found)
+    owed = access.service.market.payments.owed_by(whose) if whose else {}
+    bills = {bill.bill.invoice_id: bill for one in owed.values() for bill in one.bills}
+    day = today_of(access)
+    return page_of(
+        found,
+        limit,
+        lambda row: row.invoice_id,
+        lambda row: invoice_document(row, open_bill=bills.get(row.invoice_id), today=day),
+    )
 
 
-def _seen_by(access: Access, named: str | None) -> frozenset[OrganisationId] | None:
+def today_of(access: Access) -> str:
+    """The day of a request, ``YYYY-MM-DD``."""
+    return day_at(round(access.service.now_s() * 1000))
+
+
+def seen_by(access: Access, named: str | None) -> frozenset[OrganisationId] | None:
     """Organisations whose invoices a list holds; None for all."""
     asked = None if named is None else frozenset({OrganisationId(named)})
     caller = access.caller
@@ -86,7 +100,12 @@ def _seen_by(access: Access, named: str | None) -> frozenset[OrganisationId] | N
 @operation(router, "GET", "/invoices/{invoice_id}")
 def get_invoice(invoice_id: str, access: Allowed) -> doc.Invoice:
     """One invoice or credit note with its lines."""
-    return invoice_document(access.invoice(invoice_id), with_lines=True)
+    invoice = access.invoice(invoice_id)
+    owed = access.service.market.payments.owed(invoice.organisation_id)
+    bills = {bill.bill.invoice_id: bill for bill in owed.bills}
+    return invoice_document(
+        invoice, with_lines=True, open_bill=bills.get(invoice.invoice_id), today=today_of(access)
+    )
 
 
 @operation(router, "GET", "/invoices/{invoice_id}/file", media="*/*")
@@ -116,35 +135,34 @@ def create_credit_note(invoice_id: str, body: doc.CreateCreditNote, access: Allo
     """Take an invoice back, in part or what is left of it, by a new document of this month."""
     invoice = access.invoice(invoice_id)
     billing = access.service.market.billing
-    note = billing.credit(invoice.invoice_id, body.net_micro_usd, body.reason)
+    note = billing.credit(invoice.invoice_id, _credit_wish(body))
     made = invoice_document(note, with_lines=True)
     access.note_change(None, made)
     return made
+
+
+def _credit_wish(body: doc.CreateCreditNote) -> CreditWish:
+    return CreditWish(body.reason, body.net_micro_usd, body.item_id or "")
+
+
+@operation(router, "POST", "/invoices/{invoice_id}/credit-notes/plan")
+def plan_credit_note(
+    invoice_id: str, body: doc.CreateCreditNote, access: Allowed
+) -> doc.CreditNotePlan:
+    """What a credit note would write, and what would be owed then; nothing is changed."""
+    invoice = access.invoice(invoice_id)
+    billing = access.service.market.billing
+    plan = billing.plan_credit(invoice.invoice_id, _credit_wish(body))
+    return credit_plan_document(plan, billing.book.statement(invoice.organisation_id))
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/statement")
 def get_statement(organisation_id: str, access: Allowed) -> doc.Statement:
     """What an organisation owes, and how it came to that."""
     found = access.organisation(organisation_id)
-    return statement_document(found, access.service.market.billing.book.statement(found))
-
-
-@operation(router, "POST", "/organisations/{organisation_id}/payments", 201)
-def record_payment(
-    organisation_id: str, body: doc.RecordPayment, access: Allowed
-) -> doc.StatementLine:
-    """Write down money that came in; a payment of the same id is written once."""
-    found = access.organisation(organisation_id)
-    entry = access.service.market.billing.pay(found, body.payment_id, body.amount_micro_usd)
-    amount = sum(
-        posting.amount_micro_usd
-        for posting in entry.draft.postings
-        if posting.account == receivable(found)
-    )
-    line = StatementLine(entry.number, entry.draft.date, entry.draft.memo, amount)
-    made = statement_line_document(line)
-    access.note_change(None, made)
-    return made
+    market = access.service.market
+    lines, owed = market.billing.book.statement(found), market.payments.owed(found)
+    return statement_document(found, lines, owed, today_of(access))
 
 
 @operation(router, "GET", "/ledger/verdict")

@@ -1,4 +1,4 @@
-"""Billing: what a month will be billed, its closing, credit notes and payments."""
+"""Billing: what a month will be billed, its closing, and credit notes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,15 +7,16 @@ from gigawatt.app.market.charges import ChargeSource
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
 from gigawatt.ids import TenantId
-from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth
+from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth, Correctable
 from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Charge, Sums, sum_charges
-from gigawatt.market.closing import Closing, Payer, close
+from gigawatt.market.closing import Closing, Payer, close, invoice_draft
 from gigawatt.market.contract import ContractItem
-from gigawatt.market.invoice import Invoice, charge_lines, credit_note
-from gigawatt.market.ledger import LedgerEntry
+from gigawatt.market.credit_note import CreditWish, Standing, charges_left, credit_lines
+from gigawatt.market.invoice import Invoice, charge_lines
+from gigawatt.market.ledger import Posting
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
 PAGE_COUNT = 1_000
@@ -37,6 +38,21 @@ class ClosingPlan:
     notes: tuple[str, ...]
     is_over: bool
     before: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPlan:
+    """What a credit note would write.
+
+    Fields:
+        note: as it would be if nothing else were written before it.
+        postings: of its entry in the ledger; none where it moves no money.
+        left_micro_usd: charges of its invoice that could still be taken back then, before taxes.
+    """
+
+    note: Invoice
+    postings: tuple[Posting, ...]
+    left_micro_usd: int
 
 
 class Billing:
@@ -116,39 +132,29 @@ class Billing:
 
         return self.book.close(month, make, self._now_s())
 
-    def credit(self, invoice_id: str, net_micro_usd: int | None, reason: str) -> Invoice:
+    def credit(self, invoice_id: str, wish: CreditWish) -> Invoice:
         """Take back an invoice, in part or what is left of it, by an entry of this month.
 
         Raises:
-            InputError: it is a credit note, or less is left than that.
+            InputError: it is a credit note, less is left than that, or it was paid by a commitment
+                or a credit that has ended.
             UnknownIdError: there is no such invoice.
         """
         on = day_at(self._now_ms())
+        return self.book.credit(invoice_id, lambda found: _credit_note(found, wish, on))
 
-        def make(invoice: Invoice, before: tuple[Invoice, ...], count: int) -> Invoice:
-            lines = credit_note(invoice, net_micro_usd, before, reason)
-            return replace(
-                invoice,
-                invoice_id=f"CN-{on[:7]}-{count + 1:05}",
-                month=on[:7],
-                issued_on=on,
-                lines=lines,
-                corrects=invoice.invoice_id,
-            )
-
-        return self.book.credit(invoice_id, make)
-
-    def pay(
-        self, organisation_id: OrganisationId, payment_id: str, amount_micro_usd: int
-    ) -> LedgerEntry:
-        """Write down today that an organisation paid; the same payment is written once.
+    def plan_credit(self, invoice_id: str, wish: CreditWish) -> CreditPlan:
+        """What ``credit`` would write now; nothing is changed.
 
         Raises:
-            ConflictError: a payment of this id says something else.
+            InputError: as ``credit``.
+            UnknownIdError: as ``credit``.
         """
-        if amount_micro_usd <= 0:
-            raise InputError(f"payment {payment_id!r} is of {amount_micro_usd} micro-USD")
-        return self.book.pay(organisation_id, payment_id, day_at(self._now_ms()), amount_micro_usd)
+        found = self.book.correctable(invoice_id)
+        note = _credit_note(found, wish, day_at(self._now_ms()))
+        draft = invoice_draft(note)
+        left = charges_left(found.invoice, (*found.before, note))
+        return CreditPlan(note, () if draft is None else draft.postings, left)
 
     def _now_ms(self) -> int:
         return round(self._now_s() * 1000)
@@ -230,6 +236,24 @@ class Billing:
         months += [item.from_month for item in agreed.items]
         first = min(months, default=month)
         return first if first < month else None
+
+
+def _credit_note(found: Correctable, wish: CreditWish, on: str) -> Invoice:
+    """The note that follows, dated on a day.
+
+    Raises:
+        InputError: as ``Billing.credit``.
+    """
+    items = {item.item_id: item for item in found.agreed.items}
+    standing = Standing(on[:7], items, found.agreed.used)
+    return replace(
+        found.invoice,
+        invoice_id=f"CN-{on[:7]}-{found.note_count + 1:05}",
+        month=on[:7],
+        issued_on=on,
+        lines=credit_lines(found.invoice, wish, found.before, standing),
+        corrects=found.invoice.invoice_id,
+    )
 
 
 def _payers(named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed) -> list[Payer]:

@@ -1,136 +1,161 @@
-"""An invoice as A4 pages, drawn by matplotlib alone (ADR-0043)."""
+"""An invoice as A4 pages, by fpdf2 (ADR-0047): text stays text, and nothing is cut short.
 
-import io
-from functools import cache
+Letters come from DejaVu Sans, which matplotlib brings along. Where an operator's tenants write in
+scripts that it lacks, ``GIGAWATT_INVOICE_FONTS`` names fonts that have them.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import PdfPages
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from fpdf import FPDF, FontFace, ViewerPreferences
+from fpdf.enums import Align, TableBordersLayout, XPos, YPos
+from fpdf.fonts import TTFFont
+from typing_extensions import override
 
-from gigawatt.app.market.invoice_sheet import Sheet, sheet_of
+from gigawatt.app.market.invoice_sheet import COLUMNS, Sheet, sheet_of
+from gigawatt.errors import InputError
 from gigawatt.market.invoice import Invoice
 
-A4_ACROSS_INCHES = (11.69, 8.27)
-LEFT, RIGHT, TOP, BOTTOM = 0.05, 0.95, 0.92, 0.08
-LINE = 0.024
-"""Height of a line of text, as a share of the page."""
+FONTS_VARIABLE = "GIGAWATT_INVOICE_FONTS"
+"""Environment variable: files of TrueType or OpenType fonts, in the order in which they are asked
+for letters that DejaVu Sans lacks; joined like ``PATH``."""
 
-PLACES = (
-    ("what", 0, LEFT, "left", 24),
-    ("project", 1, 0.21, "left", 18),
-    ("for", 2, 0.33, "left", 24),
-    ("tag", 3, 0.49, "left", 10),
-    ("site", 4, 0.56, "left", 9),
-    ("quantity", 5, 0.71, "right", 18),
-    ("unit", 6, 0.72, "left", 11),
-    ("price", 7, 0.865, "right", 16),
-    ("amount", 8, RIGHT, "right", 18),
-)
-"""Column: its name, its cell, where it is, how it is set, and letters of 7 points that fit."""
-
+FAMILY = "DejaVu Sans"
 MISSING = "\N{WHITE SQUARE}"
-FONT = "DejaVu Sans"
+"""What stands for a letter that no font has."""
+
+MARGIN_MM, LINE_MM = 14.0, 4.2
+WIDTHS_MM = (44, 30, 38, 22, 20, 32, 20, 30, 33)
+"""Of ``COLUMNS``, which fill a page across."""
+RIGHT = frozenset({"quantity", "price", "amount"})
+GREY, RULE, RULE_MM = (87, 96, 106), (229, 232, 234), 0.2
 
 
-class _Paper:
-    """Pages that are filled from the top."""
+class _Paper(FPDF):
+    """Pages that say what they are of, and how many there are."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.pages: list[Figure] = []
-        self.height = 0.0
-        self.new_page()
+    def __init__(self, title: str, fonts: tuple[str, ...]) -> None:
+        super().__init__(orientation="landscape", format="A4")
+        self.set_margin(MARGIN_MM)
+        self.set_auto_page_break(True, MARGIN_MM + 2)  # noqa: FBT003 - fpdf2's own way
+        folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+        self.add_font(FAMILY, "", folder / "DejaVuSans.ttf")
+        self.add_font(FAMILY, "B", folder / "DejaVuSans-Bold.ttf")
+        more = [f"more{number}" for number, _ in enumerate(fonts)]
+        for name, path in zip(more, fonts, strict=True):
+            self.add_font(name, "", path)
+        self.set_fallback_fonts(more, exact_match=False)
+        plain = [font for name, font in self.fonts.items() if name != f"{FAMILY.lower()}B"]
+        known = {letter for font in plain if isinstance(font, TTFFont) for letter in font.cmap}
+        # Whoever may break a line or turn its direction is no letter.
+        self._letters = frozenset(letter for letter in known if chr(letter).isprintable())
+        self._title = self.drawable(title)
+        self.set_font(FAMILY, size=8)
 
-    def new_page(self) -> None:
-        figure = Figure(figsize=A4_ACROSS_INCHES, facecolor="white")
-        FigureCanvasAgg(figure)
-        self.pages.append(figure)
-        self.height = 0.955
-        self.write(LEFT, self.title, fontsize=7, color="#57606a")
-        self.height = TOP
+    def drawable(self, text: str) -> str:
+        """The text with a square for every letter that no font has."""
+        return "".join(one if ord(one) in self._letters else MISSING for one in text)
 
-    def need(self, lines: float) -> bool:
-        """Begin a page if there is no room for so many lines; whether one was begun."""
-        is_full = self.height - lines * LINE < BOTTOM
-        if is_full:
-            self.new_page()
-        return is_full
+    @override
+    def header(self) -> None:
+        if self.page_no() > 1:
+            self._small(self._title, Align.L)
+            self.ln(2 * LINE_MM)
 
-    def write(self, across: float, text: str, **style: object) -> None:
-        self.pages[-1].text(
-            across, self.height, _drawable(text), va="top", parse_math=False,
-            **{"fontsize": 7, "family": FONT, **style},  # type: ignore[arg-type]
-        )  # fmt: skip
+    @override
+    def footer(self) -> None:
+        self.set_y(-MARGIN_MM)
+        self._small(f"{self.page_no()} / {{nb}}", Align.R)
 
-    def rule(self) -> None:
-        at = self.height + 0.2 * LINE
-        line = mpl.lines.Line2D((LEFT, RIGHT), (at, at), color="#E5E8EA", linewidth=0.5)
-        self.pages[-1].add_artist(line)
-
-
-def _drawable(text: str) -> str:
-    """The text with a square for every letter that the font does not have."""
-    known = _letters()
-    return "".join(letter if ord(letter) in known else MISSING for letter in text)
-
-
-@cache
-def _letters() -> frozenset[int]:
-    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
+    def _small(self, text: str, align: Align) -> None:
+        self.set_font(FAMILY, size=7)
+        self.set_text_color(*GREY)
+        self.cell(0, LINE_MM, text, align=align)
+        self.set_text_color(0)
+        self.set_font(FAMILY, size=8)
 
 
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _fonts() -> tuple[str, ...]:
+    """Fonts that the operator names beside our own.
 
-
-def _write_heads(paper: _Paper) -> None:
-    for name, _, across, side, _ in PLACES:
-        paper.write(across, name, weight="bold", ha=side)
-    paper.height -= 1.2 * LINE
-
-
-def _write_lines(paper: _Paper, sheet: Sheet) -> None:
-    _write_heads(paper)
-    for row in sheet.rows:
-        if paper.need(1):
-            _write_heads(paper)
-        paper.rule()
-        for _, cell, across, side, letters in PLACES:
-            paper.write(across, _cut(row[cell], letters), ha=side)
-        paper.height -= LINE
+    Raises:
+        InputError: one is no file.
+    """
+    named = [path for path in os.environ.get(FONTS_VARIABLE, "").split(os.pathsep) if path]
+    for path in named:
+        if not Path(path).is_file():
+            raise InputError(
+                f"{FONTS_VARIABLE} names {path}, which is no file",
+                next_step="Name .ttf, .otf or .ttc files that this server may read.",
+            )
+    return tuple(named)
 
 
 def invoice_pdf(invoice: Invoice) -> bytes:
-    """The file; the same invoice gives the same bytes. What does not fit a cell is cut short."""
+    """The file; the same invoice and fonts give the same bytes.
+
+    Raises:
+        InputError: the operator names a font that is not there.
+    """
     sheet = sheet_of(invoice)
-    paper = _Paper(sheet.title)
-    paper.write(LEFT, sheet.title, fontsize=15, weight="bold")
-    paper.height -= 2.0 * LINE
-    for name, value in sheet.facts:
-        paper.write(LEFT, name, fontsize=8, color="#57606a")
-        paper.write(0.18, value, fontsize=8)
-        paper.height -= LINE
-    paper.height -= LINE
+    paper = _Paper(sheet.title, _fonts())
+    paper.set_title(sheet.title)
+    paper.set_lang("en")
+    paper.set_author("Gigawatt")
+    paper.set_creation_date(datetime.fromisoformat(invoice.issued_on).replace(tzinfo=UTC))
+    paper.viewer_preferences = ViewerPreferences(display_doc_title=True)
+    paper.add_page()
+    paper.set_font(FAMILY, "B", 15)
+    paper.cell(0, 9, paper.drawable(sheet.title), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    paper.set_font(FAMILY, size=8)
+    paper.ln(2)
+    _write_facts(paper, sheet)
     _write_lines(paper, sheet)
-    paper.height -= LINE
-    paper.need(len(sheet.totals))
+    _write_totals(paper, sheet)
+    return bytes(paper.output())
+
+
+def _write_facts(paper: _Paper, sheet: Sheet) -> None:
+    for name, value in sheet.facts:
+        paper.set_text_color(*GREY)
+        paper.cell(28, LINE_MM, name)
+        paper.set_text_color(0)
+        paper.multi_cell(0, LINE_MM, paper.drawable(value), align=Align.L)
+        paper.ln(0)
+    paper.ln(LINE_MM)
+
+
+def _write_lines(paper: _Paper, sheet: Sheet) -> None:
+    """A row a line; the heads are repeated on every page, and no row is broken over two."""
+    paper.set_font(FAMILY, size=7)
+    paper.set_line_width(RULE_MM)
+    paper.set_draw_color(*RULE)
+    sides = tuple(Align.R if name in RIGHT else Align.L for name in COLUMNS)
+    with paper.table(
+        col_widths=WIDTHS_MM,
+        text_align=sides,
+        line_height=3.6,
+        padding=(0.7, 1),
+        borders_layout=TableBordersLayout.HORIZONTAL_LINES,
+        headings_style=FontFace(emphasis="BOLD"),
+        v_align="TOP",
+    ) as table:
+        table.row(COLUMNS)
+        for row in sheet.rows:
+            table.row([paper.drawable(cell) for cell in row])
+    paper.set_font(FAMILY, size=8)
+
+
+def _write_totals(paper: _Paper, sheet: Sheet) -> None:
+    """Net, taxes, rounding and total, together on one page."""
+    paper.ln(LINE_MM)
+    height = 1.4 * LINE_MM
+    if paper.will_page_break(height * len(sheet.totals)):
+        paper.add_page()
     for name, value in sheet.totals:
-        weight = "bold" if name == "total" else "normal"
-        paper.write(0.72, name, fontsize=8, weight=weight)
-        paper.write(RIGHT, value, fontsize=8, weight=weight, ha="right")
-        paper.height -= LINE
-    return _bytes_of(paper)
-
-
-def _bytes_of(paper: _Paper) -> bytes:
-    stream, count = io.BytesIO(), len(paper.pages)
-    with (
-        mpl.rc_context({"pdf.fonttype": 42}),
-        PdfPages(stream, metadata={"Title": paper.title, "CreationDate": None}) as pages,
-    ):
-        for number, page in enumerate(paper.pages, 1):
-            page.text(RIGHT, 0.03, f"{number} / {count}", fontsize=7, ha="right", color="#57606a")
-            pages.savefig(page)
-    return stream.getvalue()
+        paper.set_font(FAMILY, "B" if name == "total" else "", 8)
+        paper.set_x(-MARGIN_MM - 95)
+        paper.cell(55, height, name)
+        paper.cell(40, height, value, align=Align.R, new_x=XPos.LMARGIN, new_y=YPos.NEXT)

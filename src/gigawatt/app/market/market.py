@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gigawatt.app.market.billing import Billing
 from gigawatt.app.market.budgets import Budgets
+from gigawatt.app.market.payments import Payments
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
@@ -25,6 +26,7 @@ class Market:
         reservations: sells capacity from one moment to another.
         spot: rounds and notices.
         billing: invoices, contracts, and the ledger.
+        payments: what was asked for and what came.
         budgets: what may be spent, and what was.
         history: who held which GPUs, and which nodes were out of use.
     """
@@ -36,5 +38,6 @@ class Market:
     reservations: Reservations
     spot: SpotBook
     billing: Billing
+    payments: Payments
     budgets: Budgets
     history: FleetHistory

@@ -7,8 +7,10 @@ from gigawatt.app.admission import Admission
 from gigawatt.app.market.billing import Billing
 from gigawatt.app.market.books_watch import BooksWatch
 from gigawatt.app.market.budgets import Budgets
+from gigawatt.app.market.collecting import Collecting
 from gigawatt.app.market.later import later_start
 from gigawatt.app.market.market import Market
+from gigawatt.app.market.payments import Payments
 from gigawatt.app.market.preemption import Preemption
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.market.promise_care import PromiseCare
@@ -20,6 +22,7 @@ from gigawatt.app.pump import Pump
 from gigawatt.store.billing import open_billing
 from gigawatt.store.budgets import SqlBudgets
 from gigawatt.store.fleet_history import open_fleet_history
+from gigawatt.store.payments import open_payments_book
 from gigawatt.store.rates import open_rate_book
 from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.spot import SqlSpotBook
@@ -58,6 +61,9 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     billing = Billing(book, usage, reservations.records, admission.directory, now_s)
     budgets = Budgets(SqlBudgets(store.database), billing, admission.directory, now_s)
     admission.budgets = budgets
+    payments = Payments(open_payments_book(store), book, admission.directory, control.new_id, now_s)
+    payments.tell = store.add_event
+    collecting = Collecting(payments, now_s)
     admission.later = lambda request: later_start(reservations.room(), request)
     watch = BooksWatch(book, store.add_event, now_s)
     return OpenMarket(
@@ -69,6 +75,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
             reservations=reservations,
             spot=spot,
             billing=billing,
+            payments=payments,
             budgets=budgets,
             history=open_fleet_history(store),
         ),
@@ -82,5 +89,6 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
             cut.cut_if_due,
             lambda: budgets.tell_if_due(control.snapshot),
             watch.run_if_due,
+            collecting.run_if_due,
         ),
     )

@@ -19,9 +19,11 @@ _SECRETS = (
         r"""[^\s"'&,;}\]]+"""
     ),
     re.compile(r"(?P<kept>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.I),
+    re.compile(r"\b(?P<kept>(?:sk|rk|whsec)_(?:live_|test_)?)[A-Za-z0-9]{16,}"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
 )
-"""Keys of ours, private keys in PEM, credentials in headers, assignments, URLs, and signed JWTs."""
+"""Keys of ours, private keys in PEM, credentials in headers, assignments, URLs, keys of Stripe, and
+signed JWTs."""
 
 
 _SECRET_NAME = re.compile(

@@ -1,4 +1,4 @@
-"""Closings, invoices, contracts, payments and the ledger."""
+"""Closings, invoices, contracts and the ledger."""
 
 from pathlib import Path
 from typing import get_args
@@ -104,12 +104,13 @@ def list_invoices(
         )
         found = list(pages)
     listing: Listing[doc.Invoice] = Listing(
-        ("invoice", "organisation", "month", "total", "lines", "corrects"),
+        ("invoice", "organisation", "month", "total", "open", "lines", "corrects"),
         lambda i: (
             i.id,
             i.organisation_name,
             i.month,
             format_usd(i.total_micro_usd),
+            "-" if i.open_micro_usd is None else format_usd(i.open_micro_usd),
             i.line_count,
             i.corrects or "-",
         ),
@@ -135,7 +136,20 @@ def show_invoice(invoice_id: str, form: Format) -> None:
         ("rounding", format_usd(found.rounding_micro_usd, digits=6)),
         ("total", format_usd(found.total_micro_usd)),
     ]
-    pairs("", totals)
+    pairs("", [*totals, *_became(found)])
+
+
+def _became(found: doc.Invoice) -> list[tuple[str, str]]:
+    """What became of an invoice; nothing for a credit note."""
+    if found.open_micro_usd is None or found.paid_micro_usd is None:
+        return []
+    overdue = f", overdue for {count_of(found.overdue_day_count, 'day')}"
+    due = f"{found.due_on}" + overdue * (found.overdue_day_count > 0)
+    return [
+        ("paid", format_usd(found.paid_micro_usd)),
+        ("open", format_usd(found.open_micro_usd)),
+        ("due", due),
+    ]
 
 
 def _line_row(line: doc.InvoiceLine) -> tuple[object, ...]:
@@ -165,17 +179,31 @@ def _save(path: Path, content: bytes) -> None:
     console.print(f"{path} has {len(content):,} bytes")
 
 
-def credit(invoice_id: str, reason: str, amount: str | None, *, yes: bool) -> None:
-    """Take an invoice back, in part or as a whole."""
+def credit(invoice_id: str, reason: str, what: tuple[str | None, str | None], *, yes: bool) -> None:
+    """Take an invoice back, in part or as a whole; what: an amount, and a commitment it sold."""
+    amount, item_id = what
     net = None if amount is None else micro_usd_of(amount)
-    wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net)
-    what = "all that is left" if net is None else f"{format_usd(net)} before taxes"
-    if not yes and not ask(f"Credit {what} of {invoice_id}?"):
-        remarks.print("nothing was changed")
-        return
+    wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net, item_id=item_id)
     with connected() as connection:
+        if not yes:
+            plan = connection.client.plan_credit_note(invoice_id, wanted)
+            _show_credit(plan)
+            if not ask(
+                f"Credit {format_usd(-plan.note.total_micro_usd)} of {item_id or invoice_id}?"
+            ):
+                remarks.print("nothing was changed")
+                return
         made = connection.client.create_credit_note(invoice_id, wanted)
     console.print(f"{made.id} credits {format_usd(-made.total_micro_usd)} with taxes")
+
+
+def _show_credit(plan: doc.CreditNotePlan) -> None:
+    for posting in plan.postings:
+        console.print(f"{posting.account:<44} {format_usd(posting.amount_micro_usd):>16}")
+    console.print(
+        f"{plan.note.organisation_name} owes {format_usd(plan.owed_micro_usd)} now and"
+        f" {format_usd(plan.owed_then_micro_usd)} then"
+    )
 
 
 def set_tag(cluster: str, text: str, project: str | None) -> None:
@@ -186,16 +214,6 @@ def set_tag(cluster: str, text: str, project: str | None) -> None:
     console.print(f"{found.name} is {text!r} on invoices" if text else f"{found.name} has no tag")
 
 
-def pay(payment_id: str, amount: str, organisation: str | None) -> None:
-    """Write down that an organisation paid."""
-    wanted = doc.RecordPayment(payment_id=payment_id, amount_micro_usd=micro_usd_of(amount))
-    with connected() as connection:
-        owner = _organisation(connection, organisation)
-        line = connection.client.record_payment(owner, wanted)
-        owed = connection.client.get_statement(owner).owed_micro_usd
-    console.print(f"entry {line.entry_number}: {owner} owes {format_usd(owed)}")
-
-
 def show_statement(organisation: str | None, form: Format) -> None:
     """Show what an organisation owes."""
     with connected() as connection:
@@ -204,9 +222,14 @@ def show_statement(organisation: str | None, form: Format) -> None:
         show_document(found, form)
         return
     if found.lines:
-        rows = [(i.date, format_usd(i.amount_micro_usd), i.memo[:60]) for i in found.lines]
-        table(("date", "amount", "what"), rows)
+        rows = [(i.date, i.kind, format_usd(i.amount_micro_usd), i.memo[:60]) for i in found.lines]
+        table(("date", "kind", "amount", "what"), rows)
     console.print(f"{found.organisation_id} owes {format_usd(found.owed_micro_usd)}")
+    if found.credit_micro_usd > 0:
+        credit = format_usd(found.credit_micro_usd)
+        console.print(f"  {format_usd(found.open_micro_usd)} are open, {credit} are credit")
+    if found.overdue_micro_usd:
+        console.print(f"  {format_usd(found.overdue_micro_usd)} are overdue")
 
 
 def list_items(organisation: str | None, form: Format) -> None:

@@ -187,7 +187,11 @@ def _opening(url: str, key: str) -> None:
     console.print(
         f"\nOpen {url} in a browser and sign in with the key below (it is the operator's)."
     )
-    console.print("Or talk to the server from another terminal:\n")
+    console.print(f"\n  {key}\n", soft_wrap=True)
+    console.print(
+        "There, 'Fleet map' fills as the story below goes on, and 'Launch' plans a cluster of "
+        "your own.\nOr talk to the server from another terminal:\n"
+    )
     console.print(f"  export GIGAWATT_SERVER={url} GIGAWATT_API_KEY={key}", soft_wrap=True)
     for line in (
         "gw cluster list",

@@ -1,4 +1,4 @@
-"""Calls of money: closings, invoices, contracts, payments, and the ledger."""
+"""Calls of money: closings, invoices, contracts, and the ledger."""
 
 from gigawatt.sdk import documents as doc
 from gigawatt.sdk.calls.call import Call, path_of, query_of
@@ -50,15 +50,15 @@ def create_credit_note(invoice_id: str, wanted: doc.CreateCreditNote) -> Call[do
     return Call("POST", path, doc.Invoice, body=wanted)
 
 
+def plan_credit_note(invoice_id: str, wanted: doc.CreateCreditNote) -> Call[doc.CreditNotePlan]:
+    """What a credit note would write; nothing is changed."""
+    path = path_of("invoices", invoice_id, "credit-notes", "plan")
+    return Call("POST", path, doc.CreditNotePlan, body=wanted)
+
+
 def get_statement(organisation_id: str) -> Call[doc.Statement]:
     """What an organisation owes, and how it came to that."""
     return Call("GET", path_of("organisations", organisation_id, "statement"), doc.Statement)
-
-
-def record_payment(organisation_id: str, payment: doc.RecordPayment) -> Call[doc.StatementLine]:
-    """Write down money that came in."""
-    path = path_of("organisations", organisation_id, "payments")
-    return Call("POST", path, doc.StatementLine, body=payment)
 
 
 def list_contract_items(organisation_id: str) -> Call[doc.Page[doc.ContractItem]]:

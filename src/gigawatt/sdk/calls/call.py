@@ -40,5 +40,6 @@ def query_of(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-NOT_HERE = frozenset({"stream_events", "stream_operation"})
-"""Operations that are no single answer; the clients have methods of their own for them."""
+NOT_HERE = frozenset({"stream_events", "stream_operation", "take_payment_event"})
+"""Operations that are no single answer, for which the clients have methods of their own, and what
+only providers of payments call, who sign what they send."""

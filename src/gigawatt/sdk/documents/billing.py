@@ -1,4 +1,4 @@
-"""Documents of money: closings, invoices, contracts, payments, and the ledger."""
+"""Documents of money: closings, invoices, contracts, and the ledger."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -52,7 +52,8 @@ class InvoiceLine(Answer):
 class Invoice(Answer):
     """An invoice, or a credit note if ``corrects`` names one; the total is whole cents.
 
-    Net, tax and rounding add up to the total.
+    Net, tax and rounding add up to the total. What was credited and paid of it, and what is open,
+    add up to the total too; of a credit note all three are null, as is when it is due.
     """
 
     id: str
@@ -66,6 +67,11 @@ class Invoice(Answer):
     tax_micro_usd: int
     rounding_micro_usd: int
     total_micro_usd: int
+    credited_micro_usd: int | None = None
+    paid_micro_usd: int | None = None
+    open_micro_usd: int | None = None
+    due_on: date | None = None
+    overdue_day_count: int = 0
     line_count: int
     lines: list[InvoiceLine] | None = None
 
@@ -98,33 +104,67 @@ class Closing(Answer):
 
 
 class CreateCreditNote(Request):
-    """Take back an invoice: so much before taxes, or all that is left of it."""
+    """Take back an invoice: so much of its charges before taxes, or all that is left of them.
+
+    What commitments and credits paid of that goes back to them, and can be used again. ``item_id``
+    is a commitment that the invoice sold: then that is taken back, as far as nobody drew it.
+    """
 
     reason: Reason
     net_micro_usd: MicroUsd | None = None
+    item_id: Id | None = None
 
 
-class RecordPayment(Request):
-    """Money that came in; the id is the bank's or the processor's, and is booked once."""
+class LedgerPosting(Answer):
+    """One side of an entry of the ledger; positive is debit. The sides sum to zero."""
 
-    payment_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
-    amount_micro_usd: MicroUsd
+    account: str
+    amount_micro_usd: int
+
+
+class CreditNotePlan(Answer):
+    """What a credit note would write; nothing is kept of it.
+
+    ``left_micro_usd`` is what could still be taken back then of its invoice's charges, before
+    taxes; ``owed_micro_usd`` what its organisation owes now, ``owed_then_micro_usd`` afterwards.
+    """
+
+    note: Invoice
+    postings: list[LedgerPosting]
+    left_micro_usd: int
+    owed_micro_usd: int
+    owed_then_micro_usd: int
+
+
+StatementKind = Literal["invoice", "credit_note", "payment", "refund", "chargeback", "other"]
 
 
 class StatementLine(Answer):
-    """One movement of what is owed; positive is more."""
+    """One movement of what is owed; positive is more.
+
+    ``subject_id`` is the invoice, the payment, the refund or the dispute that it is of.
+    """
 
     entry_number: int
     date: date
+    kind: StatementKind
+    subject_id: str
     memo: str
     amount_micro_usd: int
 
 
 class Statement(Answer):
-    """What an organisation owes, and how it came to that. The newest lines; the sum is of all."""
+    """What an organisation owes, and how it came to that. The newest lines; the sum is of all.
+
+    ``open_micro_usd`` is open of all invoices, ``credit_micro_usd`` was paid or credited beyond
+    them; what is owed is the one less the other.
+    """
 
     organisation_id: str
     owed_micro_usd: int
+    open_micro_usd: int
+    credit_micro_usd: int
+    overdue_micro_usd: int
     line_count: int
     lines: list[StatementLine]
 
@@ -141,7 +181,7 @@ class CreateContractItem(Request):
 
 
 class ContractItem(Answer):
-    """What was agreed; ``used_micro_usd`` is of closed months, and of commitments and credits."""
+    """What was agreed; ``used_micro_usd`` is of closed months, less what credit notes gave back."""
 
     id: str
     organisation_id: str

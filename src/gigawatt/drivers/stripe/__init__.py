@@ -1,0 +1,1 @@
+"""Payments through Stripe: pages of Stripe's own, so that no card ever comes near us."""
