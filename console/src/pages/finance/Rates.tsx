@@ -145,7 +145,7 @@ function End({ rate, onClose }: { rate: Rate | null; onClose: () => void }) {
     >
       <p>
         {rate && `${usdExact(rate.price_micro_usd_per_gpu_hour)} a GPU-hour of ${rate.gpu_type} `}
-        {rate && `${words(rate.term)}, ${whom(rate, organisation)}, is no longer sold. `}
+        {rate && `${words(rate.term)} for ${whom(rate, organisation)}, is no longer sold. `}
         The next more general price of the card counts then; without one, on demand costs the list
         price of the type, and nothing else of it is sold. Clusters that run keep what they pay.
       </p>

@@ -39,7 +39,7 @@ export function Bid({ wish, isReady }: { wish: Wish; isReady: boolean }) {
           more={
             most === null
               ? "the most that you pay"
-              : `${usdExact(most)} a GPU-hour, ${counted(wish.gpu_count, "GPU")}`
+              : `${usdExact(most)} a GPU-hour, ${counted(wish.gpu_count, "GPU")}${wish.spare_count ? ", spare nodes beside that" : ""}`
           }
         />
       </div>

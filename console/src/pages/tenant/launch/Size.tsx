@@ -16,6 +16,7 @@ function usePrice(wish: Wish): (type: Schemas["GpuTypeSummary"]) => string {
   const rates = api.useQuery("get", "/gw/v1/rates", { params: { query: { limit: 500 } } });
   const term = wish.term ?? "on_demand";
   return ({ gpu_type, price_micro_usd_per_gpu_hour }) => {
+    if (term === "reserved") return "paid by a reservation";
     const good = { gpu_type, term, organisation_id, site_id: null, month_count_min: 0 };
     const rate = answering(
       rates.data?.items ?? [],
