@@ -27,7 +27,7 @@ LAB_TESTS = files=$$($(BIN)/pytest -n 0 -q --collect-only -m "$(1)" tests/lab | 
             test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run console screenshots test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
+.PHONY: help run console screenshots tour test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ console: $(VENV)/console.stamp ## Build the pages for browsers into src/gigawatt
 
 screenshots: $(VENV)/dev.stamp $(VENV)/console.stamp ## A picture of every page in out/screenshots (needs Chromium)
 	@$(BIN)/python tests/support/screenshots.py out/screenshots
+
+tour: $(VENV)/dev.stamp $(VENV)/console.stamp ## Draw the pictures of the README's tour again, into docs/tour (needs Chromium)
+	@$(BIN)/python tests/support/console_tour.py docs/tour
 
 test: check $(VENV)/console.stamp ## Gates and all quick tests
 	@echo "Tests (quick ones, $(WORKERS) workers)"

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.entries import Entry, Export, FileSystem
-from gigawatt.drivers.btrfs.exports import export_path
 from gigawatt.drivers.btrfs.opening import open_btrfs
 from gigawatt.drivers.btrfs.settings import BtrfsSettings
 from gigawatt.drivers.cephfs.opening import open_cephfs
@@ -26,13 +25,15 @@ from gigawatt.drivers.cephfs.reading import entity_of
 from gigawatt.drivers.cephfs.settings import CephfsSettings
 from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.storage.driver import StorageDriver
+from gigawatt.drivers.storage.exports import export_path
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import Fence
 from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.layout import LabSpec, Layout
 from gigawatt.lab.running import Running
-from gigawatt.lab.storage.btrfs import BtrfsPart, pool_folder
+from gigawatt.lab.storage.btrfs import BtrfsPart
 from gigawatt.lab.storage.cephfs import CephfsPart, ceph, ceph_folder
+from gigawatt.lab.storage.pool_folders import pool_folder
 
 MIB = 2**20
 CLUSTER = ClusterId("clu_bench")

@@ -135,9 +135,9 @@ function WhoIsIn() {
   const me = useMe();
   return (
     <span className="who">
-      <span className="wide-only who-name">
+      <Link href="/sessions" className="wide-only who-name">
         {me.name} <span className="faint">{words(me.role)}</span>
-      </span>
+      </Link>
       <Button kind="plain" onClick={() => void signOut()}>
         Sign out
       </Button>

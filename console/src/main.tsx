@@ -7,8 +7,9 @@ import { Redirect, Route, Switch } from "wouter";
 import { LiveUpdates } from "./api/live";
 import { SessionGate } from "./api/session";
 import { Layout, useAreas } from "./Layout";
-import { SignIn } from "./SignIn";
-import { Empty, LinkButton, Loading, Page } from "./ui/basics";
+import { NoPage } from "./NoPage";
+import { SignIn, SignInAgain } from "./SignIn";
+import { Loading } from "./ui/basics";
 import { FaultBarrier, ProblemNote } from "./ui/problem";
 import { applyTheme } from "./ui/theme";
 import "./styles/tokens.css";
@@ -17,6 +18,8 @@ import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/cluster.css";
 import "./styles/operator.css";
+import "./styles/finance.css";
+import "./styles/print.css";
 
 applyTheme();
 
@@ -50,22 +53,9 @@ function Pages() {
         )),
       )}
       <Route>
-        <NoPage home={home} />
+        <NoPage />
       </Route>
     </Switch>
-  );
-}
-
-function NoPage({ home }: { home: string }) {
-  return (
-    <Page title="No such page">
-      <Empty
-        title="There is no page at this address for your role"
-        action={<LinkButton href={home}>To the first page</LinkButton>}
-      >
-        The address may be mistyped, or the page belongs to another role.
-      </Empty>
-    </Page>
   );
 }
 
@@ -78,6 +68,7 @@ createRoot(root).render(
         <SessionGate
           loading={<Loading what="your account" />}
           signIn={<SignIn />}
+          over={<SignInAgain />}
           failed={(problem, retry) => (
             <main className="sign-in">
               <h1>Gigawatt</h1>

@@ -19,6 +19,8 @@ from gigawatt.api.problems import STATUS
 from gigawatt.errors import GigawattError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.identity.permissions import PERMISSIONS
+from gigawatt.ids import NoticeId, OperationId, TenantId
+from gigawatt.interfaces.spot import Notice
 from gigawatt.market.closing import Payer, close
 from gigawatt.market.contract import ContractItem, ItemKind
 from gigawatt.market.payment import News, NewsKind
@@ -30,6 +32,9 @@ ROWS = {
     "who_am_i": ALL,
     "get_fleet": ALL,
     "get_fleet_cells": "P",
+    "get_fleet_power": "P",
+    "get_fleet_load": "P",
+    "get_stranded": "P",
     "get_fleet_map": "P",
     "get_fleet_drawing": "P",
     "get_fleet_picture": "P",
@@ -103,6 +108,9 @@ ROWS = {
     "get_file_system": ALL,
     "resize_file_system": "OPM",
     "delete_file_system": "OPM",
+    "get_s3_door": ALL,
+    "rotate_s3_key": "OPM",
+    "shut_s3_door": "OPM",
     "get_storage_quota": ALL,
     "set_storage_quota": "P",
     "list_firewall_rulesets": "OPMR",
@@ -119,6 +127,8 @@ ROWS = {
     "create_proof": "P",
     "get_proof": "P",
     "create_reconciliation": "P",
+    "list_reconciliations": "P",
+    "get_reconciler": "P",
     "get_reconciliation": "P",
     "list_events": "OPMR",
     "compute_chain": ALL,
@@ -141,6 +151,8 @@ ROWS = {
     "list_spot_prices": ALL,
     "list_spot_rounds": ALL,
     "list_notices": ALL,
+    "get_market_order": ALL,
+    "answer_notice": "OPM",
     "note_checkpoint": "OPM",
     "get_admission": "P",
     "list_turned_away": "P",
@@ -152,6 +164,7 @@ ROWS = {
     "get_invoice": "OPB",
     "get_invoice_file": "OPB",
     "create_credit_note": "P",
+    "plan_credit_note": "P",
     "get_statement": "OPB",
     "record_payment": "P",
     "get_payment_options": "OPB",
@@ -253,6 +266,7 @@ def stage(
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
             ids["reservation"] = new_reservation(world, project)
+            ids["notice"] = new_notice(world, project, made["id"])
         keep_invoices(world)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
         made = world.ok("operator", "POST", "/reconciliations")
@@ -294,6 +308,29 @@ def keep_invoices(world: Any) -> None:
         path = f"/organisations/{invoice.organisation_id}/payments"
         paid = {"reference": f"bank-{invoice.organisation_name}", "amount_micro_usd": 10**6}
         ids["payment"] = world.ok("operator", "POST", path, paid)["id"]
+
+
+def new_notice(world: Any, project_id: str, cluster_id: str) -> str:
+    """A notice that a cluster has to give a node back."""
+    control, number = world.service.control, next(_number)
+    target = control.around.store.cluster(cluster_id).target
+    now_s = world.service.now_s()
+    notice = Notice(
+        sequence=0,
+        notice_id=NoticeId(f"ntc_{number}"),
+        cluster_id=target.cluster_id,
+        project_id=TenantId(project_id),
+        node_ids=frozenset({target.members[0].node_id}),
+        cause="end",
+        cause_id="res_none",
+        reason="a test",
+        given_s=now_s,
+        deadline_s=now_s + 1e6,
+        operation_id=OperationId(f"op_n{number}"),
+        state="given",
+        state_since_s=now_s,
+    )
+    return str(world.service.market.spot.give(notice).notice_id)
 
 
 def new_ruleset(world: Any, project_id: str) -> str:
@@ -387,6 +424,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         *("file_system", "ruleset", "waiting"),
         *("file_system", "ruleset", "proof", "reconciliation", "invoice"),
         *("file_system", "ruleset", "waiting", "reservation", "payment"),
+        *("file_system", "ruleset", "waiting", "reservation", "notice"),
         *("file_system", "ruleset", "proof", "reconciliation"),
     )
     if whose == "absent":
@@ -416,6 +454,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
         "file_system_id": ids["file_system"],
         "ruleset_id": ids["ruleset"],
         "reservation_id": ids["reservation"],
+        "notice_id": ids["notice"],
         "node_id": world.service.control.around.fleet.nodes.ids[-1],
         "file_name": "hostfile",
         "month": "2020-02",
@@ -436,6 +475,7 @@ def parameters(world: Any, operation: str, whose: str) -> dict[str, str]:
 
 REDFISH = ("read_redfish", "call_redfish", "change_redfish")
 BODIES: dict[str, dict[str, Any]] = {
+    "answer_notice": {"answer": "failed"},
     "drain_node": {"reason": "test"},
     "quarantine_node": {"reason": "test"},
     "return_node": {"reason": "test"},
@@ -470,6 +510,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "set_storage_quota": {"granted_bytes": 1 << 50},
     "change_firewall_ruleset": {"rules": []},
     "create_credit_note": {"reason": "test", "net_micro_usd": 1},
+    "plan_credit_note": {"reason": "test", "net_micro_usd": 1},
     "record_payment": {"reference": "bank-1", "amount_micro_usd": 1},
     "pay_invoice": {},
     "create_refund": {"reason": "test", "amount_micro_usd": 1},

@@ -86,7 +86,13 @@ def test_credit_notes_and_payments_are_on_the_statement_and_the_books_are_whole(
     (invoice,) = closed.ok("operator", "GET", "/invoices")["items"]
     path = f"/invoices/{invoice['id']}/credit-notes"
     body = {"reason": "wrong", "net_micro_usd": 100_000_000}
+    plan = closed.ok("operator", "POST", f"{path}/plan", body)
+    assert (plan["left_micro_usd"], plan["owed_micro_usd"]) == (900_000_000, 1_190_000_000)
+    assert plan["owed_then_micro_usd"] == 1_071_000_000
+    assert sum(posting["amount_micro_usd"] for posting in plan["postings"]) == 0
+    assert closed.ok("operator", "GET", "/ledger/verdict")["entry_count"] == 1
     note = closed.ok("operator", "POST", path, body)
+    assert note == plan["note"]
     assert (note["corrects"], note["total_micro_usd"]) == (invoice["id"], -119_000_000)
     paid = {"reference": "bank-1", "amount_micro_usd": 71_000_000}
     for _ in range(2):

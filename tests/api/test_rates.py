@@ -162,8 +162,31 @@ def test_for_a_time_the_least_total_comes_first(world):
     answer = asked(world, duration_s=259_200)
     assert answer["offer"]["total_micro_usd"] == 16 * 72 * 2_500_000
     year = answer["alternatives"][0]
-    assert year["total_micro_usd"] == 16 * 60 * 730
-    assert year["is_free_now"] is None
+    assert year["total_micro_usd"] == 16 * 60 * 720
+    assert year["is_free_now"] is True
+
+
+def test_a_later_start_is_that_of_the_calendar(world):
+    """Most is reserved for a day of 2031: what is left starts then, the rest when it is cleared."""
+    ids = world.ids["acme"]
+    block = {
+        "project_id": ids["project"],
+        "name": "block",
+        "gpu_count": 192,
+        "gpu_type": "h100",
+        "hours": 24,
+        "from_at": "2031-01-01T00:00:00Z",
+    }
+    quota = {"granted_gpu_count": 512}
+    world.ok("operator", "PUT", f"/projects/{ids['project']}/quota", quota)
+    world.ok("operator", "POST", "/reservations", block)
+    world.ok("operator", "POST", "/reservations", {**block, "name": "more"})
+    later = {"duration_s": 7_200, "from_at": "2031-01-01T12:00:00Z", "term": "reserved"}
+    few, many = (asked(world, gpu_count=count, **later)["offer"] for count in (64, 256))
+    assert few["starts_at"] == "2031-01-01T12:00:00Z"
+    assert few["is_free_now"] is None
+    assert many["starts_at"] == "2031-01-02T00:30:00Z"
+    assert many["price_micro_usd_per_gpu_hour"] == 2_500_000
 
 
 def test_what_is_not_free_says_when_it_may_be(world):

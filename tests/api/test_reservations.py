@@ -106,6 +106,66 @@ def test_the_view_says_when_there_is_room(quiet_world: Any):
     assert world.call("other.owner", "GET", "/capacity?gpus=8&gpu_type=x").status_code == 400
 
 
+def test_who_reserved_sees_what_is_missing_and_what_is_credited(
+    quiet_world: Any, clock: ManualClock
+):
+    """All of the fleet is promised: a node that breaks is missing, by name, until it is mended."""
+    world = quiet_world
+    acme = world.ids["acme"]["project"]
+    world.ok("operator", "PUT", f"/projects/{acme}/quota", {"granted_gpu_count": 512})
+    body = {"project_id": acme, "name": "all", "gpu_count": 512, "gpu_type": "h100", "hours": 24}
+    made = world.ok("acme.owner", "POST", "/reservations", body)
+    opened, broken = chores_of(world), made["nodes"][0]
+    world.ok("operator", "POST", f"/nodes/{broken}:quarantine", {"reason": "it fell off the bus"})
+    clock.at_s += HOUR_S
+    run(world, opened)
+    shown = world.ok("acme.member", "GET", f"/reservations/{made['id']}")
+    assert shown["short_gpu_count"] == 8
+    assert shown["credited_micro_usd"] == 8 * made["price_micro_usd_per_gpu_hour"]
+    assert [(gap["node_id"], gap["until_at"]) for gap in shown["gaps"]] == [(broken, None)]
+    for who, is_told in (("acme.member", True), ("operator", True), ("other.member", False)):
+        told = world.ok(who, "GET", "/events?kind=reservation.short")["items"]
+        assert bool(told) == is_told
+        assert all(broken in event["message"] for event in told)
+    world.ok("operator", "POST", f"/nodes/{broken}:return", {"reason": "mended"})
+    clock.at_s += 60.0
+    run(world, opened)
+    after = world.ok("acme.member", "GET", f"/reservations/{made['id']}")
+    assert (after["short_gpu_count"], after["nodes"]) == (0, made["nodes"])
+
+
+def test_notices_are_answered_by_who_may_and_say_so(quiet_world: Any, clock: ManualClock):
+    world = quiet_world
+    rate = {"gpu_type": "h100", "term": "spot", "price_micro_usd_per_gpu_hour": 500_000}
+    world.ok("operator", "POST", "/rates", {"rates": [rate]})
+    for who in ("acme", "other"):
+        path = f"/projects/{world.ids[who]['project']}/quota"
+        world.ok("operator", "PUT", path, {"granted_gpu_count": 512})
+    wish = {"project_id": world.ids["acme"]["project"], "name": "sweep", "gpu_count": 512}
+    spot = {**wish, "term": "spot", "price_micro_usd_per_gpu_hour_max": 900_000}
+    spot["gpu_type"] = "h100"
+    world.ok("acme.member", "POST", "/waiting", {"cluster": spot})
+    opened = chores_of(world)
+    run(world, opened)
+    mine = {"project_id": world.ids["other"]["project"], "name": "mine", "gpu_count": 64}
+    world.ok("other.member", "POST", "/waiting", {"cluster": mine})
+    run(world, opened)
+    clock.at_s += 20.0
+    run(world, opened)
+    (notice,) = world.ok("acme.member", "GET", "/notices")["items"]
+    path = f"/notices/{notice['id']}:answer"
+    assert world.call("other.member", "POST", path, {"answer": "saved"}).status_code == 404
+    assert world.call("acme.member", "POST", path, {"answer": "maybe"}).status_code == 400
+    failed = world.ok("acme.member", "POST", path, {"answer": "failed", "detail": "disk full"})
+    assert (failed["answer"], failed["state"]) == ("failed", "given")
+    assert world.ok("acme.member", "POST", path, {"answer": "saved"})["answer"] == "saved"
+    clock.at_s += 2.0
+    run(world, opened)
+    (taken,) = world.ok("acme.member", "GET", "/notices?with_ended=true")["items"]
+    assert taken["state"] in {"begun", "done"}
+    assert taken["state_since"] < notice["deadline_at"]
+
+
 def test_spot_is_bid_for_and_asked_back_with_notice(quiet_world: Any, clock: ManualClock):
     world = quiet_world
     rate = {
@@ -157,6 +217,7 @@ def chores_of(world: Any) -> Any:
 def run(world: Any, opened: Any) -> None:
     """Let a server do it once, and carry on what is open."""
     control = world.service.control
+    opened.care.run_if_due()
     opened.preemption.run_if_due()
     opened.pump.run_if_due()
     for operation in control.around.store.open_operations():

@@ -214,3 +214,32 @@ def test_what_is_too_much_is_refused(world: Any):
     assert send(world, large).status_code == 400
     assert send(world, event(world), "text/plain").status_code == 415
     assert kept(world) == []
+
+
+def test_sandboxes_and_egress_go_from_event_to_invoice_line(world: Any, clients: Any):
+    """Sent twice, shown in the summary of who used it, and billed once by the known units."""
+    operator = clients["operator"]
+    for product, price in (("sandbox.cpu_seconds", 36_000), ("network.egress_bytes", 20_000)):
+        body = {"product": product, "price_micro_usd": price, "from_month": "2026-01"}
+        world.ok("operator", "POST", "/product-prices", body)
+    cpu, egress = event(world, "cpu"), event(world, "egress")
+    cpu |= {"type": "sandbox.cpu_seconds", "data": {**cpu["data"], "unit": "CPU-second"}}
+    cpu["data"]["quantity"] = 7_200
+    egress |= {"type": "network.egress_bytes", "data": {**egress["data"], "unit": "byte"}}
+    egress["data"]["quantity"] = 5 << 30
+    for new_count in (2, 0):
+        assert send(world, [cpu, egress], BATCH).json()["new_count"] == new_count
+    wrong = {**egress, "id": "wrong", "data": {**egress["data"], "unit": "GiB"}}
+    refused = send(world, wrong)
+    assert (refused.status_code, "wanted 'byte'" in refused.json()["detail"]) == (400, True)
+    span = {"from_ms": 1_767_225_600_000, "to_ms": 1_769_904_000_000}
+    lines = clients["acme.member"].get_usage_summary(**span).external
+    shown = [(line.product, line.quantity, line.unit, line.event_count) for line in lines]
+    assert shown == [
+        ("network.egress_bytes", 5 << 30, "byte", 1),
+        ("sandbox.cpu_seconds", 7_200, "CPU-second", 1),
+    ]
+    assert clients["other.member"].get_usage_summary(**span).external == []
+    (invoice,) = operator.plan_closing("2026-01").invoices
+    # Two CPU-hours at 36,000 and five GiB at 20,000 micro-USD.
+    assert invoice.net_micro_usd == 172_000

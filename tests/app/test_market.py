@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,6 +30,8 @@ from gigawatt.app.control import Control
 from gigawatt.app.firewall import FirewallFollower
 from gigawatt.app.ids import RandomIds
 from gigawatt.app.market.capacity import capacity_view
+from gigawatt.app.market.charges import ChargeSource
+from gigawatt.app.market.offers import Offers, PriceWish, make_offers
 from gigawatt.app.market.opening import OpenMarket, open_market
 from gigawatt.drivers.fake.driver import fake_drivers
 from gigawatt.drivers.fake.faults import Faults
@@ -43,16 +45,21 @@ from gigawatt.errors import (
 )
 from gigawatt.executor.executor import Surroundings
 from gigawatt.fleet.demo import hgx_fleet
+from gigawatt.fleet.model import Fleet
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
-from gigawatt.ids import ClusterId, OperationId, ReservationId, TenantId
+from gigawatt.ids import ClusterId, NodeId, OperationId, ReservationId, TenantId
+from gigawatt.intent.amounts import minute_words
 from gigawatt.intent.prices import GpuPrice, PriceQuestion, Prices
-from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.request import ClusterRequest, Level
 from gigawatt.intent.reservation import ReservationRequest
 from gigawatt.intent.term import Term
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.reservations import ReservationRecord
 from gigawatt.interfaces.spot import Notice
+from gigawatt.interfaces.usage import UsageQuery
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.gap import paid_nodes
+from gigawatt.market.rates import Rate, RateCard
 from gigawatt.planner.phases import ENDED, Phase
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.directory import open_directory
@@ -107,6 +114,7 @@ class Site:
             self.work()
 
     def work(self, server: int = 0) -> None:
+        self.servers[server].care.run_if_due()
         self.servers[server].preemption.run_if_due()
         self.servers[server].pump.run_if_due()
         self.carry_on()
@@ -132,6 +140,14 @@ class Site:
             more.pop("tenant", B), "block", gpu_count, "h100", from_s, length_s, **more
         )
         return self.market.reservations.create(wish)
+
+    def judge_node(self, node_id: NodeId, *, is_broken: bool) -> None:
+        state = "quarantined" if is_broken else "available"
+        self.store.set_node_state(node_id, state, "the test says so", self.clock.at_s)
+
+    def booked(self, reservation: ReservationRecord) -> ReservationRecord:
+        """A reservation as it is now."""
+        return self.market.reservations.records.get(reservation.reservation_id)
 
     def notices(self) -> tuple[Notice, ...]:
         return self.market.spot.page(EVERYBODY, ALL, 1_000, with_ended=True)
@@ -165,11 +181,11 @@ def of(reservation: ReservationRecord, name: str, gpu_count: int) -> ClusterRequ
 
 
 @contextmanager
-def open_site() -> Iterator[Site]:
+def open_site(fleet: Fleet = FLEET) -> Iterator[Site]:
     with closing(open_store(None)) as store:
         clock = ManualClock(NOW_S)
-        drivers = fake_drivers(DeviceWorld(FLEET), Faults(), clock)
-        around = Surroundings(FLEET, store, drivers, clock)
+        drivers = fake_drivers(DeviceWorld(fleet), Faults(), clock)
+        around = Surroundings(fleet, store, drivers, clock)
         control = Control(around, RandomIds(), ask_prices=ask)
         directory = open_directory(store)
         directory.add_organisation(Organisation(OrganisationId("org"), "o", NOW_S))
@@ -277,9 +293,33 @@ class Promises(RuleBasedStateMachine):
         self.site.clock.at_s += seconds
         self.site.work(server=1)
 
+    @rule(row=st.integers(0, 15))
+    def break_a_node(self, row: int) -> None:
+        self.site.judge_node(FLEET.node_id(row), is_broken=True)
+
+    @rule(row=st.integers(0, 15))
+    def mend_a_node(self, row: int) -> None:
+        self.site.judge_node(FLEET.node_id(row), is_broken=False)
+
+    @rule(data=st.data(), answer=st.sampled_from(["saved", "failed"]))
+    def answer_a_notice(self, data: st.DataObject, answer: str) -> None:
+        """A hook ran; nobody says so in time, or twice, or to one that is over."""
+        notices = self.site.notices()
+        if notices:
+            chosen = data.draw(st.sampled_from(notices))
+            self.site.market.spot.answer(chosen.notice_id, answer, "", self.site.clock.at_s)
+
+    @rule()
+    def save_everything(self) -> None:
+        for notice in self.site.notices():
+            self.site.market.spot.answer(notice.notice_id, "saved", "", self.site.clock.at_s)
+        self.site.servers[1].preemption.carry_out()
+
     @rule()
     def both_at_once(self) -> None:
         """Two servers see the same and do the same, before either knows of the other."""
+        for server in self.site.servers:
+            server.care.look()
         for server in self.site.servers:
             server.preemption.look()
         for server in self.site.servers:
@@ -295,14 +335,18 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def promised_nodes_are_free_or_their_tenants(self) -> None:
-        """From its start on, nobody is on a reservation's nodes but its tenant, or on loan."""
+        """From its start on, nobody is on a reservation's nodes but its tenant, or on loan.
+
+        Who is on a node that took a broken one's place has notice to leave it.
+        """
         stored = self.site.store.snapshot(self.site.clock.at_s)
         for record in self.booked():
             promise, now_s = record.promise, self.site.clock.at_s
             if not promise.from_s <= now_s < promise.to_s:
                 continue
+            coming = {g.replaced_by for g in record.gaps if g.until_s and now_s < g.until_s}
             for node_id, cluster_id in stored.allocations:
-                if node_id not in promise.node_ids | promise.growth_node_ids:
+                if node_id not in (promise.node_ids | promise.growth_node_ids) - coming:
                     continue
                 target = stored.clusters[cluster_id].target
                 assert target is not None
@@ -315,13 +359,26 @@ class Promises(RuleBasedStateMachine):
         """Whatever the market took, it took after the deadline of a notice of 120 s or more."""
         store = self.site.store
         told = {notice.operation_id: notice for notice in self.site.notices()}
+        demands: dict[tuple[str, str], list[Notice]] = {}
+        for notice in told.values():
+            demands.setdefault((notice.cause, notice.cause_id), []).append(notice)
         for notice in told.values():
             assert notice.deadline_s - notice.given_s >= 120.0
         for cluster in store.clusters():
             for operation in store.operations_of(cluster.cluster_id):
                 if (notice := told.get(operation.operation_id)) is None:
                     continue
-                assert operation.started_s >= notice.deadline_s
+                if operation.started_s < notice.deadline_s:
+                    # Early only when all who were asked then had said that their work is saved.
+                    assert notice.cause != "end"
+                    asked = [
+                        n
+                        for n in demands[notice.cause, notice.cause_id]
+                        if n.given_s < operation.started_s
+                        and (n.state == "given" or n.state_since_s >= operation.started_s)
+                    ]
+                    assert all(n.answer == "saved" for n in asked)
+                    assert all(n.answered_s <= operation.started_s for n in asked)
                 before = {m.node_id for m in operation.plan.before.members}
                 after = operation.plan.after
                 left = set() if after is None else {m.node_id for m in after.members}
@@ -347,8 +404,28 @@ class Promises(RuleBasedStateMachine):
                 assert most < last[0].price_micro_usd_per_gpu_hour
 
     @invariant()
+    def a_promise_has_as_many_nodes_as_were_paid_for(self) -> None:
+        """What broke is replaced, or stays promised with a gap that is credited."""
+        states = self.site.store.snapshot(self.site.clock.at_s).node_states
+        for record in self.booked():
+            promise = record.promise
+            assert len(promise.node_ids) * 8 == record.gpu_count
+            assert len(promise.growth_node_ids) * 8 == record.growth_gpu_count
+            assert not promise.node_ids & promise.growth_node_ids
+            for gap in record.gaps:
+                if gap.until_s is None and self.site.clock.at_s < promise.to_s:
+                    assert gap.node_id in promise.node_ids | promise.growth_node_ids
+            begin_ms, end_ms = round(promise.from_s * 1000), round(promise.to_s * 1000)
+            short = record.short_gpu_ms(begin_ms, end_ms)
+            assert 0 <= short <= (end_ms - begin_ms) * record.gpu_count
+            paid = sum(to_s - from_s for _, from_s, to_s in paid_nodes(promise, record.gaps))
+            assert paid <= (promise.to_s - promise.from_s) * len(promise.node_ids) + 1e-3
+        assert set(states) <= set(FLEET.nodes.ids)
+
+    @invariant()
     def nodes_are_held_once(self) -> None:
-        held = [node_id for node_id, _ in self.site.store.snapshot(NOW_S).allocations]
+        now_s = self.site.clock.at_s
+        held = [node_id for node_id, _ in self.site.store.snapshot(now_s).allocations]
         assert len(held) == len(set(held))
 
 
@@ -459,6 +536,94 @@ def test_a_notice_is_withdrawn_when_nobody_waits_any_more(site):
     site.pass_time(600.0, 60.0)
     assert [notice.state for notice in site.notices()] == ["withdrawn"]
     assert len(site.named("spot").target.members) == 16
+
+
+def asked_back(site) -> tuple[Notice, Notice]:
+    """Notices to two spot clusters, for one request that needs a node more than each has."""
+    for name in ("one", "two"):
+        site.bid(name, 64, 1_000_000)
+    site.work()
+    site.wait(ClusterRequest(B, "mine", 72, "h100"))
+    site.work()
+    site.pass_time(20.0, 5.0)
+    first, second = sorted(site.notices(), key=lambda n: n.cluster_id)
+    return first, second
+
+
+def test_nodes_are_taken_at_once_when_all_who_are_asked_have_saved(site):
+    """And they cost nothing from then on; of one alone nothing is taken early."""
+    first, second = asked_back(site)
+    site.market.spot.answer(first.notice_id, "saved", "", site.clock.at_s)
+    site.pass_time(10.0, 1.0)
+    assert [n.state for n in site.notices()] == ["given", "given"]
+    assert site.clock.at_s < first.deadline_s - 30.0
+    site.market.spot.answer(second.notice_id, "saved", "step 7", site.clock.at_s)
+    said_s = site.clock.at_s
+    site.servers[0].preemption.carry_out()
+    assert {n.state for n in site.notices()} == {"begun"}
+    for notice in (first, second):
+        (_, taken) = site.store.operations_of(notice.cluster_id)
+        assert taken.started_s == said_s < notice.deadline_s
+        records = site.market.usage.usages(UsageQuery(0, 1 << 53, cluster_id=notice.cluster_id))
+        ends = {r.to_ms for r in records if r.node_id in notice.node_ids}
+        assert ends == {round(said_s * 1000)}
+    messages = [e.message for e in site.store.events(None, 0, 1_000) if e.kind == "notice.saved"]
+    assert messages[1].endswith("nodes is saved: step 7")
+    site.pass_time(900.0, 60.0)
+    assert site.named("mine").phase is Phase.ACTIVE
+
+
+@pytest.mark.parametrize("answers", [("saved", None), ("saved", "failed"), ("failed", "failed")])
+def test_a_hook_that_fails_or_never_comes_changes_nothing_of_the_deadline(site, answers):
+    notices = asked_back(site)
+    for notice, answer in zip(notices, answers, strict=True):
+        if answer is not None:
+            site.market.spot.answer(notice.notice_id, answer, "", site.clock.at_s)
+    site.clock.at_s = notices[0].deadline_s - 0.5
+    site.work()
+    assert [n.state for n in site.notices()] == ["given", "given"]
+    site.clock.at_s = max(n.deadline_s for n in notices)
+    site.servers[0].preemption.carry_out()
+    assert [n.state for n in site.notices()] == ["begun", "begun"]
+
+
+def test_who_failed_can_still_save_and_who_saved_cannot_unsay_it(site):
+    first, _ = asked_back(site)
+    spot = site.market.spot
+    assert spot.answer(first.notice_id, "failed", "disk full", NOW_S).answer == "failed"
+    assert spot.answer(first.notice_id, "saved", "", NOW_S + 1.0).answer == "saved"
+    again = spot.answer(first.notice_id, "failed", "", NOW_S + 2.0)
+    assert (again.answer, again.answered_s) == ("saved", NOW_S + 1.0)
+    assert first.cluster_id in spot.saved()
+    kinds = [e.kind for e in site.store.events(first.cluster_id, 0, 100)]
+    assert [k for k in kinds if k in {"notice.saved", "notice.failed"}] == [
+        "notice.failed",
+        "notice.saved",
+    ]
+
+
+def test_the_end_of_ones_own_time_is_never_early(site):
+    reservation = site.reserve(32, None, 2 * DAY_S)
+    site.launch(of(reservation, "train", 32))
+    site.pass_time(DAY_S + HOUR_S, HOUR_S)
+    (notice,) = site.notices()
+    site.market.spot.answer(notice.notice_id, "saved", "", site.clock.at_s)
+    site.pass_time(HOUR_S, 600.0)
+    assert [n.state for n in site.notices()] == ["given"]
+
+
+def test_a_server_that_stops_between_the_answer_and_the_taking_changes_nothing(site):
+    """The answers are durable, and the other server takes the nodes, once."""
+    for notice in asked_back(site):
+        site.market.spot.answer(notice.notice_id, "saved", "", site.clock.at_s)
+    for server in (1, 0):
+        site.servers[server].preemption.carry_out()
+    site.carry_on()
+    site.pass_time(300.0, 60.0)
+    for notice in site.notices():
+        kinds = [o.kind for o in site.store.operations_of(notice.cluster_id)]
+        assert len(kinds) == 2
+        assert notice.state == "done"
 
 
 def test_a_server_that_stops_after_the_commit_takes_nothing_twice(site):
@@ -572,6 +737,118 @@ def test_spot_does_not_grow(site):
         site.control.plan_grow(site.named("spot").cluster_id, 8)
 
 
+def test_a_broken_promised_node_is_replaced_by_the_nearest_that_is_free(site):
+    reservation = site.reserve(32, None, DAY_S)
+    broken = min(reservation.promise.node_ids)
+    site.judge_node(broken, is_broken=True)
+    site.pass_time(60.0, 30.0)
+    now = site.booked(reservation)
+    assert broken not in now.promise.node_ids
+    assert len(now.promise.node_ids) == 4
+    (gap,) = now.gaps
+    (new,) = now.promise.node_ids - reservation.promise.node_ids
+    assert (gap.node_id, gap.replaced_by) == (broken, new)
+    assert gap.since_s <= gap.until_s <= NOW_S + 60.0
+    cluster_id = site.launch(of(reservation, "train", 32))
+    target = site.store.cluster(cluster_id).target
+    assert {m.node_id for m in target.members} == now.promise.node_ids
+    # The old one is mended, and anybody's.
+    site.judge_node(broken, is_broken=False)
+    site.launch(ClusterRequest(A, "rest", 96, "h100"))
+
+
+def test_a_cluster_on_a_broken_promised_node_moves_to_the_one_that_took_its_place(site):
+    reservation = site.reserve(32, None, DAY_S)
+    cluster_id = site.launch(of(reservation, "train", 32))
+    broken = min(reservation.promise.node_ids)
+    site.judge_node(broken, is_broken=True)
+    site.pass_time(60.0, 30.0)
+    site.control.commit(site.control.plan_replace(cluster_id, [broken]))
+    site.carry_on()
+    target = site.store.cluster(cluster_id).target
+    assert {m.node_id for m in target.members} == site.booked(reservation).promise.node_ids
+    assert {(m.term, m.price_micro_usd_per_gpu_hour) for m in target.members} == {
+        (Term.RESERVED, 0)
+    }
+    assert site.market.usage.check().differences == ()
+
+
+def test_spot_on_the_node_that_takes_the_place_gets_its_notice(site):
+    reservation = site.reserve(64, None, DAY_S)
+    site.bid("spot", 64, 1_000_000)
+    site.work()
+    assert site.named("spot").phase is Phase.ACTIVE
+    site.judge_node(min(reservation.promise.node_ids), is_broken=True)
+    site.pass_time(60.0, 30.0)
+    now = site.booked(reservation)
+    (gap,) = now.gaps
+    assert gap.replaced_by in {m.node_id for m in site.named("spot").target.members}
+    assert gap.until_s > site.clock.at_s
+    (notice,) = site.notices()
+    assert notice.node_ids == {gap.replaced_by}
+    assert (notice.cause, notice.deadline_s - notice.given_s) == ("reservation", 120.0)
+    site.clock.at_s = notice.deadline_s - 1.0
+    site.work()
+    assert len(site.named("spot").target.members) == 8
+    site.pass_time(gap.until_s - site.clock.at_s, 60.0)
+    assert len(site.named("spot").target.members) == 7
+    site.launch(of(reservation, "train", 64))
+
+
+def test_a_reservation_that_nothing_fits_is_short_by_name_and_credited(site):
+    site.launch(ClusterRequest(A, "rest", 64, "h100"))
+    reservation = site.reserve(64, None, DAY_S)
+    broken = min(reservation.promise.node_ids)
+    broken_s = site.clock.at_s
+    site.judge_node(broken, is_broken=True)
+    site.pass_time(HOUR_S, 600.0)
+    said = [e for e in site.store.events(None, 0, 1_000) if e.kind == "reservation.short"]
+    assert len(said) == 1
+    assert said[0].message == (
+        f"'block' is 8 GPUs short, that are credited: {broken} is out of use and no other one fits"
+    )
+    site.judge_node(broken, is_broken=False)
+    site.pass_time(60.0, 30.0)
+    now = site.booked(reservation)
+    (gap,) = now.gaps
+    assert (gap.node_id, gap.replaced_by, gap.since_s) == (broken, None, broken_s)
+    assert now.promise == reservation.promise
+    ever = (0, round(1000 * reservation.promise.to_s))
+    assert now.short_gpu_ms(*ever) == 8 * round(1000 * (gap.until_s - broken_s))
+    owners = {B: OrganisationId("org")}
+    source = ChargeSource("2001-09", {}, ())
+    (charge,) = source.reservation_charges([now], owners, *ever)
+    whole_ms = 64 * round(1000 * DAY_S)
+    assert charge.quantity_parts == whole_ms - now.short_gpu_ms(*ever)
+
+
+def test_what_was_to_stay_together_stays_together():
+    """All else of its leaf group is out of use: a node of another group is no replacement."""
+    fleet = hgx_fleet(512)
+    group_of = dict(zip(fleet.nodes.ids, fleet.nodes.leaf_group.tolist(), strict=True))
+    for level, is_replaced in ((Level.LEAF_GROUP, False), (Level.FABRIC, True)):
+        with open_site(fleet) as site:
+            reservation = site.reserve(16, None, DAY_S, keep_together=level)
+            first, second = sorted(reservation.promise.node_ids)
+            for node_id, group in group_of.items():
+                if group == group_of[second] and node_id != second:
+                    site.judge_node(node_id, is_broken=True)
+            site.work()
+            assert (first not in site.booked(reservation).promise.node_ids) == is_replaced
+
+
+def test_nothing_of_a_far_reservation_is_replaced(site):
+    reservation = site.reserve(32, 5 * DAY_S, DAY_S)
+    site.judge_node(min(reservation.promise.node_ids), is_broken=True)
+    site.work()
+    assert site.booked(reservation) == reservation
+    site.clock.at_s += 4 * DAY_S + HOUR_S
+    site.work()
+    assert len(site.booked(reservation).gaps) == 1
+    now = site.booked(reservation)
+    assert now.short_gpu_ms(0, round(1000 * now.promise.to_s)) == 0
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -618,6 +895,100 @@ def test_one_id_books_once(site):
     first = site.market.reservations.create(wish, None, drawn)
     assert site.market.reservations.create(wish, None, drawn) == first
     assert len(site.market.reservations.records.booked(NOW_S)) == 1
+
+
+def priced(site, **wish) -> Offers:
+    """What ``gw price`` says of a day of 64 GPUs."""
+    asked = PriceWish(tenant_id=A, gpu_count=64, gpu_type="h100", duration_s=DAY_S)
+    pricing = CardOf(FLEET)
+    room = site.market.reservations.room()
+    return make_offers(site.admission, pricing, replace(asked, **wish), room)
+
+
+class CardOf:
+    """The test's rate card as a ``Pricing``."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    def card(self, _tenant_id: TenantId, term: Term) -> RateCard:
+        rows = {Term.ON_DEMAND: ON_DEMAND, Term.SPOT: FLOOR}
+        return RateCard([Rate("h100", term, rows[term], NOW_S)] if term in rows else [])
+
+    def prices(self, card: RateCard, question: PriceQuestion, _month_count: int = 0) -> Prices:
+        price = card.rates[0].price_micro_usd_per_gpu_hour
+        return Prices(question.term, {("h100", "site-a"): GpuPrice(price, "card")})
+
+
+def test_a_price_with_a_later_start_is_what_the_calendar_says(site):
+    """Half is promised for a day from tomorrow on, and on demand holds nothing."""
+    taken = site.reserve(96, DAY_S, DAY_S)
+    free = priced(site)
+    assert (free.first.term, free.first.is_free_now) == (Term.ON_DEMAND, True)
+    assert all(offer.month_count or offer.term is not Term.RESERVED for offer in free.others)
+    for in_s, starts_s in (
+        (DAY_S, taken.clear_until_s),
+        (DAY_S / 2, taken.clear_until_s),
+        (3 * DAY_S, NOW_S + 3 * DAY_S),
+    ):
+        found = priced(site, from_s=NOW_S + in_s)
+        assert found.first.is_free_now is None
+        (block,) = (o for o in found.others if o.term is Term.RESERVED)
+        assert block.starts_s == starts_s
+        assert block.price.price_micro_usd_per_gpu_hour == ON_DEMAND
+        totals = [o.total_micro_usd(DAY_S) for o in found.others]
+        assert totals == sorted(totals)
+
+
+def test_what_is_not_free_now_can_be_reserved_for_later_if_the_calendar_says_so(site):
+    site.launch(ClusterRequest(B, "lent", 128, "h100", is_lent=True))
+    found = priced(site)
+    assert found.first.is_free_now is False
+    (block,) = (o for o in found.others if o.term is Term.RESERVED)
+    lead_s = site.control.notice_policy.lead_s
+    assert block.starts_s == site.clock.at_s + lead_s
+    refused = ClusterRequest(A, "mine", 64, "h100")
+    with pytest.raises(NoCapacityError) as error, site.admission.recorded(refused, "plan", "x"):
+        site.control.plan_create(refused)
+    said = minute_words(block.starts_s)
+    assert f"the same of h100 for 24 h from {said}, reserved" in error.value.would_fit
+    # Somebody who has no end: nothing is known, so nothing is said.
+    with open_site() as other:
+        other.launch(ClusterRequest(B, "there", 128, "h100"))
+        found = priced(other)
+        (block,) = (o for o in found.others if o.term is Term.RESERVED)
+        assert (block.starts_s, block.is_free_now) == (None, None)
+        with (
+            pytest.raises(NoCapacityError) as error,
+            other.admission.recorded(refused, "plan", "x"),
+        ):
+            other.control.plan_create(refused)
+        assert not any("reserved" in sentence for sentence in error.value.would_fit)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    taken=st.lists(
+        st.tuples(GPUS, st.sampled_from([1, 5, 24, 30]), st.sampled_from([1, 12, 36])), max_size=5
+    ),
+    gpus=GPUS,
+    in_h=st.sampled_from([0, 3, 24, 50]),
+    hours=st.sampled_from([1, 24, 100]),
+)
+def test_the_start_that_a_price_names_can_be_booked_and_no_earlier_one(taken, gpus, in_h, hours):
+    with open_site() as site:
+        for count, in_hours, length in taken:
+            with suppress(NoCapacityError):
+                site.reserve(count, in_hours * HOUR_S, length * HOUR_S)
+        wish = {"gpu_count": gpus, "term": Term.RESERVED, "duration_s": hours * HOUR_S}
+        first = priced(site, from_s=NOW_S + in_h * HOUR_S, **wish).first
+        assert first.starts_s is not None
+        for early_s in range(in_h, int((first.starts_s - NOW_S) // HOUR_S)):
+            with pytest.raises(NoCapacityError):
+                site.reserve(gpus, early_s * HOUR_S, hours * HOUR_S)
+        booked = site.reserve(gpus, first.starts_s - NOW_S, hours * HOUR_S)
+        assert booked.promise.from_s == first.starts_s
+        assert booked.price_micro_usd_per_gpu_hour == first.price.price_micro_usd_per_gpu_hour
 
 
 def test_the_view_says_when_there_is_room(site):

@@ -11,9 +11,9 @@ from gigawatt.app.market.utilisation import (
     UtilisationReport,
     UtilisationSources,
     asked_in,
-    utilisation_report,
     worth_of,
 )
+from gigawatt.app.market.utilisation_desk import KEPT_S, UtilisationDesk
 from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet
@@ -68,7 +68,26 @@ def sources_of(scene: Scene) -> UtilisationSources:
 
 def report_of(sources: UtilisationSources, to_s: float, by: str = "all") -> UtilisationReport:
     window = START_MS, START_MS + round(to_s * 1000)
-    return utilisation_report(sources, window, by, CostInputs())
+    return UtilisationDesk().report(sources, window, by, 0.0)
+
+
+def test_what_was_worked_out_serves_for_a_moment_and_for_its_own_window_alone():
+    with open_scene(hgx_fleet(GPUS), FailureRates().times(0.0), 7) as scene:
+        played(scene, FailureRates().times(0.0))
+        sources, desk = sources_of(scene), UtilisationDesk()
+        window = START_MS, START_MS + round(SPAN_S * 1000)
+        fresh = {by: report_of(sources, SPAN_S, by) for by in ("all", "hour", "type", "term")}
+        assert {by: desk.report(sources, window, by, 5.0) for by in fresh} == fresh
+        wanted = TurnedAway(
+            0, "k", START_S, TenantId("ten_a"), "capacity", "create", "refused", "h100", GPUS, "",
+            None, None, None, 0.0, (), "f",
+        )  # fmt: skip
+        sources.book.record(wanted)
+        assert desk.report(sources, window, "all", 5.0 + KEPT_S / 2) == fresh["all"]
+        shorter = window[0], window[1] - 1
+        assert desk.report(sources, shorter, "all", 6.0).asked_in_vain
+        assert desk.report(sources, window, "all", 6.0).asked_in_vain, "one window is kept"
+        assert desk.report(sources, window, "all", 6.0 + KEPT_S).asked_in_vain
 
 
 @pytest.mark.parametrize("factor", [0.0, 40.0])

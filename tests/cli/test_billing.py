@@ -73,6 +73,9 @@ def test_a_month_from_its_contract_to_its_payment(last_month: str, tmp_path: Pat
         path = tmp_path / f"i.{kind}"
         said(f"invoice download {invoice} --format {kind} --to {path}")
         assert path.read_bytes().startswith(start)
+    asked = said(f"invoice credit {invoice} --amount 100 --reason x", 2)
+    assert "$1,077.00 now and $969.30 then" in asked
+    assert "Income:Corrections" in asked
     assert "credits $107.70" in said(f"invoice credit {invoice} --amount 100 --reason x --yes")
     assert "owes $0.00" in said("payment record bank-1 969.30")
     assert "owes $0.00" in said("billing statement")

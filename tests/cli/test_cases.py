@@ -99,6 +99,7 @@ def redacted(text: str, folder: Path) -> str:
         text,
     )
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "2026-01-01 12:00:00 UTC", text)
+    text = re.sub(r"(?!2030)\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-01-01 12:00 UTC", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "2026-01-01T12:00:00+00:00", text)
     text = re.sub(r"^\d{4}-\d\d-\d\d(?=  )", "2026-01-01", text, flags=re.M)
     text = re.sub(r"\bworker \S+:\d+(?::[0-9a-f]{8})?(?!\S)", "worker HOST:1", text)

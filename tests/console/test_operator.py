@@ -173,6 +173,7 @@ def test_the_fleet_is_proven_and_reconciled(held_world: Any, browser: Any):
         made.open("/proofs")
         button(page, "Prove it now").click()
         expect(page.get_by_text("No tenant can reach another")).to_be_visible()
+        made.open("/reconciler")
         button(page, "Reconcile now").click()
         expect(page.get_by_text("Everything is as it shall be")).to_be_visible()
         made.open("/audit")

@@ -5,11 +5,17 @@ plugged in elsewhere, a foreign port joins: each at every stage of a launch. The
 replaced before its tenant has it, or the launch is undone; a probe that is only busy is repeated.
 """
 
+from dataclasses import dataclass, replace
+
 import pytest
 
 from gigawatt.boundary.entries import BmcAccount, NetworkPort, PartitionMember
+from gigawatt.boundary.plane import Plane
+from gigawatt.drivers.fake.driver import FakeDriver
 from gigawatt.drivers.fake.faults import FaultKind, FaultRule
-from gigawatt.ids import ClusterId
+from gigawatt.errors import NoCapacityError
+from gigawatt.executor.executor import Executor
+from gigawatt.ids import ClusterId, NodeId
 
 STAGES = ["hold the hosts", "close the planes", "boot the hosts"]
 
@@ -173,3 +179,96 @@ def test_the_evidence_says_what_was_looked_at(site):
     assert {plane: report["wrong"] for plane, report in document["probes"].items()} == {
         plane: [] for plane in ("fabric", "in_band", "out_of_band", "storage", "host")
     }
+
+
+@dataclass
+class CutCables:
+    """The in-band plane: switches say that all is well, and nothing passes the cables of nodes."""
+
+    inner: FakeDriver
+    cut: frozenset[NodeId]
+    plane = Plane.IN_BAND
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    async def probe(self, pairs):
+        answers = await self.inner.probe(pairs)
+        return tuple(
+            is_so and not (a == b and a.node_id in self.cut)
+            for (a, b), is_so in zip(pairs, answers, strict=True)
+        )
+
+
+def carried_out(site, plan, *cut):
+    """An operation while the cables of some nodes carry nothing."""
+    around = site.control.around
+    drivers = {**around.drivers, Plane.IN_BAND: CutCables(around.drivers[Plane.IN_BAND], {*cut})}
+    executor = Executor(replace(around, drivers=drivers), "worker-1", site.policy)
+    return site.run(executor.run(site.control.commit(plan).operation_id))
+
+
+@pytest.mark.parametrize("gpu_count", [8, 16])
+def test_a_node_behind_a_dead_cable_is_replaced_before_the_tenant_has_it(site, gpu_count):
+    plan = site.plan("train", gpu_count, spare_count=1)
+    victim = plan.after.members[0].node_id
+    operation = carried_out(site, plan, victim)
+    assert operation.state == "done"
+    assert victim not in site.nodes(operation.cluster_id)
+    states = site.store.snapshot(site.clock.now_s()).node_states
+    assert "does not answer by its cable" in states[victim][1]
+    site.assert_sound()
+
+
+def test_without_a_spare_a_dead_cable_undoes_the_launch(site):
+    plan = site.plan("train", 16)
+    victim = plan.after.members[1].node_id
+    operation = carried_out(site, plan, victim)
+    assert operation.state == "unwound"
+    assert f"the machine of {victim} does not answer by its cable" in operation.error
+    assert site.quarantined() == {victim}
+    site.assert_sound()
+
+
+def test_a_machine_that_its_tenant_switched_off_does_not_bar_the_way_to_another(site):
+    """Who has the machine may silence it; only those that come are asked."""
+    cluster_id = site.launch("train", 16)
+    held = site.nodes(cluster_id)
+    operation = carried_out(site, site.control.plan_grow(cluster_id, 16), *held)
+    assert operation.state == "done"
+    newcomers = set(site.nodes(cluster_id)) - set(held)
+    assert len(newcomers) == 2
+    assert site.quarantined() == set()
+    plan = site.control.plan_replace(cluster_id, [min(newcomers)])
+    (other,) = {member.node_id for member in plan.after.members} - {*held, *newcomers}
+    assert carried_out(site, plan, other).state == "unwound"
+    site.assert_sound()
+
+
+def test_a_node_whose_bmc_keeps_an_account_is_free_only_when_the_account_is_seen_gone(site):
+    cluster_id = site.launch("train", 64)
+    victim = site.nodes(cluster_id)[0]
+    keeps = FaultRule(FaultKind.REFUSED, f"bmc/{victim}", frozenset({"remove"}), count=None)
+    site.faults.add(keeps)
+    assert site.release(cluster_id).state == "done"
+    (account,) = (entry for entry in site.entries() if entry.device == f"bmc/{victim}")
+    state, reason = site.store.snapshot(site.clock.now_s()).node_states[victim]
+    assert state == "quarantined"
+    assert account.device in reason
+    for _ in range(2):
+        report = site.reconcile()
+        assert f"{account.device}:{account.key} is under a tombstone" in report.remaining
+        assert not report.is_converged
+    # An operator's word does not give it to another tenant either.
+    site.store.set_node_state(victim, "available", "", site.clock.now_s())
+    with pytest.raises(NoCapacityError):
+        site.plan("next", 128)
+    site.store.set_node_state(victim, "quarantined", reason, site.clock.now_s())
+    site.faults.clear()
+    assert site.reconcile().is_converged
+    assert not any(entry.device == f"bmc/{victim}" for entry in site.entries())
+    with pytest.raises(NoCapacityError):
+        site.plan("next", 128)
+    site.store.set_node_state(victim, "available", "mended", site.clock.now_s())
+    site.plan("next", 128)
+    site.assert_sound()

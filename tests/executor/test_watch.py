@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -175,3 +176,25 @@ def test_spans_of_calls_are_bounded_and_failed_ones_always_told(make_site):
 )
 def test_what_is_no_traceparent_is_ignored(text):
     assert parse_traceparent(text) is None
+
+
+def test_who_watches_sees_a_stage_go_on(make_site):
+    """Outcomes are journaled while slower devices of their stage are still at work."""
+    latency = Latency(median_s={"ensure port": 1.0, "ensure fabric": 30.0}, spread=0.5, seed=1)
+    site = make_site(latency=latency)
+    operation = site.control.commit(site.plan("train", 64))
+    seen = []
+
+    def look(progress):
+        if progress.stage == "close the planes":
+            journal = site.store.journal(operation.operation_id)
+            done = sum(state == "done" for state, _ in journal.values())
+            seen.append((site.clock.now_s(), progress.planes, done))
+
+    site.run(site.control.run(operation.operation_id, "worker-1", look))
+    halfway = [(planes, done) for _, planes, done in seen if planes["fabric"] == (0, 1)]
+    assert len(halfway) > 1
+    assert [done for _, done in halfway] == sorted({done for _, done in halfway})
+    times = [at_s for at_s, _, _ in seen]
+    gaps = [after - before for before, after in pairwise(times[:-1])]
+    assert min(gaps) >= site.policy.flush_s, "one transaction for many, not one for each"

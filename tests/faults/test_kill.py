@@ -216,7 +216,9 @@ def judge(home: Path, control: Control) -> None:
     assert Auditor(FLEET, read_facts(path)).leaks(entries) == ()
     store = control.around.store
     assert store.open_operations() == ()
-    assert SqlUsageBook(store.database).check()[1] == (), "a kill billed a node twice, or not"
+    assert SqlUsageBook(store.database).check().differences == (), (
+        "a kill billed a node twice, or not"
+    )
     records = store.snapshot(control.around.clock.now_s()).clusters.values()
     assert {record.phase.value for record in records} <= {"active", "released", "failed"}
     targets = [record.target for record in records if record.target is not None]

@@ -98,6 +98,15 @@ def test_sizes_beyond_are_refused(spec):
         lab_fleet(spec)
 
 
+def test_a_door_for_objects_needs_an_engine_that_has_one():
+    spec = LabSpec(node_count=4, has_s3=True)
+    with pytest.raises(InputError, match="storage on btrfs has no door for objects"):
+        Layout(spec, lab_fleet(spec))
+    with_doors = LabSpec(node_count=4, storage="cephfs", has_s3=True)
+    needed = [part.package_of_tool for part in parts_of(with_doors)]
+    assert any("radosgw" in package_of_tool for package_of_tool in needed)
+
+
 # --- folder and status ------------------------------------------------------------------------
 
 

@@ -360,13 +360,51 @@ def test_probes_say_what_is_so_while_hosts_are_off(network):
     network.carve(a, b)
     for node in (*a.nodes, *b.nodes):
         network.run(f"node{node}", "ip", "link", "set", "eth0", "down")
-    inside = [(1, 2), (2, 1), (1, 7), (7, 1), (3, 6), (1, 1)]
+    inside = [(1, 2), (2, 1), (1, 7), (7, 1), (3, 6)]
     across = [(1, 3), (3, 1), (7, 6), (1, 5), (5, 1), (5, 5)]
     assert all(network.probe(*inside))
     assert not any(network.probe(*across))
     network.run("leaf3", "ip", "link", "set", f"vxlan{a.vni}", "down")
     # While BGP tells the others of the loss, real traffic between them may be lost as well.
     network.lab.until(lambda: network.probe((1, 2), (1, 7)) == (True, False), "the probes")
+
+
+def cut(network, node: int, how: str) -> None:
+    """Cut the cable of a node, or mend it, where neither end notices."""
+    port = network.settings.access_ports[port_device(node)]["slot/0"]
+    lines = ["delete table netdev cut"]
+    if how != "mended":
+        hook = f"type filter hook {how} device {port.interface} priority 0; policy drop;"
+        lines = ["add table netdev cut", f"add chain netdev cut cut {{ {hook} }}"]
+    network.run(port.switch, "nft", "-f", "-", stdin="\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("how", ["ingress", "egress"])
+def test_a_machine_is_heard_by_its_own_cable_or_not_at_all(network, how):
+    a, b = Cluster(1, [1, 2]), Cluster(2, [3])
+    network.carve(a, b)
+    own = [(1, 1), (2, 2), (3, 3)]
+    assert network.probe(*own, (4, 4), (1, 3)) == (True, True, True, False, False)
+    cut(network, 2, how)
+    try:
+        assert network.observe(port_device(2)) == {a.port(2)}, "its port is up all the same"
+        assert network.probe((1, 2), *own) == (True, True, False, True)
+    finally:
+        cut(network, 2, "mended")
+    assert all(network.probe(*own))
+    # Not another machine of its network in its place, and not a switch that remembers it.
+    network.run("node2", "ip", "link", "set", "eth0", "down")
+    network.run("node1", "ip", "address", "add", f"{a.address(2)}/32", "dev", "eth0")
+    assert network.probe(*own) == (True, False, True)
+    network.run("node1", "ip", "address", "del", f"{a.address(2)}/32", "dev", "eth0")
+
+
+def test_a_machine_without_a_way_to_its_gateway_is_not_handed_over(network):
+    a = Cluster(1, [1])
+    network.carve(a)
+    assert network.probe((1, 1)) == (True,)
+    network.run("gateway", "ip", "link", "set", f"vxlan{a.vni}", "down")
+    assert network.probe((1, 1)) == (False,)
 
 
 def test_probes_at_the_same_time_do_not_answer_each_other(network):

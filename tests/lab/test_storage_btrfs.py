@@ -15,19 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from attached_host import AS_TENANT, attached_host
 from contract import DriverContract, Subject, empty
 
 from gigawatt.app.clock import ManualClock
 from gigawatt.boundary.entries import Export, FileSystem, NetworkPort
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.btrfs.engine import BtrfsEngine
-from gigawatt.drivers.btrfs.exports import attach_commands, export_path, hide_commands
 from gigawatt.drivers.btrfs.opening import open_btrfs
 from gigawatt.drivers.btrfs.settings import BtrfsSettings
 from gigawatt.drivers.btrfs.snapshots import delete_snapshot, snapshot_names, take_snapshot
 from gigawatt.drivers.fake import DeviceWorld, Faults, fake_drivers
 from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.storage.commands import Commands
+from gigawatt.drivers.storage.exports import export_path
 from gigawatt.drivers.storage.networks import PortNetworks
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.ids import ClusterId, DeviceId
@@ -35,7 +36,8 @@ from gigawatt.interfaces.driver import Endpoint, Fence
 from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.layout import LabSpec, Layout
 from gigawatt.lab.running import Running
-from gigawatt.lab.storage.btrfs import BtrfsPart, pool_folder
+from gigawatt.lab.storage.btrfs import BtrfsPart
+from gigawatt.lab.storage.pool_folders import pool_folder
 
 pytestmark = pytest.mark.lab
 
@@ -45,7 +47,6 @@ FLEET = lab_fleet(SPEC)
 POOL = FLEET.storage_pools.ids[0]
 DEVICE = DeviceId(f"pool/{POOL}")
 A, B = ClusterId("clu_a"), ClusterId("clu_b")
-AS_TENANT = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--bounding-set=-all")
 
 
 def started(folder: Path) -> Running:
@@ -92,42 +93,8 @@ class TestContract(DriverContract):
         )
 
 
-class Host:
-    """A host's mount namespace; commands in it run as a tenant without capabilities."""
-
-    def __init__(self, process: subprocess.Popen[bytes], root: Path) -> None:
-        self.process, self.root = process, root
-
-    def words(self, command, user=AS_TENANT):
-        inside = ["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", f"--wdns={self.root}"]
-        return [*inside, *user, *command]
-
-    def run(self, *command: str, user=AS_TENANT):
-        return subprocess.run(
-            self.words(command, user), capture_output=True, text=True, check=False
-        )
-
-    def write(self, number: int, name: str, mib: int, *more: str):
-        words = ["dd", "if=/dev/urandom", f"of={number}/{name}", "bs=1M", f"count={mib}", *more]
-        return self.run(*words)
-
-
-@contextmanager
 def host(lab: Running, vni: int, root: Path):
-    root.mkdir()
-    folder = pool_folder(lab, POOL)
-    lines = [*attach_commands(folder, vni, root), *hide_commands(folder)]
-    script = " && ".join(" ".join(words) for words in lines) + " && echo up && exec sleep 600"
-    process = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script], stdout=subprocess.PIPE
-    )
-    try:
-        assert process.stdout.readline() == b"up\n"
-        yield Host(process, root)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    return attached_host(pool_folder(lab, POOL), vni, root)
 
 
 def files(number: int, name: str, quota_bytes: int = 50 * MIB) -> FileSystem:

@@ -33,6 +33,7 @@ from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.layout import LabSpec, Layout
 from gigawatt.lab.running import Running, missing_packages
 from gigawatt.lab.storage.cephfs import CephfsPart, ceph, ceph_folder
+from memory_secrets import MemorySecrets
 
 LOST = missing_packages(CephfsPart().package_of_tool)
 pytestmark = [
@@ -42,6 +43,7 @@ pytestmark = [
 ]
 
 MIB = 2**20
+AHEAD_BYTES = 4 * MIB
 SPEC = LabSpec(node_count=8, storage="cephfs", storage_bytes=2**30)
 FLEET = lab_fleet(SPEC)
 POOL = FLEET.storage_pools.ids[0]
@@ -49,25 +51,7 @@ DEVICE = DeviceId(f"pool/{POOL}")
 A, B = ClusterId("clu_a"), ClusterId("clu_b")
 
 
-class SecretsInMemory:
-    """Secrets as the driver needs them."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def put(self, secret_ref: str, secret: str) -> None:
-        self.kept[secret_ref] = secret
-
-    def read(self, secret_ref: str) -> str:
-        if secret_ref not in self.kept:
-            raise UnknownIdError(f"no secret {secret_ref!r}")
-        return self.kept[secret_ref]
-
-    def forget(self, secret_ref: str) -> None:
-        self.kept.pop(secret_ref, None)
-
-
-SECRETS = SecretsInMemory()
+SECRETS = MemorySecrets()
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +157,14 @@ def write(path: Path, mib: int):
     return run("dd", "if=/dev/urandom", f"of={path}", "bs=1M", f"count={mib}", "conv=fsync")
 
 
-def test_a_quota_is_hit_exactly_and_follows_its_changes(lab, driver, tmp_path):
+def test_a_quota_stops_a_writer_within_one_object_and_follows_its_changes(lab, driver, tmp_path):
     give(driver, [files(1, "a"), Export(POOL, 1, 900)])
     with mounted(lab, keyring(tmp_path, 1, 900), 1, tmp_path / "mnt") as mine:
         assert "Disk quota exceeded" in write(mine / "full", 100).stderr
-        assert (mine / "full").stat().st_size == 50 * MIB
-        assert {u.filesystem: u.used_bytes for u in seen(driver).file_usage} == {1: 50 * MIB}
+        size = (mine / "full").stat().st_size
+        assert 50 * MIB <= size <= 50 * MIB + AHEAD_BYTES
+        assert "Disk quota exceeded" in write(mine / "more", 1).stderr
+        assert {u.filesystem: u.used_bytes for u in seen(driver).file_usage} == {1: size}
         give(driver, [files(1, "a", 80 * MIB)])
         with pytest.raises(DriverPermanentError, match="holds"):
             give(driver, [files(1, "a", 40 * MIB)])

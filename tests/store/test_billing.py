@@ -67,17 +67,22 @@ def closed(store):
     book.close("2026-11", making("2026-11"), 2.0)
     pay(store, "bank-1", "2026-12-03", 50_000_000)
 
-    def note(invoice, before, count, agreed):
-        standing = Standing("2026-12", {i.item_id: i for i in agreed.items}, agreed.used)
-        lines = credit_lines(invoice, CreditWish("wrong price", 1_000_000), before, standing)
-        name = f"CN-2026-12-{count + 1:05}"
-        return replace(
-            invoice, invoice_id=name, month="2026-12", issued_on="2026-12-04",
-            lines=lines, corrects=invoice.invoice_id,
-        )  # fmt: skip
+    def note(found):
+        return noted(found, CreditWish("wrong price", 1_000_000), "2026-12-04")
 
     book.credit("INV-2026-11-00002", note)
     return book
+
+
+def noted(found, wish, on):
+    """The credit note that follows, of December."""
+    items = {item.item_id: item for item in found.agreed.items}
+    standing = Standing("2026-12", items, found.agreed.used)
+    lines = credit_lines(found.invoice, wish, found.before, standing)
+    return replace(
+        found.invoice, invoice_id=f"CN-2026-12-{found.note_count + 1:05}", month="2026-12",
+        issued_on=on, lines=lines, corrects=found.invoice.invoice_id,
+    )  # fmt: skip
 
 
 def test_a_month_is_closed_once_and_the_books_are_whole(store):
@@ -165,15 +170,8 @@ def test_a_payment_is_written_once(store):
 def test_what_a_credit_note_gives_back_to_a_commitment_can_be_used_again(store):
     book = closed(store)
 
-    def note(invoice, before, count, agreed):
-        standing = Standing("2026-12", {i.item_id: i for i in agreed.items}, agreed.used)
-        lines = credit_lines(invoice, CreditWish("node was slow", 23_400_370), before, standing)
-        return replace(
-            invoice, invoice_id=f"CN-2026-12-{count + 1:05}", month="2026-12",
-            issued_on="2026-12-05", lines=lines, corrects=invoice.invoice_id,
-        )  # fmt: skip
-
-    made = book.credit("INV-2026-11-00001", note)
+    wish = CreditWish("node was slow", 23_400_370)
+    made = book.credit("INV-2026-11-00001", lambda found: noted(found, wish, "2026-12-05"))
     assert made.total_micro_usd == 0
     assert book.agreed().used == {"ctr_1": 100_000_000}
     assert sum(line.amount_micro_usd for line in book.statement(ACME)) == 150_000_000

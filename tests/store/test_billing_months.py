@@ -32,7 +32,15 @@ from gigawatt.market.credit_note import CreditWish
 from gigawatt.market.invoice import LineKind
 from gigawatt.market.month import start_ms
 from gigawatt.market.notice import NoticePolicy
-from gigawatt.market.product import STORAGE, STORAGE_PARTS, STORAGE_UNIT, ProductPrice
+from gigawatt.market.product import (
+    EGRESS,
+    KNOWN,
+    SANDBOX_CPU,
+    STORAGE,
+    STORAGE_PARTS,
+    STORAGE_UNIT,
+    ProductPrice,
+)
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.billing import open_billing
 from gigawatt.store.budgets import SqlBudgets
@@ -148,6 +156,59 @@ def test_the_plan_is_what_the_closing_writes(books):
     assert books.book.invoices(None, None, "", 9) == plan.closing.invoices
 
 
+def test_sandboxes_and_egress_are_billed_by_the_units_that_are_known(books):
+    """From events to lines, once however often they are sent; parts of a unit to the micro-USD."""
+    for product, price in ((SANDBOX_CPU, 40_000), (EGRESS, 20_000)):
+        known = KNOWN[product]
+        books.book.add_price(
+            ProductPrice(
+                f"prc_{product}", product, price, known.unit, known.parts_per_unit, "2026-11"
+            ),
+            NOV,
+        )
+    sent = [
+        ExternalUsage(
+            "sandboxes", f"{number}", product, start_ms("2026-11") + number, "box", ORG, TENANT,
+            quantity, unit, {},
+        )
+        for number, (product, quantity, unit) in enumerate(
+            [
+                (SANDBOX_CPU, 1_800, "CPU-second"),
+                (SANDBOX_CPU, 5, "CPU-second"),
+                (EGRESS, 3 << 30, "byte"),
+                (EGRESS, 1 << 29, "byte"),
+            ]
+        )
+    ]  # fmt: skip
+    assert books.usage.add_external(sent, NOV) == 4
+    assert books.usage.add_external(sent[::-1], NOV) == 0
+    books.close("2026-11", DEC)
+    by_item = {line.item: line for line in books.lines("2026-11") if line.unit}
+    # 1,805 s of 3,600 at 40,000, and 3.5 GiB at 20,000.
+    assert by_item[SANDBOX_CPU].amount_micro_usd == 20_056
+    assert by_item[EGRESS].amount_micro_usd == 70_000
+    assert by_item[EGRESS].unit == "GiB"
+
+
+@pytest.mark.parametrize(
+    ("product", "unit", "said"),
+    [
+        (SANDBOX_CPU, "CPU-ms", "wanted 'CPU-second'"),
+        (EGRESS, "GiB", "wanted 'byte'"),
+        (STORAGE, "byte-millisecond", "metered by its quota"),
+    ],
+)
+def test_a_known_product_in_another_unit_is_refused_and_nothing_is_kept(books, product, unit, said):
+    good = ExternalUsage("s", "1", "llm.calls", NOV * 1_000, None, ORG, TENANT, 1, "calls", {})
+    bad = replace(good, event_id="2", kind=product, unit=unit)
+    with pytest.raises(InputError, match=said):
+        books.usage.add_external([good, bad], NOV)
+    assert books.usage.add_external([good], NOV) == 1
+    wrong = ProductPrice("prc_w", product, 5, "thing", 7, "2026-11")
+    with pytest.raises(InputError, match="is priced by the"):
+        books.book.add_price(wrong, NOV)
+
+
 def test_storage_external_usage_and_tags_are_on_the_invoice(books, build):
     bare = replace(build.target("a", (0,)), pool_id="pool-a", storage_bytes=3 << 40)
     target = replace(bare, keys=replace(bare.keys, filesystem=7))
@@ -245,7 +306,10 @@ def test_a_credit_note_is_of_the_open_month_and_says_what_it_corrects(books):
     books.close("2026-11", DEC + 86_400)
     note = books.billing.credit("INV-2026-11-00001", CreditWish("node was slow", 5_000_000))
     assert (note.invoice_id, note.month) == ("CN-2026-12-00001", "2026-12")
+    planned = books.billing.plan_credit("INV-2026-11-00001", CreditWish("all of it"))
     rest = books.billing.credit("INV-2026-11-00001", CreditWish("all of it"))
+    assert (planned.note, planned.left_micro_usd) == (rest, 0)
+    assert planned.postings == books.book.entries()[-1].draft.postings
     with pytest.raises(InputError, match="0 are left"):
         books.billing.credit("INV-2026-11-00001", CreditWish("again"))
     with pytest.raises(InputError, match="is a credit note"):

@@ -37,6 +37,8 @@ LATER = (
     "cost_tag",
     "budget",
     "budget_alert",
+    "notice_answer",
+    "reservation_gap",
     "checkpoint",
     "notice_node",
     "notice",

@@ -24,12 +24,13 @@ from gigawatt.ids import (
 )
 from gigawatt.intent.term import Term
 from gigawatt.interfaces.directory import Reach
-from gigawatt.interfaces.reservations import CancellationTerms, ReservationRecord
+from gigawatt.interfaces.reservations import CancellationTerms, ReservationRecord, Swap
 from gigawatt.interfaces.spot import Notice, SpotRoundRecord
 from gigawatt.market.calendar import Reservation
 from gigawatt.market.notice import NoticePolicy
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.open import open_store_at
+from gigawatt.store.reservation_gaps import SETTLED_S
 from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.spot import SqlSpotBook
 from gigawatt.units import DAY_S, HOUR_S
@@ -333,3 +334,86 @@ def test_what_is_saved_only_moves_on(store, spot, build):
     for saved_s in (NOW_S, NOW_S + 5.0, NOW_S + 1.0):
         spot.note_saved(ClusterId("clu_a"), saved_s)
     assert spot.saved() == {"clu_a": NOW_S + 5.0}
+
+
+def quarantined(store, node_id: NodeId, at_s: float) -> None:
+    store.set_node_state(node_id, "quarantined", "broke", at_s)
+
+
+def test_a_broken_node_gives_its_promise_to_another(store, book, build):
+    """From then on the old one is anybody's, and the new one nobody else's."""
+    first = booked(book, record("a", [build.nodes[0], build.nodes[1]], growth=(build.nodes[2],)))
+    swap = Swap(build.nodes[0], build.nodes[3], NOW_S + 60.0, 1)
+    with pytest.raises(ConflictError, match="in use"):
+        book.swap(first.reservation_id, swap, POLICY, NOW_S)
+    quarantined(store, build.nodes[0], NOW_S + 10.0)
+    generation = store.snapshot(NOW_S).generation
+    now = book.swap(first.reservation_id, swap, POLICY, NOW_S + 20.0)
+    assert now.promise.node_ids == {build.nodes[1], build.nodes[3]}
+    (gap,) = now.gaps
+    assert (gap.since_s, gap.until_s, gap.replaced_by) == (
+        NOW_S + 10.0,
+        NOW_S + 60.0,
+        build.nodes[3],
+    )
+    assert store.snapshot(NOW_S).generation > generation
+    assert store.snapshot(NOW_S).promises.by_id["res_a"] == now.promise
+    with pytest.raises(ConflictError, match="res_a"):
+        booked(book, record("b", [build.nodes[3]]))
+    booked(book, record("c", [build.nodes[0]]))
+    quarantined(store, build.nodes[2], NOW_S + 30.0)
+    grown = book.swap(
+        first.reservation_id,
+        Swap(build.nodes[2], build.nodes[4], NOW_S + 40.0, 1),
+        POLICY,
+        NOW_S + 40.0,
+    )
+    assert grown.promise.growth_node_ids == {build.nodes[4]}
+    assert [g.is_growth for g in grown.gaps] == [False, True]
+
+
+def test_no_promised_held_or_broken_node_takes_the_place_of_a_broken_one(store, book, build):
+    first = booked(book, record("a", [build.nodes[0]]))
+    booked(book, record("b", [build.nodes[1]]))
+    build.commit(store, LAUNCH, None, build.target("there", (2,)))
+    quarantined(store, build.nodes[0], NOW_S)
+    quarantined(store, build.nodes[3], NOW_S)
+    for other in (0, 1, 2, 3):
+        swap = Swap(build.nodes[0], build.nodes[other], NOW_S, 1)
+        with pytest.raises(ConflictError):
+            book.swap(first.reservation_id, swap, POLICY, NOW_S)
+    assert book.get(first.reservation_id) == first
+
+
+def test_a_gap_is_noted_once_and_ends_once(store, book, build):
+    first = booked(book, record("a", [build.nodes[0]], NOW_S, DAY_S))
+    with pytest.raises(ConflictError, match="in use"):
+        book.note_gap(first.reservation_id, build.nodes[0], NOW_S)
+    quarantined(store, build.nodes[0], NOW_S + HOUR_S)
+    with pytest.raises(ConflictError, match="not promised"):
+        book.note_gap(first.reservation_id, build.nodes[1], NOW_S + HOUR_S)
+    assert book.note_gap(first.reservation_id, build.nodes[0], NOW_S + 2 * HOUR_S)
+    assert not book.note_gap(first.reservation_id, build.nodes[0], NOW_S + 3 * HOUR_S)
+    (due,) = book.between(None, NOW_S, NOW_S + DAY_S)
+    ms = (round(1000 * NOW_S), round(1000 * (NOW_S + DAY_S)))
+    assert due.short_gpu_ms(*ms) == 8 * 23 * 3_600_000
+    assert book.end_gap(first.reservation_id, build.nodes[0], NOW_S + 5 * HOUR_S)
+    assert not book.end_gap(first.reservation_id, build.nodes[0], NOW_S + 6 * HOUR_S)
+    assert book.get(first.reservation_id).short_gpu_ms(*ms) == 8 * 4 * 3_600_000
+    kinds = [e.kind for e in store.events(None, 0, 100) if e.kind.startswith("reservation.")]
+    assert kinds == ["reservation.booked", "reservation.short", "reservation.restored"]
+
+
+def test_a_node_of_who_was_promised_it_until_just_now_waits_a_little(store, book, build):
+    """A server whose clock is behind still reads that promise; to it a node is promised once."""
+    first = booked(book, record("a", [build.nodes[0]], NOW_S, 2 * DAY_S))
+    short = record("b", [build.nodes[1]], NOW_S, DAY_S)
+    booked(book, short)
+    quarantined(store, build.nodes[0], NOW_S)
+    swap = Swap(build.nodes[0], build.nodes[1], NOW_S + DAY_S, 1)
+    ended_s = short.clear_until_s
+    for late_s in (-1.0, 1.0, SETTLED_S - 1.0):
+        with pytest.raises(ConflictError, match="res_b"):
+            book.swap(first.reservation_id, swap, POLICY, ended_s + late_s)
+    book.swap(first.reservation_id, swap, POLICY, ended_s + SETTLED_S + 1.0)
+    store.snapshot(ended_s + SETTLED_S)

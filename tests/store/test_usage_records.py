@@ -18,7 +18,7 @@ from sqlalchemy import func, insert, inspect, select
 from gigawatt.errors import ConflictError, DataError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import ClusterId, StoragePoolId, TenantId
-from gigawatt.interfaces.usage import ExternalUsage, UsageQuery
+from gigawatt.interfaces.usage import ExternalUsage, UsageChecked, UsageQuery
 from gigawatt.market.meter import rounded_micro_usd
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.migration import migrate_store, upgrade_tables
@@ -73,7 +73,7 @@ def test_billing_begins_when_it_is_verified_and_ends_when_release_is_asked_for(s
     site.done(LAUNCH, None, target, 100.0, 160.5)
     site.done(RELEASE, target, None, 200.25, 260.0)
     assert site.spans() == [(0, 160.5, 200.25), (1, 160.5, 200.25)]
-    assert site.book.check() == (1, ())
+    assert site.book.check() == UsageChecked(1, 0, ())
 
 
 def test_a_failed_launch_costs_nothing(site, build, store):
@@ -134,7 +134,7 @@ def test_a_node_that_left_broken_and_comes_back_mended_is_billed_again(site, bui
     bigger = build.with_nodes(target, (0, 1, 2))
     site.done(GROW, after, bigger, 400.0, 410.0)
     assert (1, 410.0, 1000.0) in site.spans()
-    assert site.book.check()[1] == ()
+    assert site.book.check().differences == ()
 
 
 def test_a_price_that_was_promised_stays_when_the_card_changes(site, build):
@@ -150,7 +150,7 @@ def test_a_clock_that_goes_back_bills_nothing_twice(site, build):
     site.book.cut(200_000)
     site.done(RELEASE, target, None, 150.0, 160.0)
     assert site.spans() == [(0, 100.0, 200.0)]
-    assert site.book.check()[1] == ()
+    assert site.book.check().differences == ()
 
 
 def test_a_cut_is_made_once_whoever_asks_first(site, build):
@@ -217,15 +217,15 @@ def test_a_planted_or_dropped_record_is_found(engine, place, build, planted, sai
     target = site.launch(build.target())
     site.launch(build.target("b", (3,), number=2))
     site.done(RELEASE, target, None, 200.0, 210.0)
-    assert site.book.check() == (2, ())
+    assert site.book.check() == UsageChecked(2, 0, ())
     if isinstance(place, str):
         engine.execute(place, planted)
     else:
         engine.execute(place, f"DROP TRIGGER usage_record_no_delete; {planted}")
-    _, found = site.book.check()
+    found = site.book.check().differences
     assert {difference.cluster_id for difference in found} == {target.cluster_id}
     assert any(said in difference.sentence for difference in found)
-    assert site.book.check(ClusterId("clu_b")) == (1, ())
+    assert site.book.check(ClusterId("clu_b")) == UsageChecked(1, 0, ())
     store.close()
 
 
@@ -323,6 +323,51 @@ def test_storage_is_metered_from_verified_to_let_go_and_a_new_size_splits_it(sit
     spans = [(10, 110, 220), (30, 220, 320), (10, 320, 400), (10, 400, 500)]
     assert storage(site) == spans
     assert list(site.book.storage_under_way(1_000_000)) == []
+    assert site.book.check() == UsageChecked(1, 1, ())
+
+
+PLANTED_STORAGE = """
+INSERT INTO storage_usage_record (holder_id, number, organisation_id, project_id, storage_pool_id,
+  site_id, storage_bytes, from_ms, to_ms)
+SELECT holder_id, number + 100, organisation_id, project_id, storage_pool_id, site_id,
+  {storage_bytes}, {from_ms}, to_ms
+FROM storage_usage_record WHERE number = 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("planted", "said"),
+    [
+        (PLANTED_STORAGE.format(storage_bytes="storage_bytes", from_ms="from_ms"), "twice"),
+        (PLANTED_STORAGE.format(storage_bytes=99, from_ms="from_ms"), "99 bytes"),
+        (
+            PLANTED_STORAGE.format(storage_bytes="storage_bytes", from_ms="from_ms + 5"),
+            "not in the trail",
+        ),
+        ("DELETE FROM storage_usage_record WHERE number = 0", "not in the records"),
+        ("UPDATE storage_meter SET storage_bytes = 7, since_ms = 1", "7 bytes"),
+    ],
+)
+def test_a_planted_or_dropped_record_of_storage_is_found(engine, place, build, planted, said):
+    store = open_store_at(place)
+    site = Site(store, build)
+    target = replace(build.target(), pool_id=StoragePoolId("pool"), storage_bytes=10)
+    other = replace(build.target("b", (3,), number=2), pool_id=StoragePoolId("pool"))
+    site.done(LAUNCH, None, target, 100.0, 110.0)
+    site.done(CONFIGURE, target, replace(target, storage_bytes=30), 200.0, 220.0)
+    site.done(LAUNCH, None, replace(other, storage_bytes=5), 230.0, 240.0)
+    site.book.cut(400_000)
+    assert site.book.check() == UsageChecked(2, 2, ())
+    if isinstance(place, str):
+        engine.execute(place, planted)
+    else:
+        allow = "DROP TRIGGER storage_usage_record_no_delete; "
+        engine.execute(place, planted if "UPDATE" in planted else f"{allow}{planted}")
+    found = site.book.check().differences
+    assert found
+    assert {difference.node_id for difference in found} == {None}
+    assert any(said in difference.sentence for difference in found)
+    store.close()
 
 
 def test_a_resize_that_fails_leaves_the_storage_as_it_was(site, build, store):
@@ -424,6 +469,6 @@ def test_what_is_older_than_the_meter_is_billed_from_the_last_line_of_the_trail(
     assert all(r.price_micro_usd_per_gpu_hour == PRICE for r in site.book.under_way(1_000_000))
     store.set_node_state(build.nodes[1], "available", "", 500.0)
     assert (1, 500.0, 1000.0) in site.spans()
-    assert site.book.check()[1] == ()
+    assert site.book.check().differences == ()
     store.close()
     engine.drop(older)

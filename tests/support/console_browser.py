@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
@@ -18,6 +18,8 @@ CHROMIUM = shutil.which("chromium") or ""
 
 WAIT_MS = 30_000.0
 """Longest wait for something on a page: machines of tests are busy."""
+
+Motion = Literal["no-preference", "reduce"]
 
 expect.set_options(timeout=WAIT_MS)
 
@@ -47,12 +49,13 @@ def running_browser() -> Iterator[Browser]:
 class Tab:
     """One page of a browser that notes whatever should not happen.
 
-    Fields: requests to another host, which are broken off; errors of scripts and of the policy;
-    refusals are statuses that the page was right to expect.
+    Fields: where people log in, whose own pages are not judged; requests of our pages to another
+    host, which are broken off; errors of scripts and of the policy.
     """
 
     page: Page
     url: str
+    provider_url: str = "about:"
     elsewhere: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -92,28 +95,38 @@ class Tab:
 
 
 @contextmanager
-def tab(browser: Browser, url: str, size: dict[str, int], scheme: str = "light") -> Iterator[Tab]:
+def tab(
+    browser: Browser,
+    url: str,
+    size: dict[str, int],
+    scheme: str = "light",
+    *,
+    provider_url: str = "about:",
+    motion: Motion = "reduce",
+) -> Iterator[Tab]:
     """A page of its own, with its own cookies, in a window of a size."""
     context = browser.new_context(
         viewport={"width": size["width"], "height": size["height"]},
         color_scheme="dark" if scheme == "dark" else "light",
         locale="en-GB",
         timezone_id="Europe/Berlin",
-        reduced_motion="reduce",
+        reduced_motion=motion,
     )
     context.set_default_timeout(WAIT_MS)
-    made = Tab(context.new_page(), url)
+    made = Tab(context.new_page(), url, provider_url)
 
     def judge(route: Route) -> None:
-        if route.request.url.startswith((f"{url}/", "data:", "blob:")):
+        if route.request.url.startswith((f"{url}/", provider_url, "data:", "blob:")):
             route.continue_()
-        else:
+            return
+        if not made.page.url.startswith(provider_url):
             made.elsewhere.append(route.request.url)
-            route.abort()
+        route.abort()
 
     def note(message: ConsoleMessage) -> None:
         # A refused request is also said here; what the page makes of it is tested by itself.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        is_ours = not message.page or not message.page.url.startswith(provider_url)
+        if is_ours and message.type == "error" and "Failed to load resource" not in message.text:
             made.faults.append(message.text)
 
     context.route("**/*", judge)

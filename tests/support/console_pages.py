@@ -14,10 +14,12 @@ PAGES = {
     "ssh-keys": "/ssh-keys",
     "members": "/members",
     "quotas": "/quotas",
+    "sessions": "/sessions",
     "invoices": "/invoices",
     "budgets": "/budgets",
     "rates": "/rates",
     "reservations": "/reservations",
+    "reserve": "/reservations/new",
     "no-page": "/no/such/page",
 }
 
@@ -26,10 +28,16 @@ OPERATOR_PAGES = {
     "nodes": "/nodes",
     "node": "/nodes/{node}",
     "utilisation": "/utilisation",
+    "stranded": "/stranded",
+    "power": "/power",
     "demand": "/demand",
     "proofs": "/proofs",
+    "reconciler": "/reconciler",
     "audit": "/audit",
+    "margin": "/margin",
+    "payments": "/payments",
     "months": "/months",
+    "set-rate": "/rates/new",
 }
 
 WIDE = {"width": 1280, "height": 900}

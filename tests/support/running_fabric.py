@@ -12,8 +12,9 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.entries import Entry
 from gigawatt.drivers.opensm.conf_file import ConfFile
 from gigawatt.drivers.opensm.driver import OpensmDriver, Patience
-from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
+from gigawatt.drivers.opensm.fabric_reader import FabricReader
 from gigawatt.drivers.opensm.partitions_conf import IbPartitions
+from gigawatt.drivers.opensm.questions import PortTables
 from gigawatt.drivers.opensm.subnet import hang_up
 from gigawatt.fleet.builder import BlockSpec, build_fleet
 from gigawatt.fleet.demo import HGX_H100

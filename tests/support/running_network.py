@@ -63,6 +63,7 @@ def fleet_of(node_count: int) -> Fleet:
 FLEET = fleet_of(SPEC.node_count)
 GATEWAY_DEVICE = DeviceId(f"gateway/{SITE}")
 GENERATION = 7
+ANSWER_S_MAX = 4.0
 
 
 def node_id(node: int) -> NodeId:
@@ -102,7 +103,9 @@ class RunningNetwork:
         self.lab = Running(fleet, Layout(spec, fleet), folder)
         self.part = NetworkPart(mode)
         self.part.start(self.lab)
-        self.settings = in_band_settings(self.lab, mode)
+        own = in_band_settings(self.lab, mode)
+        # Hosts have their addresses before they are asked; one that is silent stays so.
+        self.settings = own.model_copy(update={"answer_s_max": ANSWER_S_MAX})
         self.in_band = self.open(self.settings)
         self.compute = self.open(compute_settings(self.lab, mode))
         self.drivers: dict[Plane, Driver] = {

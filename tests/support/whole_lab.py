@@ -65,8 +65,15 @@ class Tenant:
 class WholeLab:
     """One lab that runs; nothing here asks a driver."""
 
-    def __init__(self, home: Path, node_count: int, hypervisor_count: int, name: str) -> None:
-        self.home, self.name = home, name
+    def __init__(
+        self,
+        home: Path,
+        node_count: int,
+        hypervisor_count: int,
+        name: str,
+        storage: Sequence[str] = (),
+    ) -> None:
+        self.home, self.name, self.storage = home, name, storage
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -78,7 +85,8 @@ class WholeLab:
 
     def start(self) -> dict[str, Any]:
         sizes = ("--nodes", str(self.node_count), "--hypervisors", str(self.hypervisor_count))
-        self.status = json.loads(self.gw("lab", "up", self.name, *sizes, "-o", "json"))
+        words = ("lab", "up", self.name, *sizes, *self.storage, "-o", "json")
+        self.status = json.loads(self.gw(*words))
         self.url = self.status["url"]
         self.operator = Client(self.url, self.status["keys"]["operator"], timeout_s=CALL_S_MAX)
         return self.status
@@ -226,10 +234,14 @@ def gid(guid: int) -> str:
 
 @contextmanager
 def whole_lab(
-    home: Path, node_count: int = 8, hypervisor_count: int = 1, name: str = "whole"
+    home: Path,
+    node_count: int = 8,
+    hypervisor_count: int = 1,
+    name: str = "whole",
+    storage: Sequence[str] = (),
 ) -> Iterator[WholeLab]:
-    """A lab that is up until the end of the block."""
-    lab = WholeLab(home, node_count, hypervisor_count, name)
+    """A lab that is up until the end of the block; ``storage`` are options of ``gw lab up``."""
+    lab = WholeLab(home, node_count, hypervisor_count, name, storage)
     try:
         lab.start()
         with lab.operator:

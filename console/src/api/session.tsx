@@ -1,6 +1,6 @@
 /** Who is signed in: everything else is drawn only when that is known. */
-import { useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useEffect } from "react";
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { createContext, type ReactNode, useContext, useEffect, useSyncExternalStore } from "react";
 import { api, call, keepCsrfProof, type Problem, type Schemas, whenSignedOut } from "./client";
 
 export type Me = Schemas["Me"];
@@ -30,26 +30,74 @@ interface GateProps {
   children: ReactNode;
   loading: ReactNode;
   signIn: ReactNode;
+  /** Laid over the page when its session ends under it. */
+  over: ReactNode;
   failed: (problem: unknown, retry: () => void) => ReactNode;
 }
 
-/** Shows the children to who is signed in, the sign-in page to others. */
-export function SessionGate({ children, loading, signIn, failed }: GateProps) {
+const ME = ["get", "/gw/v1/me", {}] as const;
+
+let isOver = false;
+const listeners = new Set<() => void>();
+
+function setOver(now: boolean): void {
+  isOver = now;
+  for (const listener of listeners) listener();
+}
+
+/** Whether the session ended under a page that is still there. */
+export const isSessionOver = (): boolean => isOver;
+
+function useIsOver(): boolean {
+  const subscribe = (listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  return useSyncExternalStore(subscribe, isSessionOver);
+}
+
+/**
+ * Shows the children to who is signed in, the sign-in page to others. When a session ends while
+ * somebody works, the children stay as they are, so that nothing that was typed is lost.
+ */
+export function SessionGate({ children, loading, signIn, over, failed }: GateProps) {
   const queries = useQueryClient();
   const me = api.useQuery("get", "/gw/v1/me", {}, { retry: false, staleTime: 60_000 });
-  const proof = me.data?.csrf_token ?? null;
-  keepCsrfProof(proof);
+  const hasEnded = useIsOver();
+  keepCsrfProof(me.data?.csrf_token ?? null);
   useEffect(() => {
     whenSignedOut(() => {
-      const key = ["get", "/gw/v1/me", {}];
-      if (queries.getQueryData(key) !== undefined) queries.resetQueries({ queryKey: key });
+      if (queries.getQueryData(ME) !== undefined) setOver(true);
     });
   }, [queries]);
-  if (me.isPending) return loading;
-  if (me.error) {
-    return me.error.status === 401 ? signIn : failed(me.error, () => void me.refetch());
+  if (me.data === undefined) {
+    if (me.isPending) return loading;
+    return me.error?.status === 401 ? signIn : failed(me.error, () => void me.refetch());
   }
-  return <SessionContext.Provider value={me.data}>{children}</SessionContext.Provider>;
+  return (
+    <SessionContext.Provider value={me.data}>
+      {children}
+      {hasEnded && over}
+    </SessionContext.Provider>
+  );
+}
+
+/**
+ * Go on where the session ended, if the same account is signed in again; somebody else begins anew.
+ * False while nobody is signed in.
+ */
+export async function goOn(queries: QueryClient): Promise<boolean> {
+  const before = queries.getQueryData<Me>(ME);
+  const { data } = await call.GET("/gw/v1/me");
+  if (data === undefined) return false;
+  if (before !== undefined && before.account_id !== data.account_id) {
+    window.location.reload();
+    return true;
+  }
+  queries.setQueryData(ME, data);
+  setOver(false);
+  await queries.invalidateQueries();
+  return true;
 }
 
 /** Ways to sign in that this server offers. */
@@ -73,5 +121,10 @@ export async function signInWithKey(key: string): Promise<Problem | null> {
 /** End the session here and forget all that was shown. */
 export async function signOut(): Promise<void> {
   await call.POST("/gw/v1/logout");
+  startOver();
+}
+
+/** Load the console anew, at its first page. */
+export function startOver(): void {
   window.location.assign("/");
 }

@@ -1,6 +1,7 @@
 /** Server-sent events: read with fetch, resumed after the last one, tried again with patience. */
 import { createParser } from "eventsource-parser";
 import { useEffect, useRef, useState } from "react";
+import { useMe } from "./session";
 
 /** live: connected; waiting: will try again; ended: the server has no more to say. */
 export type StreamState = "connecting" | "live" | "waiting" | "ended";
@@ -12,17 +13,19 @@ type Listener = (data: unknown, kind: string) => boolean | undefined;
 
 /**
  * Follow a stream while the page is seen. `listen` returns true when it wants no more.
- * A hidden page holds no connection: browsers allow six to one host.
+ * A hidden page holds no connection: browsers allow six to one host. A new session begins anew.
  */
 export function useStream(path: string | null, listen: Listener): StreamState {
   const [state, setState] = useState<StreamState>("connecting");
   const latest = useRef(listen);
   latest.current = listen;
+  const session = useMe().key_id;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the stream of an ended session is over
   useEffect(() => {
     if (path === null) return;
     const follower = new Follower(path, (data, kind) => latest.current(data, kind), setState);
     return () => follower.stop();
-  }, [path]);
+  }, [path, session]);
   return state;
 }
 

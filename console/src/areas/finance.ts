@@ -1,7 +1,21 @@
 /** The areas of money: what one owes, and the books of who runs the site. */
-import { BookCheck, CalendarRange, FileText, Tags, WalletCards } from "lucide-react";
+import {
+  Banknote,
+  BookCheck,
+  CalendarRange,
+  ChartNoAxesColumn,
+  FileText,
+  Tags,
+  WalletCards,
+} from "lucide-react";
 import { lazy } from "react";
-import { type Area, EVERYBODY } from "./area";
+import { type Area, type AreaPage, EVERYBODY } from "./area";
+
+const BUDGETS: AreaPage = {
+  path: "/budgets",
+  menu: { label: "Budgets", icon: WalletCards },
+  page: lazy(() => import("../pages/finance/Budgets")),
+};
 
 export const money: Area = {
   name: "Money",
@@ -13,13 +27,12 @@ export const money: Area = {
       page: lazy(() => import("../pages/finance/Invoices")),
     },
     { path: "/invoices/:id", page: lazy(() => import("../pages/finance/Invoice")) },
-    {
-      path: "/budgets",
-      menu: { label: "Budgets", icon: WalletCards },
-      page: lazy(() => import("../pages/finance/Budgets")),
-    },
+    BUDGETS,
   ],
 };
+
+/** Who works in a project sees its budget, and no invoice. */
+export const spending: Area = { name: "Money", roles: ["member", "read_only"], pages: [BUDGETS] };
 
 export const prices: Area = {
   name: "Prices",
@@ -35,6 +48,8 @@ export const prices: Area = {
       menu: { label: "Reservations", icon: CalendarRange },
       page: lazy(() => import("../pages/finance/Reservations")),
     },
+    { path: "/reservations/new", page: lazy(() => import("../pages/finance/Reserve")) },
+    { path: "/reservations/:id", page: lazy(() => import("../pages/finance/Reservation")) },
   ],
 };
 
@@ -43,9 +58,20 @@ export const books: Area = {
   roles: ["operator"],
   pages: [
     {
+      path: "/margin",
+      menu: { label: "Margin", icon: ChartNoAxesColumn },
+      page: lazy(() => import("../pages/finance/Margin")),
+    },
+    {
+      path: "/payments",
+      menu: { label: "Payments", icon: Banknote },
+      page: lazy(() => import("../pages/finance/Payments")),
+    },
+    {
       path: "/months",
       menu: { label: "Months and ledger", icon: BookCheck },
       page: lazy(() => import("../pages/finance/Months")),
     },
+    { path: "/rates/new", page: lazy(() => import("../pages/finance/SetRate")) },
   ],
 };

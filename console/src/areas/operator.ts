@@ -3,9 +3,12 @@ import {
   ChartArea,
   ListChecks,
   Map as MapIcon,
+  Puzzle,
   ScrollText,
   Server,
   ShieldCheck,
+  Wrench,
+  Zap,
 } from "lucide-react";
 import { lazy } from "react";
 import type { Area } from "./area";
@@ -31,6 +34,16 @@ export const operator: Area = {
       page: lazy(() => import("../pages/operator/Utilisation")),
     },
     {
+      path: "/stranded",
+      menu: { label: "Stranded", icon: Puzzle },
+      page: lazy(() => import("../pages/operator/Stranded")),
+    },
+    {
+      path: "/power",
+      menu: { label: "Power", icon: Zap },
+      page: lazy(() => import("../pages/operator/Power")),
+    },
+    {
       path: "/demand",
       menu: { label: "Demand", icon: ListChecks },
       page: lazy(() => import("../pages/operator/Demand")),
@@ -39,6 +52,11 @@ export const operator: Area = {
       path: "/proofs",
       menu: { label: "Proofs", icon: ShieldCheck },
       page: lazy(() => import("../pages/operator/Proofs")),
+    },
+    {
+      path: "/reconciler",
+      menu: { label: "Reconciler", icon: Wrench },
+      page: lazy(() => import("../pages/operator/Reconciler")),
     },
     {
       path: "/audit",

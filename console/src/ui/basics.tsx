@@ -248,7 +248,7 @@ export function Figure({
   value,
   more,
 }: {
-  name: string;
+  name: ReactNode;
   value: ReactNode;
   more?: ReactNode;
 }) {

@@ -3,6 +3,7 @@ import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { Dialog } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
 import { type ReactNode, useId, useState } from "react";
+import { isSessionOver } from "../api/session";
 import { Button } from "./basics";
 import { ProblemNote } from "./problem";
 
@@ -27,7 +28,7 @@ export function Confirm(props: ConfirmProps) {
   const id = useId();
   const isReady = props.typeName === undefined || typed === props.typeName;
   const onOpenChange = (open: boolean) => {
-    if (!open && !props.isBusy) {
+    if (!open && !props.isBusy && !isSessionOver()) {
       setTyped("");
       props.onClose();
     }
@@ -90,7 +91,7 @@ interface FormDialogProps {
 /** A dialog around a small form. */
 export function FormDialog({ open, onClose, title, children }: FormDialogProps) {
   return (
-    <Dialog.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
+    <Dialog.Root open={open} onOpenChange={(isOpen) => !isOpen && !isSessionOver() && onClose()}>
       <Dialog.Portal>
         <Dialog.Backdrop className="backdrop" />
         <Dialog.Popup className="dialog">

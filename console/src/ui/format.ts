@@ -19,6 +19,15 @@ export function counted(value: number, one: string, many = `${one}s`): string {
 /** 2_980_000 → "$2.98". */
 export const usd = (microUsd: number): string => dollars.format(microUsd / 1e6);
 
+const exactDollars = new Intl.NumberFormat("en-US", {
+  style: "currency",
+  currency: "USD",
+  maximumFractionDigits: 6,
+});
+
+/** A price to its last digit: 12_500 → "$0.0125". */
+export const usdExact = (microUsd: number): string => exactDollars.format(microUsd / 1e6);
+
 /** "$2.98/h" */
 export const usdPerHour = (microUsd: number): string => `${usd(microUsd)}/h`;
 
@@ -35,13 +44,32 @@ export function bytes(value: number): string {
   return `${oneDigit.format(amount)} ${BYTE_UNITS[unit]}`;
 }
 
-/** 125 → "2 min 5 s". */
+/** 10_200 → "10.2 kW". */
+export function power(watts: number): string {
+  const [size, unit] =
+    Math.abs(watts) >= 1e6 ? [1e6, "MW"] : Math.abs(watts) >= 1e3 ? [1e3, "kW"] : [1, "W"];
+  return `${oneDigit.format(watts / size)} ${unit}`;
+}
+
+const TIMES: [unit: string, seconds: number][] = [
+  ["d", 86_400],
+  ["h", 3_600],
+  ["min", 60],
+  ["s", 1],
+];
+
+/** 125 → "2 min 5 s", 7200 → "2 h". */
 export function duration(seconds: number): string {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3_600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 86_400) return `${Math.floor(s / 3_600)} h ${Math.floor((s % 3_600) / 60)} min`;
-  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3_600)} h`;
+  const whole = Math.max(0, Math.round(seconds));
+  const first = TIMES.findIndex(([, size]) => whole >= size);
+  if (first < 0) return "0 s";
+  let rest = whole;
+  const parts = TIMES.slice(first, first + 2).map(([unit, size]) => {
+    const number = Math.floor(rest / size);
+    rest %= size;
+    return number > 0 ? `${number} ${unit}` : "";
+  });
+  return parts.join(" ").trim();
 }
 
 /** A moment in the reader's zone: "22 Nov 2026, 23:55". */

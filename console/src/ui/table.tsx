@@ -7,6 +7,8 @@ export interface Column<Row> {
   cell: (row: Row) => ReactNode;
   /** Numbers stand to the right. */
   isNumber?: boolean;
+  /** Names and short words that are not broken into lines. */
+  isTight?: boolean;
   /** What to sort by; without it the column cannot be sorted. */
   sortBy?: (row: Row) => string | number;
 }
@@ -51,7 +53,7 @@ export function Table<Row>({ label, columns, rows, rowKey, empty, shown = 200 }:
                   key={column.head}
                   role="cell"
                   data-label={column.head}
-                  className={column.isNumber ? "number" : ""}
+                  className={column.isNumber ? "number" : column.isTight ? "tight" : ""}
                 >
                   {column.cell(row)}
                 </td>

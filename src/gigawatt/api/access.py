@@ -16,6 +16,7 @@ from gigawatt.identity.sessions import Session, SessionId
 from gigawatt.ids import (
     ClusterId,
     FirewallRulesetId,
+    NoticeId,
     OperationId,
     PlanId,
     ReservationId,
@@ -25,6 +26,7 @@ from gigawatt.ids import (
 from gigawatt.interfaces.directory import OpenedRequest, OperationLine, Reach, SshKey
 from gigawatt.interfaces.firewall import FirewallRuleset
 from gigawatt.interfaces.reservations import ReservationRecord
+from gigawatt.interfaces.spot import Notice
 from gigawatt.interfaces.store import ClusterRecord
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.market.invoice import Invoice
@@ -174,6 +176,13 @@ class Access:
             self.is_judged = True
             raise _absent(what)
         self.permit(self._belonging(found.tenant_id), what)
+        return found
+
+    def notice(self, notice_id: str) -> Notice:
+        """A notice to a cluster that the caller may use so."""
+        what, book = f"notice {notice_id!r}", self.service.market.spot
+        found = self._found(what, lambda: book.get(NoticeId(notice_id)))
+        self.permit(self._belonging(found.project_id), what)
         return found
 
     def file_system(self, file_system_id: str) -> ClusterRecord:

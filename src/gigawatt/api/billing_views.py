@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from gigawatt.api.views import at
-from gigawatt.app.market.billing import ClosingPlan
+from gigawatt.app.market.billing import ClosingPlan, CreditPlan
 from gigawatt.interfaces.billing import BooksVerdict, ClosedMonth, StatementLine
 from gigawatt.market.contract import ContractItem
 from gigawatt.market.invoice import Invoice, InvoiceLine, LineKind
@@ -85,6 +85,21 @@ def plan_document(month: str, plan: ClosingPlan) -> doc.ClosingPlan:
         total_micro_usd=made.total_micro_usd,
         invoices=[invoice_document(invoice) for invoice in made.invoices[:SHOWN_MAX]],
         notes=list(plan.notes[:SHOWN_MAX]),
+    )
+
+
+def credit_plan_document(plan: CreditPlan, lines: tuple[StatementLine, ...]) -> doc.CreditNotePlan:
+    """What a credit note would write, beside the statement of who owes."""
+    owed = sum(line.amount_micro_usd for line in lines)
+    return doc.CreditNotePlan(
+        note=invoice_document(plan.note, with_lines=True),
+        postings=[
+            doc.LedgerPosting(account=posting.account, amount_micro_usd=posting.amount_micro_usd)
+            for posting in plan.postings
+        ],
+        left_micro_usd=plan.left_micro_usd,
+        owed_micro_usd=owed,
+        owed_then_micro_usd=owed + plan.note.total_micro_usd,
     )
 
 

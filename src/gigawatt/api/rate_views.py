@@ -79,6 +79,7 @@ def _offer_document(offer: Offer, spare_count: int, duration_s: float | None) ->
         price_micro_usd_per_hour=offer.price_micro_usd_per_hour,
         total_micro_usd=offer.total_micro_usd(duration_s or 0.0) if is_timed else None,
         is_free_now=offer.is_free_now,
+        starts_at=maybe_at(offer.starts_s),
         cancellation=CANCELLATION[offer.term],
     )
 

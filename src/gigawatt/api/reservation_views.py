@@ -4,7 +4,8 @@ from gigawatt.api.views import at, maybe_at
 from gigawatt.app.market.capacity import CapacityView
 from gigawatt.intent.reservation import ReservationRequest
 from gigawatt.interfaces.reservations import ReservationRecord
-from gigawatt.market.meter import MS_PER_HOUR
+from gigawatt.market.gap import Gap, short_gpus
+from gigawatt.market.meter import rounded_micro_usd
 from gigawatt.sdk import documents as doc
 from gigawatt.units import HOUR_S
 
@@ -38,7 +39,7 @@ def reservation_document(
             "is_lent": promise.is_lent,
             "month_count": record.month_count,
             "price_micro_usd_per_gpu_hour": price,
-            "amount_micro_usd": (2 * rated + MS_PER_HOUR) // (2 * MS_PER_HOUR),
+            "amount_micro_usd": rounded_micro_usd(rated),
             "cancellation": doc.Cancellation(
                 free_until=at(record.cancellation.free_until_s),
                 charge_micro_usd=record.cancellation.charge_micro_usd,
@@ -48,9 +49,25 @@ def reservation_document(
             "booked_at": maybe_at(record.booked_s),
             "cancelled_at": maybe_at(record.cancelled_s),
             "charged_micro_usd": record.charged_micro_usd,
+            "short_gpu_count": short_gpus(promise, record.gaps, now_s),
+            "credited_micro_usd": rounded_micro_usd(
+                price * record.short_gpu_ms(0, round(1000 * now_s))
+            ),
+            "gaps": [_gap(gap) for gap in record.gaps] if is_whole else None,
             "nodes": sorted(promise.node_ids) if is_whole else None,
             "growth_nodes": sorted(promise.growth_node_ids) if is_whole else None,
         }
+    )
+
+
+def _gap(gap: Gap) -> doc.ReservationGap:
+    return doc.ReservationGap(
+        node_id=gap.node_id,
+        gpu_count=gap.gpu_count,
+        is_growth=gap.is_growth,
+        since=at(gap.since_s),
+        until_at=maybe_at(gap.until_s),
+        replaced_by=gap.replaced_by,
     )
 
 

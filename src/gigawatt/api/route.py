@@ -38,7 +38,12 @@ FAILURE_COST = 10.0
 PASSING = frozenset({401, 409, 412, 429, 500, 502, 503, 507})
 """Answers that time can cure; they are not kept, so that the same request may be tried again."""
 
-SHOWN_ONCE = {"create_api_key": "key", "rotate_api_key": "key", "create_invitation": "link"}
+SHOWN_ONCE = {
+    "create_api_key": "key",
+    "rotate_api_key": "key",
+    "create_invitation": "link",
+    "rotate_s3_key": "secret_access_key",
+}
 """Field of an operation's answer that is a secret; the answer is kept without it."""
 
 STORING_NOTHING = frozenset({

@@ -1,6 +1,6 @@
 """Rounds of spot and notices as documents of the wire."""
 
-from gigawatt.api.views import at
+from gigawatt.api.views import at, maybe_at
 from gigawatt.app.service import Service
 from gigawatt.ids import ClusterId
 from gigawatt.interfaces.spot import Notice, SpotRoundRecord
@@ -47,4 +47,6 @@ def notice_document(notice: Notice, now_s: float) -> doc.Notice:
         seconds_left=max(0.0, notice.deadline_s - now_s) if is_open else 0.0,
         state=notice.state,
         state_since=at(notice.state_since_s),
+        answer=notice.answer,
+        answered_at=maybe_at(notice.answered_s),
     )

@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -38,6 +38,7 @@ from gigawatt.interfaces.limits import LimitBook
 from gigawatt.interfaces.storage_quota import StorageQuotas
 from gigawatt.interfaces.turned_away import Cause, Origin, Outcome, TurnedAway, TurnedAwayBook
 from gigawatt.interfaces.waiting import WaitingRequest, WaitingRoom
+from gigawatt.market.order import ORDER, Order
 from gigawatt.planner.launch import at_its_mounts, placed_when_empty
 from gigawatt.planner.plan import Plan
 from gigawatt.planner.snapshot import Snapshot
@@ -69,6 +70,8 @@ class Admission:
     """What decides whether and when a request is served.
 
     Attributes:
+        order: of classes: who is served first, and who gives way for whom.
+        later: says when what does not fit now could start, None where nobody knows.
         unrecorded_count: refusals that could not be recorded since this server began.
     """
 
@@ -82,6 +85,8 @@ class Admission:
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     unrecorded_count: int = 0
     budgets: Budgets | None = None
+    later: Callable[[ClusterRequest], str | None] = lambda _: None
+    order: Order = ORDER
 
     @property
     def fleet(self) -> Fleet:
@@ -250,10 +255,18 @@ class Admission:
         except (NoCapacityError, QuotaError, ImpossibleError) as error:
             if isinstance(error, NoCapacityError):
                 error.next_step = HOW_TO_WAIT
+                self._tell_later(error, request)
             reasons = getattr(error, "reasons", ()) or (str(error),)
             row = self._row(request, cause_of(error), origin, reasons)
             self._keep(replace(row, source_key=source_key))
             raise
+
+    def _tell_later(self, error: NoCapacityError, request: ClusterRequest) -> None:
+        """Add to what would fit when the request itself would, if that is known."""
+        with suppress(GigawattError):
+            sentence = self.later(request)
+            if sentence is not None:
+                error.would_fit = (*error.would_fit, sentence)
 
     def _keep(self, row: TurnedAway) -> None:
         try:

@@ -78,6 +78,14 @@ class Passes(Generic[T]):
         threading.Thread(target=_carry_out, args=(begun, make), daemon=True).start()
         return begun
 
+    def running(self, scope: str) -> FleetPass[T] | None:
+        """The pass of a scope that runs now, if one does."""
+        with self._lock:
+            for found in self._kept.values():
+                if found.scope == scope and found.state == "running":
+                    return found
+        return None
+
     def get(self, pass_id: str) -> FleetPass[T]:
         """A pass that is remembered.
 

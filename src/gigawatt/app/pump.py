@@ -119,7 +119,7 @@ class Pump:
         reasons: dict[WaitingId, Why] = {}
         fronts: set[WaitingId] = set()
         started = 0
-        for rows in in_order(waiting, lambda row: row.request.term):
+        for rows in in_order(waiting, lambda row: row.request.term, self._admission.order):
             if rows and rows[0].request.term is Term.SPOT:
                 started += self._serve_spot(rows, reasons, START_COUNT_MAX - started)
             elif rows:

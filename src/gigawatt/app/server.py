@@ -1,5 +1,6 @@
 """The process of the server: how it listens, stops, and runs its worker beside it."""
 
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -25,6 +26,13 @@ ANSWER_S = 30
 """How long requests under way may take when the server is told to stop; then they are broken off.
 
 Ours: a request that plans and commits 4,000 GPUs on a busy machine takes seconds."""
+
+FIRST_KEY = (
+    "nobody has a key yet: 'gw key create NAME', on this computer and with the same GIGAWATT_HOME, "
+    "makes the first operator's and shows it once; sign in with it, or 'gw login URL'"
+)
+
+_log = logging.getLogger("gigawatt.server")
 
 APPLICATION = "gigawatt.api.application:build_application"
 """What is served; the API is above this room, so it is named and not imported."""
@@ -105,6 +113,14 @@ class Server(uvicorn.Server):
         """Serve ``config``, and speak to ``service``."""
         super().__init__(config)
         self._service = service
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _log.info("the pages for browsers are at the same address as the API")
+            if self._service.directory.is_empty():
+                _log.info(FIRST_KEY)
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -10,12 +10,15 @@ from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.app.economics_desk import EconomicsDesk
 from gigawatt.app.firewall import FirewallFollower
+from gigawatt.app.gpu_loads import GpuLoads, open_loads
 from gigawatt.app.home import Home
 from gigawatt.app.instance_release import release_unwanted
 from gigawatt.app.lambda_settings import LambdaSettings
 from gigawatt.app.login.settings import read_secret, read_settings
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.opening import open_market
+from gigawatt.app.market.order_file import order_in_force
+from gigawatt.app.market.utilisation_desk import UtilisationDesk
 from gigawatt.app.passes import Passes
 from gigawatt.app.proving import FleetProof
 from gigawatt.app.rate import RateLimiter
@@ -130,6 +133,7 @@ class Service:
     receipts: Receipts
     redfish: RedfishProxy
     market: Market
+    loads: GpuLoads
     login: "Login | None" = None
     is_stopping: bool = False
     stream_count: int = 0
@@ -138,6 +142,7 @@ class Service:
         default_factory=lambda: RateLimiter(SIGN_INS_PER_S, SIGN_IN_COUNT_MAX)
     )
     desk: EconomicsDesk = field(default_factory=EconomicsDesk)
+    utilisation: UtilisationDesk = field(default_factory=UtilisationDesk)
     proofs: Passes[FleetProof] = field(default_factory=lambda: Passes("prf"))
     reconciliations: Passes[Reconciliation] = field(default_factory=lambda: Passes("rec"))
 
@@ -249,6 +254,7 @@ def _open_admission(
         limits=open_limit_book(store),
         storage_quotas=storage_quotas,
         follower=follower,
+        order=order_in_force(),
     )
 
 
@@ -308,6 +314,9 @@ def open_service(
                     home, control.around.fleet, open_secrets(home, store, control.around.clock)
                 ),
                 market=opened.market,
+                loads=open_loads(
+                    watched.settings.telemetry, control.around.fleet, control.around.clock
+                ),
             )
             _let_log_in(service, home)
             _let_pay(service, home, store)

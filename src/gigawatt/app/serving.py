@@ -10,6 +10,7 @@ from gigawatt.app.address import parse_listen
 from gigawatt.app.home import Home
 from gigawatt.app.server import make_server
 from gigawatt.app.service import Service, open_service
+from gigawatt.app.wiring import PLAIN_SITE, FakeSite
 from gigawatt.errors import InputError
 
 START_S_MAX = 30.0
@@ -28,15 +29,20 @@ class Serving:
 
 @contextmanager
 def serving(
-    home: Home, application: Callable[[Service], Any], listen: str = "127.0.0.1:0"
+    home: Home,
+    application: Callable[[Service], Any],
+    listen: str = "127.0.0.1:0",
+    devices: FakeSite = PLAIN_SITE,
 ) -> Iterator[Serving]:
     """A server over a home, with its worker; both end with the context.
+
+    ``devices`` says how the devices behave if the home has none of its own.
 
     Raises:
         InputError: it cannot listen there.
     """
     host, tcp_port = parse_listen(listen)
-    with open_service(home) as service:
+    with open_service(home, devices) as service:
         server = make_server(application, service, host, tcp_port, log_level="warning")
         thread = threading.Thread(target=_run, args=(server,), name="gigawatt-server", daemon=True)
         thread.start()

@@ -4,15 +4,15 @@ After each pass it reads the ports of the fabrics; a node whose link errs is qua
 """
 
 import asyncio
-import logging
 import threading
 
 from gigawatt.app.control import Control
 from gigawatt.app.fabric_care import PortWatch
+from gigawatt.app.reconciling import note_failure, note_pass
 from gigawatt.app.worker_loop import WorkerLoop
 from gigawatt.errors import GigawattError
 from gigawatt.executor.reconcile import Reconciliation
-from gigawatt.interfaces.replicas import Replicas
+from gigawatt.interfaces.replicas import Duty, Replicas
 
 DUTY = "reconcile"
 """Name of the duty that replicas take from each other."""
@@ -26,8 +26,6 @@ PASS_S_MAX = 3_600.0
 LOOK_S_MAX = 5.0
 """Longest pause between two looks whether it is our turn. Ours."""
 
-_log = logging.getLogger("gigawatt.upkeep")
-
 
 class Upkeep:
     """Reconciles when it is this replica's turn; stuck operations are tried again by it."""
@@ -39,16 +37,20 @@ class Upkeep:
         self._control = control
         self._worker = worker
         self._replicas = replicas
-        self._period_s = period_s
+        self.period_s = period_s
         self._ports = PortWatch(control.around)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._runner: tuple[asyncio.AbstractEventLoop, asyncio.Task[Reconciliation]] | None = None
         self.pass_count = 0
 
+    def duty(self) -> Duty | None:
+        """How the passes of all replicas stand."""
+        return self._replicas.duty(DUTY)
+
     def start(self) -> None:
         """Begin, in a new thread, unless the period is 0."""
-        if self._period_s > 0.0:
+        if self.period_s > 0.0:
             self._thread = threading.Thread(target=self._run, name="gigawatt-upkeep", daemon=True)
             self._thread.start()
 
@@ -62,7 +64,7 @@ class Upkeep:
             self._thread.join(0.1)
 
     def _run(self) -> None:
-        while not self._stop.wait(min(self._period_s, LOOK_S_MAX)):
+        while not self._stop.wait(min(self.period_s, LOOK_S_MAX)):
             try:
                 self._do_if_due()
             except asyncio.CancelledError:
@@ -73,15 +75,14 @@ class Upkeep:
     def _do_if_due(self) -> None:
         name, clock = self._worker.name, self._control.around.clock
         is_lost = self._is_lost
-        if not self._replicas.claim(DUTY, name, self._period_s, clock.now_s(), is_lost):
+        if not self._replicas.claim(DUTY, name, self.period_s, clock.now_s(), is_lost):
             return
         try:
-            self._tell(asyncio.run(self._pass()))
+            note_pass(self._control.around, asyncio.run(self._pass()), name)
             asyncio.run(self._ports.look())
             self.pass_count += 1
         except GigawattError as error:
-            sentence = f"reconciling failed: {error}"
-            self._control.around.store.add_event("reconcile_failed", sentence, clock.now_s())
+            note_failure(self._control.around, str(error), name)
             self._worker.note(DUTY, error)
         finally:
             self._runner = None
@@ -97,22 +98,6 @@ class Upkeep:
             task = asyncio.ensure_future(work)
             self._runner = (asyncio.get_running_loop(), task)
             return await task
-
-    def _tell(self, found: Reconciliation) -> None:
-        """One line in the trail for a pass that did or left something; drift has its own lines."""
-        if not (found.resumed or found.drift or found.remaining or found.silent):
-            return
-        counts = {
-            "resumed": len(found.resumed),
-            "drift": len(found.drift),
-            "repaired": len(found.repaired),
-            "remaining": len(found.remaining),
-            "silent": len(found.silent),
-        }
-        sentence = "reconciled: " + ", ".join(f"{count} {what}" for what, count in counts.items())
-        around = self._control.around
-        around.store.add_event("reconciled", sentence, around.clock.now_s(), data=counts)
-        _log.info(sentence)
 
 
 def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Reconciliation]) -> None:

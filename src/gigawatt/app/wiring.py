@@ -4,12 +4,12 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
 from gigawatt.app.home import Home
-from gigawatt.app.ids import RandomIds
+from gigawatt.app.ids import IdSource, RandomIds
 from gigawatt.app.market.notice_settings import notice_policy
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.boundary.plane import Plane
@@ -64,13 +64,16 @@ def open_world(home: Home, fleet: Fleet) -> Iterator[DeviceWorld]:
 
 @dataclass(frozen=True, slots=True)
 class FakeSite:
-    """How the fake devices of a home behave.
+    """How the fake devices of a home behave, and by which clock and with which ids it works.
 
-    Fields: what makes their plan of faults; how long they take.
+    Fields: what makes their plan of faults; how long they take; the clock of all of it, so that a
+    story of months can be told; where ids come from, so that it can be told twice.
     """
 
     faults: Callable[[], Faults] = Faults
     latency: Latency = NO_LATENCY
+    clock: Clock = field(default_factory=SystemClock)
+    ids: IdSource = field(default_factory=RandomIds)
 
 
 PLAIN_SITE = FakeSite()
@@ -89,8 +92,7 @@ def open_control(
     """
     home.make()
     _refuse_lost_store(home)
-    fleet = home.fleet()
-    clock = SystemClock()
+    fleet, clock = home.fleet(), devices.clock
     with closing(open_store_at(home.store_place)) as store:
         drivers = (
             _open_site_of(home, fleet, store, clock, devices)
@@ -101,7 +103,7 @@ def open_control(
             around = Surroundings(fleet, store, opened, clock, watch)
             pricing = Pricing(fleet, open_rate_book(store), open_directory(store))
             yield Control(
-                around, RandomIds(), ask_prices=pricing.ask, notice_policy=notice_policy()
+                around, devices.ids, ask_prices=pricing.ask, notice_policy=notice_policy()
             )
 
 

@@ -60,7 +60,12 @@ def prices(output: OutputOption = Format.TABLE) -> None:
 
 @app.command("price")
 def price(
-    product: Annotated[str, typer.Argument(help="storage, or the type of an external event.")],
+    product: Annotated[
+        str,
+        typer.Argument(
+            help="storage, sandbox.cpu_seconds, network.egress_bytes, or an event type."
+        ),
+    ],
     amount: Annotated[str, typer.Argument(help="Dollars for one unit.")],
     first: Annotated[str, typer.Option("--from", help="First month.")],
     unit: Annotated[str | None, typer.Option("--unit", help="What a unit is called.")] = None,
@@ -69,7 +74,10 @@ def price(
     ] = None,
     organisation: OrganisationOption = None,
 ) -> None:
-    """Set a price of storage a TiB-hour, or of what another service measures; for operators.
+    """Set a price of storage, or of what another service measures; for operators.
+
+    Of storage it is for a TiB-hour, of sandbox.cpu_seconds for a CPU-hour, of network.egress_bytes
+    for a GiB; of any other type --unit and --parts say what it is for.
 
     Example: gw contract price storage 0.03 --from 2026-12
     """

@@ -164,6 +164,7 @@ def life(
     """Say how long a GPU earns more than it costs, and when to redeploy, sell or retire it.
 
     With a rental panel the life is an interval; a stated slope replaces the fitted one.
+
     Example: gw economics life --rental panel.csv --gpu H100
     """
     backend.economics.life(
@@ -188,6 +189,7 @@ def check(
     """Compare published measurements with what we compute, and list the misses.
 
     Another table is judged by the shipped constants; the shipped one with each system left out.
+
     Example: gw economics check
     """
     backend.economics.check(measurements, quick, plot, save, output)

@@ -69,3 +69,40 @@ def delete(
     Example: gw file-system delete data
     """
     backend.storage.delete(file_system, project, yes=yes)
+
+
+@app.command("s3")
+def s3(
+    file_system: FileSystemArgument,
+    project: WhoseOption = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Say where the objects of a file system are reached, and with which key.
+
+    Example: gw file-system s3 data
+    """
+    backend.storage.show_s3(file_system, project, output)
+
+
+@app.command("s3-key")
+def s3_key(
+    file_system: FileSystemArgument,
+    project: WhoseOption = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Open the door for objects, and make its key; shown once, and the former key ends.
+
+    Example: gw file-system s3-key data
+    """
+    backend.storage.rotate_s3_key(file_system, project, output)
+
+
+@app.command("s3-shut")
+def s3_shut(
+    file_system: FileSystemArgument, project: WhoseOption = None, yes: YesOption = False
+) -> None:
+    """Shut the door for objects, and delete all of them.
+
+    Example: gw file-system s3-shut data
+    """
+    backend.storage.shut_s3(file_system, project, yes=yes)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gigawatt.cli import backend
-from gigawatt.cli.options import Format, OutputOption, YesOption, new_group
+from gigawatt.cli.options import Format, OutputOption, QuietOption, YesOption, new_group
 
 app = new_group("Show, draw, check and import the fleet.")
 
@@ -51,6 +51,37 @@ def map_(
     Example: gw fleet map --png fleet.png
     """
     backend.floor.draw(svg, png)
+
+
+@app.command()
+def power(output: OutputOption = Format.TABLE) -> None:
+    """Show feeds and the fullest racks: limit, what held nodes may draw, what GPUs report.
+
+    Example: gw fleet power
+    """
+    backend.rooms.show_power(output)
+
+
+@app.command()
+def stranded(output: OutputOption = Format.TABLE) -> None:
+    """Show which sizes still fit, which free GPUs are of no use to them, what would free more.
+
+    Example: gw fleet stranded
+    """
+    backend.rooms.show_stranded(output)
+
+
+@app.command()
+def find(
+    text: Annotated[str, typer.Argument(help="Node, rack, tenant, cluster, state, address, GUID.")],
+    output: OutputOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """List the nodes that have something to do with a text.
+
+    Example: gw fleet find XID
+    """
+    backend.rooms.find(text, output, quiet=quiet)
 
 
 @app.command()

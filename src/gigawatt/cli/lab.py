@@ -44,6 +44,7 @@ Storage = Annotated[Engine, typer.Option("--storage", help="What holds file syst
 StorageSize = Annotated[
     str, typer.Option("--storage-size", metavar="SIZE", help="What the storage holds, e.g. 4GiB.")
 ]
+S3 = Annotated[bool, typer.Option("--s3", help="Doors for objects; with --storage cephfs.")]
 Fabric = Annotated[
     Manager, typer.Option("--fabric", help="OpenSM alone, or our emulator of UFM over it.")
 ]
@@ -66,6 +67,7 @@ def up(
     leaves: Leaves = 4,
     storage: Storage = Engine.BTRFS,
     storage_size: StorageSize = "4GiB",
+    s3: S3 = False,
     fabric: Fabric = Manager.OPENSM,
     guests: GuestsOption = Guests.SMALL,
     fabric_only: FabricOnly = False,
@@ -83,6 +85,7 @@ def up(
         "leaf_count": leaves,
         "storage": storage.value,
         "storage_bytes": bytes_of(storage_size),
+        "has_s3": s3,
         "fabric": fabric.value,
         "guest_image": guests.value,
         "is_fabric_only": fabric_only,

@@ -18,10 +18,11 @@ from typing_extensions import override
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """How a command is made, and the line that help shows for it."""
+    """How a command is made, the line that help shows for it, and an example of its use."""
 
     line: str
     make: Callable[[], Any]
+    example: str = ""
 
 
 class _Commands(UserDict[str, Any]):
@@ -42,6 +43,8 @@ class LazyGroup(TyperGroup):
     default_name: str | None = None
     """Command that runs where the first word names none."""
     options: ClassVar[tuple[tuple[str, str], ...]] = (("-h, --help", "Show this."),)
+    sections: ClassVar[Mapping[str, str]] = {}
+    """Headings, by the command that each begins with; without any, there is one for all."""
 
     def fill(self, makers: Mapping[str, Maker]) -> "LazyGroup":
         """This group with these commands, in this order."""
@@ -81,15 +84,36 @@ class LazyGroup(TyperGroup):
 
     @override
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands without making any."""
+        """Write the list of commands without making any, and an example of each."""
         del ctx
         makers: dict[str, Maker] = self.commands.data  # type: ignore[attr-defined]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, maker.line) for name, maker in makers.items()])
+        width = max(map(len, makers))
+        heads = {name: self.sections[name] for name in makers if name in self.sections}
+        heads = heads or {next(iter(makers)): "Commands"}
+        rows: dict[str, list[tuple[str, str]]] = {}
+        head = ""
+        for name, maker in makers.items():
+            head = heads.get(name, head)
+            rows.setdefault(head, []).append((name.ljust(width), maker.line))
+        for head, lines in rows.items():
+            with formatter.section(head):
+                formatter.write_dl(lines)
+        examples = [maker.example for maker in makers.values() if maker.example]
+        if examples:
+            with formatter.section("Examples"):
+                for example in examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
 def _first_sentence(text: str | None) -> str:
     return " ".join(inspect.cleandoc(text or "").partition("\n\n")[0].split())
+
+
+def _example(text: str | None) -> str:
+    """The example of a docstring, as one line."""
+    parts = inspect.cleandoc(text or "").split("\n\n")
+    found = next((part for part in parts if part.startswith("Example: ")), "")
+    return " ".join(found.removeprefix("Example: ").split())
 
 
 def _function_name(info: CommandInfo) -> str:
@@ -112,6 +136,7 @@ def command_of(app: typer.Typer, name: str) -> Any:  # noqa: ANN401 - typer does
             lambda: get_command_from_info(
                 info, pretty_exceptions_short=False, rich_markup_mode=None
             ),
+            _example(info.callback.__doc__),
         )
 
     group = LazyGroup(

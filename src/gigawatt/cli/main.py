@@ -9,8 +9,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import typer
 from typing_extensions import override
@@ -22,53 +22,65 @@ from gigawatt.cli.settings import HELP, take_flags
 from gigawatt.errors import DriftError, GigawattError, NoCapacityError
 
 COMMANDS = {
-    "cluster": ("gigawatt.cli.cluster", "Create, list, show, grow, shrink and release clusters."),
-    "fleet": ("gigawatt.cli.fleet", "Show, draw, check and import the fleet."),
-    "node": ("gigawatt.cli.node", "Drain nodes, quarantine them, return them."),
+    "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a fault."),
+    "up": ("gigawatt.cli.up", "Serve for this computer alone, with a key made for you."),
     "plan": ("gigawatt.cli.plan", "Show what a create would do, and change nothing."),
     "explain": ("gigawatt.cli.explain", "Explain a cluster, a node, a phase, a plane, an error."),
-    "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
-    "events": ("gigawatt.cli.events", "Show the audit trail."),
-    "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
-    "project": ("gigawatt.cli.project", "Make projects, see and grant their quotas."),
-    "member": ("gigawatt.cli.member", "Add people and programs, give them roles."),
-    "key": ("gigawatt.cli.key", "Make API keys, list them, end them."),
-    "ssh-key": ("gigawatt.cli.ssh_key", "Keep public SSH keys with a project."),
-    "price": ("gigawatt.cli.price", "Show what GPUs would cost, and cheaper ways."),
-    "rate": ("gigawatt.cli.rate", "See and set what GPU-hours cost."),
+    "cluster": ("gigawatt.cli.cluster", "Create, list, show, grow, shrink and release clusters."),
     "queue": ("gigawatt.cli.queue", "Wait for room; see what waits and what was turned away."),
-    "reservation": ("gigawatt.cli.reservation", "Reserve GPUs from one moment to another."),
-    "capacity": ("gigawatt.cli.capacity", "Show when so many GPUs could start."),
-    "spot": ("gigawatt.cli.spot", "See what spot costs and which nodes are wanted back."),
     "file-system": ("gigawatt.cli.file_system", "Make file systems that outlive clusters."),
     "firewall": ("gigawatt.cli.firewall", "Keep what may come into clusters from outside."),
-    "utilisation": ("gigawatt.cli.utilisation", "Show where GPU-hours and dollars went."),
-    "usage": ("gigawatt.cli.usage", "Show GPU-hours and what they cost; check the records."),
+    "ssh-key": ("gigawatt.cli.ssh_key", "Keep public SSH keys with a project."),
     "operation": ("gigawatt.cli.operation", "See what is under way; turn it back."),
-    "budget": ("gigawatt.cli.budget", "See what a month costs; be told, and cap it."),
-    "invoice": ("gigawatt.cli.invoice", "See invoices, pay them, save them."),
-    "payment": ("gigawatt.cli.payment", "See payments, write them down, send them back."),
-    "contract": ("gigawatt.cli.contract", "Agree commitments, credits, minimums, taxes, prices."),
-    "billing": ("gigawatt.cli.billing", "Close months, see who owes what."),
-    "ledger": ("gigawatt.cli.ledger", "Check the books, and export them."),
-    "audit": ("gigawatt.cli.audit", "Show who called what."),
+    "events": ("gigawatt.cli.events", "Show the audit trail."),
     "login": ("gigawatt.cli.login", "Keep a key for a server; later commands talk to it."),
     "logout": ("gigawatt.cli.logout", "Forget it; use this computer's own state again."),
     "whoami": ("gigawatt.cli.whoami", "Show who you are, and where."),
-    "up": ("gigawatt.cli.up", "Serve for this computer alone, with a key made for you."),
-    "lab": ("gigawatt.cli.lab", "Run the five planes for real on this machine."),
+    "project": ("gigawatt.cli.project", "Make projects, see and grant their quotas."),
+    "member": ("gigawatt.cli.member", "Add people and programs, give them roles."),
+    "key": ("gigawatt.cli.key", "Make API keys, list them, end them."),
+    "audit": ("gigawatt.cli.audit", "Show who called what."),
+    "price": ("gigawatt.cli.price", "Show what GPUs would cost, and cheaper ways."),
+    "capacity": ("gigawatt.cli.capacity", "Show when so many GPUs could start."),
+    "reservation": ("gigawatt.cli.reservation", "Reserve GPUs from one moment to another."),
+    "spot": ("gigawatt.cli.spot", "See what spot costs and which nodes are wanted back."),
+    "usage": ("gigawatt.cli.usage", "Show GPU-hours and what they cost; check the records."),
+    "budget": ("gigawatt.cli.budget", "See what a month costs; be told, and cap it."),
+    "invoice": ("gigawatt.cli.invoice", "See invoices, pay them, save them, correct them."),
+    "payment": ("gigawatt.cli.payment", "See payments, write them down, send them back."),
+    "fleet": ("gigawatt.cli.fleet", "Show, draw, check and import the fleet."),
+    "node": ("gigawatt.cli.node", "Drain nodes, quarantine them, return them."),
+    "prove": ("gigawatt.cli.prove", "Prove that all clusters are isolated on all planes."),
+    "reconcile": ("gigawatt.cli.reconcile", "Find drift between devices and targets; repair it."),
+    "utilisation": ("gigawatt.cli.utilisation", "Show where GPU-hours and dollars went."),
+    "rate": ("gigawatt.cli.rate", "See and set what GPU-hours cost."),
+    "contract": ("gigawatt.cli.contract", "Agree commitments, credits, minimums, taxes, prices."),
+    "billing": ("gigawatt.cli.billing", "Close months, see who owes what."),
+    "ledger": ("gigawatt.cli.ledger", "Check the books, and export them."),
     "server": ("gigawatt.cli.server", "Serve the API, with its worker."),
+    "lab": ("gigawatt.cli.lab", "Run the five planes for real on this machine."),
     "backup": ("gigawatt.cli.backup", "Copy everything into one archive, while work goes on."),
     "restore": ("gigawatt.cli.restore", "Put an archive back into an empty home or database."),
     "migrate": ("gigawatt.cli.migrate", "Bring a store of an older release to this one's tables."),
-    "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "twin": ("gigawatt.cli.twin", "Replay a trace on a simulated fleet, with faults."),
     "economics": ("gigawatt.cli.economics", "Follow joules to tokens; cost and life of a GPU."),
     "index": ("gigawatt.cli.index", "Measure rental prices: matched indices per GPU and term."),
+    "underwrite": ("gigawatt.cli.underwrite", "Size a loan on GPUs; write the term sheet."),
     "completion": ("gigawatt.cli.completion", "Print the script that completes commands."),
-    "demo": ("gigawatt.cli.demo", "See the main job done: two tenants, proof, files, a fault."),
 }
 """Command, its module, and the line that help shows for it."""
+
+SECTIONS: Mapping[str, str] = {
+    "demo": "Begin here",
+    "cluster": "Clusters and what belongs to them",
+    "login": "People and projects",
+    "price": "Money",
+    "fleet": "For who runs the site",
+    "server": "The server and its store",
+    "twin": "Studies",
+    "completion": "The shell",
+}
+"""Headings of the help, by the command that each begins with."""
 
 NOTES_SHOWN_MAX = 10
 OF_THE_SERVICE = frozenset({1, 8})
@@ -95,6 +107,7 @@ class RootGroup(LazyGroup):
     """``gw`` itself."""
 
     options = (("--version", "Say which."), *HELP, *LazyGroup.options)
+    sections: ClassVar[Mapping[str, str]] = SECTIONS
 
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -60,6 +60,8 @@ def twin(
     Every job becomes a tenant's request; planner, checker, store, executor and reconciler are the
     real ones, devices and time are simulated. Isolation is proven again and again; a violation
     stops the run with seed and time. Where real traces can be had: docs/traces.md.
+
+    Example: gw twin --hours 48 --seed 8 --out out/twin
     """
     if not (hours > 0 and failures >= 0):
         raise InputError(f"hours {hours:g} must be > 0 and failures {failures:g} >= 0")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gigawatt.app.market.order_file import read_order_file
 from gigawatt.app.market.utilisation import worth_of
 from gigawatt.cli.options import Format, OutputOption
 from gigawatt.cli.output import write
@@ -14,6 +15,7 @@ from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.errors import InputError
 from gigawatt.fleet.demo import hgx_fleet
 from gigawatt.market.ledger import to_beancount
+from gigawatt.market.order import ORDER, sentences
 from gigawatt.money import format_usd
 from gigawatt.twin.demo import trace_or_none
 from gigawatt.twin.failures import FailureRates
@@ -36,6 +38,12 @@ GpusOption = Annotated[int, typer.Option("--gpus", "-g", help="GPUs of the fleet
 DaysOption = Annotated[float, typer.Option(help="Virtual days to sell.")]
 LoadOption = Annotated[float, typer.Option(help="Offered load, 0.85 is 85 %.")]
 ALL = ",".join(policy.name for policy in POLICIES)
+OrderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--order", help="Order of classes as YAML, see 'gw spot order -o yaml'; else the usual one."
+    ),
+]
 FailuresOption = Annotated[float, typer.Option(help="Failures, times the default rates.")]
 
 
@@ -74,6 +82,7 @@ def market(
     load: LoadOption = 0.85,
     seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 7,
     failures: FailuresOption = 1.0,
+    order: OrderOption = None,
     out: Annotated[
         Path, typer.Option(help="Folder for events.log, ledger.beancount, report.json, a picture.")
     ] = Path("market"),
@@ -83,13 +92,18 @@ def market(
 
     Every invoice is computed again from the event log by other code, and must agree to the
     micro-dollar; the ledger must sum to zero, and states to the fleet's GPU-hours.
+
+    Example: gw twin market --days 14 --gpus 2000 --policy sell_back --out out/market
     """
     _check(days, load, failures)
     make_folder(out)
     began_s = time.perf_counter()
     workload = market_workload(_trace(trace, gpus, load), gpus, days * DAY_S, load, seed)
     settings = MarketSettings(
-        seed=seed, policy=policy_of(policy), rates=FailureRates().times(failures)
+        seed=seed,
+        policy=policy_of(policy),
+        order=ORDER if order is None else read_order_file(order),
+        rates=FailureRates().times(failures),
     )
     path = out / "events.log"
     with path.open("w", encoding="utf-8") as log:
@@ -114,6 +128,7 @@ def _report(outcome: MarketOutcome) -> dict[str, str | int | float]:
         "jobs": len(outcome.workload.trace),
         "policy": outcome.settings.policy.name,
         "seed": outcome.settings.seed,
+        "order": "; ".join(sentences(outcome.settings.order)),
     }
     shown |= {name: round(value, 6) for name, value in found.items() if value == value}  # noqa: PLR0124 - not NaN
     by_line: dict[str, int] = {}
@@ -140,6 +155,7 @@ def policies(
     days: DaysOption = 14.0,
     load: LoadOption = 0.85,
     failures: FailuresOption = 1.0,
+    order: OrderOption = None,
     out: Annotated[
         Path, typer.Option(help="Folder for policies.csv, policies.md and policies.png.")
     ] = Path("policies"),
@@ -150,12 +166,17 @@ def policies(
     on_demand sells on demand alone, first come, first served; spot_fill also sells what is free by
     spot; backfill_spot lets small jobs pass for 6 h; spread_spot spreads clusters instead of
     packing them; reserved_spot sells reservations; sell_back lends idle ones to spot.
+
+    Example: gw twin policies --days 14 --gpus 2000 --only on_demand,spot_fill
     """
     _check(days, load, failures)
     make_folder(out)
     numbers = _numbers(seeds)
     draw = drawing(_trace(trace, gpus, load), gpus, days * DAY_S, load)
-    base = MarketSettings(rates=FailureRates().times(failures))
+    base = MarketSettings(
+        order=ORDER if order is None else read_order_file(order),
+        rates=FailureRates().times(failures),
+    )
     chosen = [policy_of(name.strip()) for name in only.split(",")]
     found = compare(
         hgx_fleet(gpus), draw, chosen, numbers, base, lambda line: typer.echo(line, err=True)

@@ -170,7 +170,8 @@ async def confirm(
             "cluster_pairs_decided": {p.value: n for p, n in proof.cluster_pair_count.items()},
             "wrong": wrong[:20],
         }
-    reports = await probe_all(drivers, target, others, policy, clock)
+    before = operation.plan.before
+    reports = await probe_all(drivers, target, others, policy, clock, before=before)
     found.document = {
         "generation": operation.generation,
         "read_back": {

@@ -193,7 +193,10 @@ class Executor:
                 now_s,
                 operation=operation,
             )
-        return self._around.store.revise(operation, revised, now_s)
+        operation = self._around.store.revise(operation, revised, now_s)
+        for node_id, reason in sorted(lost.items()):
+            self._around.store.set_node_state(node_id, "quarantined", reason, now_s)
+        return operation
 
     async def _give_up(
         self,
@@ -245,10 +248,11 @@ class Executor:
         state: Literal["done", "unwound", "stuck"],
         left_behind: Mapping[NodeId, str],
     ) -> None:
-        reasons = dict.fromkeys(operation.plan.quarantined, "failed and was replaced")
-        self._around.store.finish(
-            operation, state, {**reasons, **left_behind}, self._around.clock.now_s()
-        )
+        now_s, given_up = self._around.clock.now_s(), operation.plan.quarantined
+        # Why one was given up was said when it was; that stays.
+        known = self._around.store.snapshot(now_s).node_states if given_up else {}
+        reasons = dict.fromkeys({*given_up} - known.keys(), "failed and was replaced")
+        self._around.store.finish(operation, state, {**reasons, **left_behind}, now_s)
 
     def _known(self, plan: Plan) -> dict[DeviceId, set[str]]:
         """Keys that may be on each node's own devices: this cluster's, and of guests beside it.

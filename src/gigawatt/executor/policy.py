@@ -14,6 +14,8 @@ class ExecutorPolicy:
         verify_round_count_max: times a stage is put right after a read-back that differs.
         concurrent_call_count_max: driver calls in flight at once.
         flush_step_count: outcomes journaled in one transaction.
+        flush_s: after this long they are journaled with the next one, so that who watches sees
+            planes close one by one, and not at the end of a stage.
         negative_probe_count_max: pairs of different clusters probed after a change.
         is_proving: prove isolation from the read-back of every shared device before the end.
         lease_renewal_s: pause between renewals of the operation's lease, None for none.
@@ -26,6 +28,7 @@ class ExecutorPolicy:
     verify_round_count_max: int = 2
     concurrent_call_count_max: int = 256
     flush_step_count: int = 512
+    flush_s: float = 0.5
     negative_probe_count_max: int = 256
     is_proving: bool = True
     lease_renewal_s: float | None = 5.0

@@ -103,9 +103,15 @@ async def _probe(
     cut = len(positive)
     dark = [pair for pair, reached in zip(positive, answers[:cut], strict=True) if not reached]
     leaks = [pair for pair, reached in zip(negative, answers[cut:], strict=True) if reached]
-    wrong = [f"{plane.value}: {a.node_id} does not reach {b.node_id}" for a, b in dark]
+    wrong = [_darkness(plane, a, b) for a, b in dark]
     wrong += [f"{plane.value}: {a.node_id} reaches foreign {b.node_id}" for a, b in leaks]
     return ProbeReport(plane, len(positive), len(negative), tuple(wrong), _suspects(dark))
+
+
+def _darkness(plane: Plane, a: Endpoint, b: Endpoint) -> str:
+    if plane is Plane.IN_BAND and a == b:
+        return f"{plane.value}: the machine of {a.node_id} does not answer by its cable"
+    return f"{plane.value}: {a.node_id} does not reach {b.node_id}"
 
 
 def _share(one: ClusterTarget, other: ClusterTarget) -> bool:
@@ -120,9 +126,13 @@ async def probe_all(
     others: Sequence[ClusterTarget],
     policy: ExecutorPolicy,
     clock: Clock,
+    *,
+    before: ClusterTarget | None = None,
 ) -> tuple[ProbeReport, ...]:
     """Probe every plane: the ring inside the cluster, and pairs with every other cluster.
 
+    In-band, each machine that came with the change (``before`` is what there was) is asked itself:
+    its cable shows in nothing else. The others are the tenant's, who may have switched them off.
     Storage is probed inside the cluster only when it has or mounts a file system, and outside not
     towards clusters that mount one with it; the out-of-band plane only when the cluster holds
     whole nodes (guests have no way to a BMC). A file system has no host to probe from.
@@ -135,12 +145,15 @@ async def probe_all(
     ring = positive_pairs(target)
     alone = [endpoint_of(member) for member in target.active_members]
     host = ring or tuple((end, end) for end in alone)
+    known = {endpoint_of(member) for member in before.active_members} if before else set()
 
     def inside(plane: Plane) -> tuple[Pair, ...]:
         if plane is Plane.STORAGE:
             return ring if target.storage_bytes or target.mounts else ()
         if plane is Plane.OUT_OF_BAND and len(alone) == 1:
             return ()
+        if plane is Plane.IN_BAND:
+            return (*ring, *((end, end) for end in alone if end not in known))
         return host if plane is Plane.HOST else ring
 
     return tuple(

@@ -134,6 +134,7 @@ class StageRunner:
         fence = Fence(operation.cluster_id, operation.generation)
         outcomes: list[Outcome] = []
         unwritten: list[Outcome] = []
+        flushed_s = self._clock.now_s()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._caller.call(step, fence)) for step in steps]
             for task in asyncio.as_completed(tasks):
@@ -141,7 +142,9 @@ class StageRunner:
                 self._watch.call_ended(run, outcome)
                 unwritten.append(outcome)
                 behind[outcome.step.plane] -= 1
-                if len(unwritten) >= self._policy.flush_step_count:
+                is_late = self._clock.now_s() - flushed_s >= self._policy.flush_s
+                if is_late or len(unwritten) >= self._policy.flush_step_count:
+                    flushed_s = self._clock.now_s()
                     self._flush(operation, unwritten)
                     self._tell(operation, stage, totals, behind)
                 outcomes.append(outcome)

@@ -1,6 +1,7 @@
 """Amounts as people write them: dollars and durations, exactly."""
 
 import re
+from datetime import UTC, datetime
 
 from gigawatt.errors import InputError
 from gigawatt.money import MICRO_USD_PER_USD
@@ -45,3 +46,14 @@ def duration_s_of(text: str) -> int:
             f"{text[:40]!r} is no duration", next_step="Write e.g. 90min, 72h, 14d or 4w."
         )
     return int(found[1]) * _UNITS_S[found[2]]
+
+
+def minute_words(at_s: float) -> str:
+    """A moment (Unix seconds) to the minute, not too early, for people.
+
+    Example:
+        >>> minute_words(1.0)
+        '1970-01-01 00:01 UTC'
+    """
+    full_s = -(-at_s // MINUTE_S) * MINUTE_S
+    return f"{datetime.fromtimestamp(full_s, UTC):%Y-%m-%d %H:%M} UTC"

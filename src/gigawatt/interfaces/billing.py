@@ -64,6 +64,20 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Correctable:
+    """An invoice as a credit note needs it.
+
+    Fields: before are its credit notes, the oldest first; note_count is of all invoices; agreed is
+    what was agreed as of the same transaction.
+    """
+
+    invoice: Invoice
+    before: tuple[Invoice, ...]
+    note_count: int
+    agreed: Agreed
+
+
+@dataclass(frozen=True, slots=True)
 class BooksVerdict:
     """What a check of the books found.
 
@@ -126,15 +140,20 @@ class BillingBook(Protocol):
         """Closed months, the newest first."""
         ...
 
-    def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int, Agreed], Invoice]
-    ) -> Invoice:
+    def correctable(self, invoice_id: str) -> Correctable:
+        """What a credit note of an invoice follows now.
+
+        Raises:
+            UnknownIdError: there is no such invoice.
+        """
+        ...
+
+    def credit(self, invoice_id: str, make: Callable[[Correctable], Invoice]) -> Invoice:
         """Keep a credit note, with its entry.
 
         Args:
             invoice_id: what it corrects.
-            make: the note, from the invoice, its earlier notes, how many notes there are, and what
-                was agreed as of the same transaction.
+            make: the note, from what it follows as of the same transaction.
 
         Raises:
             UnknownIdError: there is no such invoice.

@@ -98,8 +98,9 @@ class Driver(Protocol):
     async def probe(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[bool, ...]:
         """For each pair (a, b): whether a really reaches what belongs to b on this plane.
 
-        Fabric and in-band: traffic from a arrives at b. Out-of-band: the owner of a can talk to
-        b's BMC. Storage: a can mount what b's cluster has or mounts; all of it if both are of
+        Fabric and in-band: traffic from a arrives at b; in-band from a to a: its machine answers
+        by its own cable, and its network reaches the gateway. Out-of-band: the owner of a can talk
+        to b's BMC. Storage: a can mount what b's cluster has or mounts; all of it if both are of
         one cluster, any of it otherwise. Host: b is powered on and a and b are slices of one
         cluster.
 

@@ -31,6 +31,18 @@ class Hold:
     is_begun: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What one replica at a time does again and again.
+
+    Fields: worker is who does it now, None for nobody; done_s is when it ended last or, before its
+    first time, when it was first asked for; Unix seconds.
+    """
+
+    worker: str | None
+    done_s: float | None
+
+
 class Replicas(Protocol):
     """What replicas know of each other. Every method is one transaction, as in ``Store``."""
 
@@ -65,4 +77,8 @@ class Replicas(Protocol):
 
     def end_duty(self, duty: str, worker: str, now_s: float) -> None:
         """A worker has done its duty."""
+        ...
+
+    def duty(self, duty: str) -> Duty | None:
+        """How a duty stands; None if nobody ever asked for it."""
         ...

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gigawatt.identity.accounts import AccountId
-from gigawatt.ids import FabricId, ReservationId, SiteId, TenantId
+from gigawatt.ids import FabricId, NodeId, ReservationId, SiteId, TenantId
+from gigawatt.intent.request import Level
 from gigawatt.interfaces.directory import Reach
 from gigawatt.market.calendar import Reservation
+from gigawatt.market.gap import Gap, short_gpu_ms
 from gigawatt.market.notice import NoticePolicy
 
 ReservationState = Literal["planned", "booked", "cancelled"]
@@ -49,6 +51,8 @@ class ReservationRecord:
         planned_s, expires_s: Unix seconds.
         booked_s, cancelled_s: None before that.
         charged_micro_usd: what the cancellation cost, 0 unless cancelled late.
+        keep_together: widest level that its paid nodes may span, as it was asked for.
+        gaps: promised nodes that could not be had, oldest first.
     """
 
     sequence: int
@@ -71,6 +75,8 @@ class ReservationRecord:
     booked_s: float | None = None
     cancelled_s: float | None = None
     charged_micro_usd: int = 0
+    keep_together: Level = Level.FABRIC
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def reservation_id(self) -> ReservationId:
@@ -81,6 +87,27 @@ class ReservationRecord:
     def project_id(self) -> TenantId:
         """Whose it is."""
         return self.promise.tenant_id
+
+    def short_gpu_ms(self, from_ms: int, to_ms: int) -> int:
+        """GPU-milliseconds between two moments that it pays for and could not have."""
+        return short_gpu_ms(self.promise, self.gaps, from_ms, to_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Another node in the place of a promised one.
+
+    Fields:
+        node_id: the promised one, which is out of use.
+        new_id: the other one.
+        ready_s: when nobody is on it any more, now or later; Unix seconds.
+        leaf_group_count: leaf groups that the paid GPUs touch then.
+    """
+
+    node_id: NodeId
+    new_id: NodeId
+    ready_s: float
+    leaf_group_count: int
 
 
 class ReservationBook(Protocol):
@@ -141,4 +168,29 @@ class ReservationBook(Protocol):
         self, project_ids: frozenset[TenantId] | None, from_s: float, to_s: float
     ) -> tuple[ReservationRecord, ...]:
         """What is to be paid in a time: booked ones that overlap it, cancellations in it."""
+        ...
+
+    def note_gap(self, reservation_id: ReservationId, node_id: NodeId, now_s: float) -> bool:
+        """Note that a promised node is out of use and none takes its place; False if it is known.
+
+        Holder and operator are told. The time counts from when it was taken out of use.
+
+        Raises:
+            ConflictError: the node is in use, or the reservation is not booked or not of it.
+        """
+        ...
+
+    def end_gap(self, reservation_id: ReservationId, node_id: NodeId, now_s: float) -> bool:
+        """Note that a promised node is in use again; False if no gap of it was open."""
+        ...
+
+    def swap(
+        self, reservation_id: ReservationId, swap: Swap, policy: NoticePolicy, now_s: float
+    ) -> ReservationRecord:
+        """Promise another node in the place of one that is out of use.
+
+        Raises:
+            ConflictError: the old node is in use again or not promised, or the new one is out of
+                use, promised to somebody, or held by who will not be gone in time.
+        """
         ...

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from gigawatt.ids import ClusterId, NodeId, NoticeId, OperationId, SiteId, TenantId
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.notice import NoticeAnswer
 
 NoticeState = Literal["given", "begun", "done", "withdrawn"]
 NoticeCause = Literal["reservation", "waiting", "end"]
@@ -48,6 +49,7 @@ class Notice:
         operation_id: drawn for taking them before it is tried, so they are taken once at most.
         state: "given", "begun" once the operation is committed, "done" once it has ended,
             "withdrawn" when the cluster went by itself or nobody needs the nodes any more.
+        answer, answered_s: what its tenant said of its work and when; None before that.
     """
 
     sequence: int
@@ -63,6 +65,8 @@ class Notice:
     operation_id: OperationId
     state: NoticeState
     state_since_s: float
+    answer: NoticeAnswer | None = None
+    answered_s: float | None = None
 
 
 class SpotBook(Protocol):
@@ -85,6 +89,27 @@ class SpotBook(Protocol):
 
         Raises:
             ConflictError: a node of the cluster is under another notice.
+        """
+        ...
+
+    def get(self, notice_id: NoticeId) -> Notice:
+        """One notice, whatever became of it.
+
+        Raises:
+            UnknownIdError: there is none.
+        """
+        ...
+
+    def answer(
+        self, notice_id: NoticeId, answer: NoticeAnswer, detail: str, now_s: float
+    ) -> Notice:
+        """Keep what a tenant says of its work after a notice, told in the trail once.
+
+        "saved" also notes a checkpoint. A notice whose nodes are being taken, or were, is given as
+        it is, and so is one of which the same was said.
+
+        Raises:
+            UnknownIdError: there is none.
         """
         ...
 

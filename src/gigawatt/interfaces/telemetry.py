@@ -1,6 +1,6 @@
 """What GPUs report of themselves, whatever source the operator has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -53,11 +53,15 @@ DCGM_LABELS = ("gpu", "UUID", "device", "modelName", "Hostname")
 words and are not passed on. Source: NVIDIA/dcgm-exporter, internal/pkg/rendermetrics."""
 
 
+SIMULATED = "simulated"
+"""Label of samples that were made up, and the name of the source that makes them up."""
+
+
 class Telemetry(Protocol):
     """A source of samples."""
 
-    def read(self) -> tuple[GpuSample, ...]:
-        """Samples of now, with ``DCGM_LABELS``.
+    def read(self, names: Collection[str] | None = None) -> tuple[GpuSample, ...]:
+        """Samples of now, with ``DCGM_LABELS``; of the fields ``names`` only, if some are given.
 
         Raises:
             DataError: the source does not answer or is not readable.

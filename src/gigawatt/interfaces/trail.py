@@ -23,6 +23,7 @@ class EventFilter:
     operation_id: OperationId | None = None
     node_id: NodeId | None = None
     kind: str | None = None
+    kinds: frozenset[str] | None = None
 
 
 class Trail(Protocol):

@@ -122,13 +122,28 @@ class UsageLine:
 
 @dataclass(frozen=True, slots=True)
 class UsageDifference:
-    """Where records are not what the log of operations says: milliseconds, and micro-USD."""
+    """Where records are not what the log of operations says: milliseconds, and micro-USD.
+
+    Fields: cluster is the cluster or file system; node None where it is of storage.
+    """
 
     cluster_id: ClusterId
-    node_id: NodeId
+    node_id: NodeId | None
     from_ms: int
     to_ms: int
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageChecked:
+    """Records compared with the log of operations.
+
+    Fields: clusters, and holders of storage, that were compared; where they differ.
+    """
+
+    cluster_count: int
+    holder_count: int
+    differences: tuple[UsageDifference, ...]
 
 
 class UsageBook(Protocol):
@@ -177,7 +192,8 @@ class UsageBook(Protocol):
 
         Raises:
             ConflictError: one has the source and id of another that says something else.
-            InputError: one that is new is of a month whose invoices are out.
+            InputError: one that is new is of a month whose invoices are out, or one is of a known
+                product in another unit than its own.
         """
         ...
 
@@ -185,6 +201,6 @@ class UsageBook(Protocol):
         """What other services measured in the time of the query, in the order it came in."""
         ...
 
-    def check(self, cluster_id: ClusterId | None = None) -> tuple[int, tuple[UsageDifference, ...]]:
-        """Clusters compared with the log of operations, one or all, and where they differ."""
+    def check(self, cluster_id: ClusterId | None = None) -> UsageChecked:
+        """Compare GPUs and storage of a cluster or file system, or of all, with the log."""
         ...

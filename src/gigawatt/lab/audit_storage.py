@@ -1,37 +1,40 @@
-"""File systems and exports that are left in a lab, by ``btrfs``, ``findmnt`` and ``ps``."""
+"""File systems and exports left in a lab, by ``btrfs``, ``ceph``, ``findmnt`` and ``ps``."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from gigawatt.boundary.plane import Plane
-from gigawatt.errors import InputError
+from gigawatt.lab.audit_cephfs import audit_cephfs
 from gigawatt.lab.audit_scene import AuditScene, Leftover
 
 OWN_QGROUPS = frozenset({"0/5"})
 """The disk's own top level."""
+SERVERS = ("bindfs ", "ceph-fuse ")
+"""Programs that serve exports begin so."""
 _SUBVOLUME = re.compile(r"^ID \d+ .* path (.*)$")
 
 
 def audit_storage(scene: AuditScene) -> Iterator[Leftover]:
-    """Subvolumes, quota groups, folders, exports, mounts and their servers.
+    """What the engine holds for tenants; exports, mounts and their servers, whatever the engine.
 
     Raises:
-        InputError: a pool does not answer, or is of a kind that cannot be audited.
+        InputError: the engine does not answer.
     """
-    if scene.spec.storage != "btrfs":
-        raise InputError(
-            f"storage on {scene.spec.storage} is not audited",
-            next_step="Start the lab with --storage btrfs.",
-        )
+    yield from ENGINES[scene.spec.storage](scene)
     for pool_id in scene.layout.fleet.storage_pools.ids:
-        yield from _of_pool(scene, scene.folder.path / "storage" / str(pool_id))
+        yield from _exports(scene, scene.folder.path / "storage" / str(pool_id) / "exports")
     for line in scene.processes():
-        if line.startswith("bindfs "):
+        if line.startswith(SERVERS):
             yield Leftover(Plane.STORAGE, "export server", line)
 
 
-def _of_pool(scene: AuditScene, folder: Path) -> Iterator[Leftover]:
+def _btrfs(scene: AuditScene) -> Iterator[Leftover]:
+    for pool_id in scene.layout.fleet.storage_pools.ids:
+        yield from _btrfs_pool(scene, scene.folder.path / "storage" / str(pool_id))
+
+
+def _btrfs_pool(scene: AuditScene, folder: Path) -> Iterator[Leftover]:
     disk = folder / "disk"
     for line in scene.said(["btrfs", "subvolume", "list", str(disk)]).splitlines():
         found = _SUBVOLUME.match(line)
@@ -42,10 +45,19 @@ def _of_pool(scene: AuditScene, folder: Path) -> Iterator[Leftover]:
             yield Leftover(Plane.STORAGE, "quota group", f"{folder.name} {number}")
     for path in sorted((disk / "tree").rglob("*")):
         yield Leftover(Plane.STORAGE, "file or folder", f"{folder.name} {path.relative_to(disk)}")
-    exports = folder / "exports"
+
+
+def _exports(scene: AuditScene, exports: Path) -> Iterator[Leftover]:
     for line in scene.said(["findmnt", "--raw", "--noheadings", "--output", "TARGET"]).splitlines():
         if line.startswith(f"{exports}/"):
             yield Leftover(Plane.STORAGE, "mount", line)
     # A network's own folder may stay: hosts are attached to it before anything is exported to it.
     for path in sorted(exports.glob("*/*")):
         yield Leftover(Plane.STORAGE, "export", str(path))
+
+
+ENGINES: Mapping[str, Callable[[AuditScene], Iterator[Leftover]]] = {
+    "btrfs": _btrfs,
+    "cephfs": audit_cephfs,
+}
+"""What each engine of a lab's storage holds."""

@@ -56,6 +56,7 @@ class LabSpec:
             bare metal, stood in for by namespaces.
         storage: engine of the storage plane.
         storage_bytes: what the storage pool holds; the machine must have the room.
+        has_s3: file systems can have a door for objects; of CephFS only.
         is_fabric_only: the compute fabric and a control plane, nothing else.
         has_standby: a second subnet manager on each subnet.
         fabric: who is asked for partitions: OpenSM's own file, or our emulator of UFM over it.
@@ -69,6 +70,7 @@ class LabSpec:
     hypervisor_count: int = 2
     storage: Literal["btrfs", "cephfs"] = "btrfs"
     storage_bytes: int = 4 * GIB
+    has_s3: bool = False
     is_fabric_only: bool = False
     has_standby: bool = False
     fabric: Literal["opensm", "ufm"] = "opensm"
@@ -97,6 +99,11 @@ class Layout:
             raise InputError(
                 f"a lab has 2 to {self.spec.nodes_max} nodes, wanted {len(self.fleet.nodes)}",
                 next_step=f"For up to {FABRIC_NODES_MAX:,}, run the fabric alone: --fabric-only.",
+            )
+        if self.spec.has_s3 and self.spec.storage != "cephfs":
+            raise InputError(
+                f"storage on {self.spec.storage} has no door for objects",
+                next_step="Add --storage cephfs.",
             )
         if self.spec.spine_count < 1 or self.spec.leaf_count < 1:
             raise InputError("a lab's in-band network has at least one spine and one leaf")

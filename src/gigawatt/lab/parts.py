@@ -18,7 +18,10 @@ from gigawatt.lab.running import Part, missing_packages
 from gigawatt.lab.storage.btrfs import BtrfsPart
 from gigawatt.lab.storage.cephfs import CephfsPart
 
-STORAGE_PARTS: Mapping[str, Callable[[], Part]] = {"btrfs": BtrfsPart, "cephfs": CephfsPart}
+STORAGE_PARTS: Mapping[str, Callable[[LabSpec], Part]] = {
+    "btrfs": lambda _: BtrfsPart(),
+    "cephfs": lambda spec: CephfsPart(has_s3=spec.has_s3),
+}
 """The part for each engine of the storage plane."""
 
 
@@ -35,7 +38,7 @@ def parts_of(spec: LabSpec) -> tuple[Part, ...]:
             f"no part of a lab holds file systems on {spec.storage}",
             next_step=f"Use one of {', '.join(STORAGE_PARTS)}.",
         )
-    storage = STORAGE_PARTS[spec.storage]()
+    storage = STORAGE_PARTS[spec.storage](spec)
     found: list[Part] = [FabricPart(spec.fabric), NetworkPart(), OobPart(POWER_COMMAND), storage]
     if spec.hypervisor_count:
         found.append(GuestsPart(spec.guest_image))

@@ -163,6 +163,15 @@ class PreparedPart(Protocol):
         ...
 
 
+@runtime_checkable
+class LastingPart(Protocol):
+    """A part that is started again when it has ended."""
+
+    def start_again(self, lab: Running) -> str:
+        """Start it again after it ended; what to say of it. Empty if that was done too often."""
+        ...
+
+
 def missing_packages(package_of_tool: Mapping[str, str]) -> tuple[str, ...]:
     """Debian packages whose programs are not on this machine."""
     lost = {p for tool, p in package_of_tool.items() if shutil.which(tool, path=TOOL_PATH) is None}

@@ -19,7 +19,7 @@ from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.folder import LabFolder, LabStatus, PartState, PartStatus
 from gigawatt.lab.layout import Layout
 from gigawatt.lab.parts import parts_of
-from gigawatt.lab.running import Part, Running
+from gigawatt.lab.running import LastingPart, Part, Running
 
 WATCH_S = 2.0
 """Pause between two looks at the parts. Ours."""
@@ -33,6 +33,7 @@ class Supervisor:
         self._folder = folder
         self._parts = parts
         self._start_s = time.monotonic()
+        self._said_of: dict[str, str] = {}
         waiting = tuple(PartStatus(part.name) for part in parts)
         self._status = replace(status, parts=waiting)
 
@@ -65,12 +66,17 @@ class Supervisor:
         self._say(self._status.with_part(PartStatus(part.name, "up", took_s)))
 
     def watch(self, lab: Running) -> None:
-        """Say what ails the parts, now."""
+        """Say what ails the parts, now; one that lasts is started again, and that is said."""
         status = self._status
         for part, before in zip(self._parts, status.parts, strict=True):
             ailment = part.ailment(lab)
             state: PartState = "ailing" if ailment else "up"
-            status = status.with_part(PartStatus(part.name, state, before.took_s, ailment))
+            if ailment and isinstance(part, LastingPart):
+                again = part.start_again(lab)
+                if again:
+                    state, self._said_of[part.name] = "up", again
+            said = ailment if state == "ailing" else self._said_of.get(part.name, "")
+            status = status.with_part(PartStatus(part.name, state, before.took_s, said))
         if status != self._status:
             self._say(status)
 

@@ -76,6 +76,11 @@ def credit_lines(
     return _with_taxes(invoice, lines, before)
 
 
+def charges_left(invoice: Invoice, notes: Sequence[Invoice]) -> int:
+    """What is left of an invoice's charges after some credit notes, before taxes, in micro-USD."""
+    return _sum(invoice, *_CHARGED) + sum(_sum(note, LineKind.CORRECTION) for note in notes)
+
+
 def returns_of(note: Invoice) -> dict[str, int]:
     """What a credit note gives back to contract items to be used again, by id.
 
@@ -91,7 +96,7 @@ def returns_of(note: Invoice) -> dict[str, int]:
 def _charge_lines(
     invoice: Invoice, wish: CreditWish, before: Sequence[Invoice], standing: Standing
 ) -> list[InvoiceLine]:
-    left = _sum(invoice, *_CHARGED) + sum(_sum(note, LineKind.CORRECTION) for note in before)
+    left = charges_left(invoice, before)
     wanted = left if wish.amount_micro_usd is None else wish.amount_micro_usd
     _refuse(invoice, wanted, left)
     correction = InvoiceLine(

@@ -7,6 +7,7 @@ year for 0.60 to 0.63 and three years for 0.40 to 0.45 of the price on demand, s
 from collections.abc import Mapping
 
 from gigawatt.intent.term import Term
+from gigawatt.market.product import EGRESS, SANDBOX_CPU, STORAGE
 from gigawatt.market.rates import Rate
 
 NOTE = "illustrative: made from the fleet's list price, nobody sells at it"
@@ -37,3 +38,7 @@ def demo_rates(listed: Mapping[str, int], now_s: float) -> tuple[Rate, ...]:
         for gpu_type, price in sorted(listed.items())
         for term, gpu_count_min, month_count_min, percent in PERCENTS
     )
+
+
+PRODUCT_PRICES: Mapping[str, int] = {STORAGE: 30_000, SANDBOX_CPU: 40_000, EGRESS: 20_000}
+"""Micro-USD for a unit of each known product: a TiB-hour, a CPU-hour, a GiB. Ours, made up."""

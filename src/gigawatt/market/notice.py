@@ -1,9 +1,15 @@
 """How long before it is taken somebody is told that a node is wanted back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from gigawatt.errors import InputError
 from gigawatt.units import DAY_S, MINUTE_S
+
+NoticeAnswer = Literal["saved", "failed"]
+"""What a tenant says of its work after a notice. "saved" gives the nodes back before the deadline;
+"failed" changes nothing of it, and can still become "saved"."""
 
 NOTICE_S_MIN = 2.0 * MINUTE_S
 """Shortest notice. Ours; the notice of a spot instance of AWS is two minutes too
@@ -61,3 +67,27 @@ def check_notice(policy: NoticePolicy) -> None:
             f"a notice of {policy.end_notice_s:,.0f} s before a reservation ends, wanted"
             f" {policy.notice_s:,.0f} to {NOTICE_S_MAX:,.0f}"
         )
+
+
+def can_answer(before: NoticeAnswer | None, answer: NoticeAnswer) -> bool:
+    """Whether an answer changes what was said before; who said that all is saved cannot unsay it.
+
+    Example:
+        >>> can_answer("failed", "saved"), can_answer("saved", "failed")
+        (True, False)
+    """
+    return before is None or (before, answer) == ("failed", "saved")
+
+
+def may_take_early(answers: Iterable[NoticeAnswer | None], *, is_own_end: bool) -> bool:
+    """Whether nodes may be taken before their deadline.
+
+    Only when all who are asked for the same demand have said that their work is saved: what one
+    alone gives back early would serve nobody yet (ADR-0049). Never when a tenant's own time ends:
+    until then it is theirs.
+
+    Args:
+        answers: of every notice for one demand that is not carried out yet.
+        is_own_end: whether nobody else wants the nodes, and a reservation ends.
+    """
+    return not is_own_end and all(answer == "saved" for answer in answers)

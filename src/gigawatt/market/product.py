@@ -4,7 +4,7 @@ GPUs are priced by rate cards, and what a cluster was promised stands with its u
 are looked up when a month is closed: the newest that is in force, an organisation's own first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gigawatt.errors import InputError
@@ -13,15 +13,58 @@ from gigawatt.intent.request import PRICE_MICRO_USD_MAX
 from gigawatt.market.ledger import CURRENCY
 from gigawatt.market.meter import MS_PER_HOUR
 from gigawatt.market.month import check_month
-from gigawatt.units import TIB
+from gigawatt.units import GIB, HOUR_S, TIB
 
 STORAGE = "storage"
 """The product that is storage; its unit is ``STORAGE_UNIT``."""
 STORAGE_UNIT = "TiB-hour"
 STORAGE_PARTS = TIB * MS_PER_HOUR
 """Byte-milliseconds in a TiB-hour."""
+SANDBOX_CPU = "sandbox.cpu_seconds"
+"""Processor time of sandboxes; measured in CPU-seconds, priced by the CPU-hour."""
+EGRESS = "network.egress_bytes"
+"""What leaves a site for elsewhere; measured in bytes, priced by the GiB."""
 PARTS_MAX = 10**12
 """Largest count of what an external service measures that one price is for. Ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a known product is measured and priced in.
+
+    Fields: measured_in is the unit of events; unit that of a price, which has so many parts.
+    """
+
+    measured_in: str
+    unit: str
+    parts_per_unit: int
+
+
+KNOWN: Mapping[str, Measure] = {
+    STORAGE: Measure("byte-millisecond", STORAGE_UNIT, STORAGE_PARTS),
+    SANDBOX_CPU: Measure("CPU-second", "CPU-hour", HOUR_S),
+    EGRESS: Measure("byte", "GiB", GIB),
+}
+"""Products whose units are ours to say; of any other product its price and its events say it."""
+
+
+def check_measured(product: str, unit: str) -> None:
+    """Refuse what another service measured of a known product in another unit.
+
+    A price is for so many parts, so that seconds where milliseconds are meant would be a bill a
+    thousand times as high.
+
+    Raises:
+        InputError: names the unit that was wanted, or says that storage is metered here.
+    """
+    if product == STORAGE:
+        raise InputError(f"an event of type {STORAGE!r}: storage is metered by its quota, here")
+    known = KNOWN.get(product)
+    if known is not None and unit != known.measured_in:
+        raise InputError(
+            f"an event of type {product!r} is in {unit!r}, wanted {known.measured_in!r}",
+            next_step="Convert it before it is sent; quantities are whole numbers.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +72,7 @@ class ProductPrice:
     """One price.
 
     Fields:
-        product: "storage", or the type of an external event.
+        product: one of ``KNOWN``, or the type of an external event.
         price_micro_usd: for ``parts_per_unit`` of what is measured; 0 or more.
         unit: what an invoice calls so many, e.g. "million tokens".
         from_month: ``YYYY-MM`` from which on it is in force, until a newer one is.
@@ -71,10 +114,11 @@ def _reason(price: ProductPrice, closed_month: str) -> str | None:
         return f"it is {price.price_micro_usd} micro-USD"
     if price.from_month <= closed_month:
         return f"it is from {price.from_month} on, and the books are closed up to {closed_month}"
-    is_storage = (price.unit, price.parts_per_unit) == (STORAGE_UNIT, STORAGE_PARTS)
-    if price.product == STORAGE and not is_storage:
-        return f"storage is priced by the {STORAGE_UNIT}"
-    if price.product != STORAGE and not 1 <= price.parts_per_unit <= PARTS_MAX:
+    known = KNOWN.get(price.product)
+    if known is not None:
+        is_its_own = (price.unit, price.parts_per_unit) == (known.unit, known.parts_per_unit)
+        return None if is_its_own else f"{price.product} is priced by the {known.unit}"
+    if not 1 <= price.parts_per_unit <= PARTS_MAX:
         return f"it is for {price.parts_per_unit} of what is measured, wanted 1 to {PARTS_MAX:,}"
     return None
 

@@ -35,6 +35,33 @@ class Stranded:
 NONE_STRANDED = Stranded(0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a size finds among free GPUs.
+
+    Fields:
+        fit_count: requests of that size that fit now, side by side.
+        stranded: free GPUs that are of no use to this size.
+    """
+
+    fit_count: int
+    stranded: Stranded
+
+
+def fit_of(free_gpu_mask: U16, fabric_of_node: I64, gpus_per_node: int, gpu_count: int) -> Fit:
+    """How often one size fits, and what is of no use to it; see ``stranded`` for the arguments.
+
+    A size above a node's is rounded up to whole nodes.
+    """
+    lost = stranded(free_gpu_mask, fabric_of_node, gpus_per_node, [gpu_count])
+    if gpu_count in slice_sizes(gpus_per_node)[:-1]:
+        slots = [free_gpu_mask & mask == mask for mask in aligned_masks(gpus_per_node, gpu_count)]
+        return Fit(int(np.sum(slots)), lost)
+    is_whole = free_gpu_mask == (1 << gpus_per_node) - 1
+    wholes = np.bincount(fabric_of_node, is_whole).astype(np.int64)
+    return Fit(int((wholes // -(-gpu_count // gpus_per_node)).sum()), lost)
+
+
 def stranded(
     free_gpu_mask: U16, fabric_of_node: I64, gpus_per_node: int, asked: Collection[int]
 ) -> Stranded:

@@ -12,6 +12,7 @@ from gigawatt.interfaces.billing import (
     BillingBook,
     BooksVerdict,
     ClosedMonth,
+    Correctable,
     StatementLine,
 )
 from gigawatt.market.closing import Closing, invoice_draft, receivable
@@ -141,19 +142,16 @@ class SqlBilling:
         with self._database.read() as connection:
             return tuple(map(_month_of, connection.execute(query)))
 
-    def credit(
-        self, invoice_id: str, make: Callable[[Invoice, tuple[Invoice, ...], int, Agreed], Invoice]
-    ) -> Invoice:
+    def correctable(self, invoice_id: str) -> Correctable:
+        """What a credit note of an invoice follows now."""
+        with self._database.read() as connection:
+            return _correctable(connection, invoice_id)
+
+    def credit(self, invoice_id: str, make: Callable[[Correctable], Invoice]) -> Invoice:
         """Keep a credit note, with its entry."""
         with self._database.write() as connection:
             lock_generation(connection)
-            invoice = _invoice(connection, invoice_id)
-            notes = select(invoices).where(invoices.c.corrects == invoice_id)
-            before = connection.execute(notes.order_by(invoices.c.invoice_id)).all()
-            count = select(func.count()).where(invoices.c.corrects != "")
-            number = int(connection.execute(count).scalar_one())
-            notes_before = tuple(invoice_from(row.document) for row in before)
-            note = make(invoice, notes_before, number, _agreed(connection, ""))
+            note = make(_correctable(connection, invoice_id))
             _keep_invoices(connection, (note,))
             returns = [
                 {"note_id": note.invoice_id, "item_id": item_id, "amount_micro_usd": amount}
@@ -295,6 +293,16 @@ def _invoice(connection: Connection, invoice_id: str) -> Invoice:
     if text is None:
         raise UnknownIdError(f"no invoice {invoice_id!r}", next_step="See 'gw invoice list'.")
     return invoice_from(text)
+
+
+def _correctable(connection: Connection, invoice_id: str) -> Correctable:
+    invoice = _invoice(connection, invoice_id)
+    notes = select(invoices.c.document).where(invoices.c.corrects == invoice_id)
+    before = connection.execute(notes.order_by(invoices.c.invoice_id)).scalars()
+    count = select(func.count()).where(invoices.c.corrects != "")
+    number = int(connection.execute(count).scalar_one())
+    notes_before = tuple(map(invoice_from, before))
+    return Correctable(invoice, notes_before, number, _agreed(connection, ""))
 
 
 def _keep_invoices(connection: Connection, made: Collection[Invoice]) -> None:

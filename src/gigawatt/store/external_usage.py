@@ -10,6 +10,7 @@ from gigawatt.identity.accounts import OrganisationId
 from gigawatt.ids import TenantId
 from gigawatt.interfaces.usage import ExternalUsage, UsageQuery
 from gigawatt.market.month import month_at
+from gigawatt.market.product import check_measured
 from gigawatt.store.database import lock_generation
 from gigawatt.store.ledger import closed_month
 from gigawatt.store.usage_records_schema import external_usages
@@ -41,8 +42,11 @@ def add(connection: Connection, events: Sequence[ExternalUsage], now_ms: int) ->
 
     Raises:
         ConflictError: one has the source and id of another that says something else.
-        InputError: one that is new is of a month whose invoices are out, so nobody would pay it.
+        InputError: one that is new is of a month whose invoices are out, so nobody would pay it;
+            or one is of a known product in another unit.
     """
+    for usage in events:
+        check_measured(usage.kind, usage.unit)
     lock_generation(connection)
     known = _known(connection, events)
     new: dict[tuple[str, str], Row] = {}

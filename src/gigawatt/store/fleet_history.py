@@ -1,24 +1,30 @@
 """``SqlFleetHistory``: the ``FleetHistory`` from the store's operations and its audit trail."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.ids import ClusterId, NodeId
 from gigawatt.interfaces.fleet_history import FleetHistory, Holding, HoldKind, Outage
-from gigawatt.interfaces.store import OperationRecord
-from gigawatt.planner.plan import OperationKind
+from gigawatt.planner.plan import OperationKind, Plan
 from gigawatt.store import operations as operation_rows
 from gigawatt.store.database import Database
-from gigawatt.store.schema import clusters, events, nodes
+from gigawatt.store.schema import clusters, events, nodes, operations
 from gigawatt.store.store import SqlStore
 from gigawatt.store.usage_notes import ms_of
 
 _KINDS = ("node", "committed", "revised", "done", "unwound")
 """Events that say that a node was taken out of use, or came back."""
+
+DEEDS_KEPT_MAX = 10_000
+"""Ended operations that are remembered. Ours: with 12 nodes each, some ten megabytes."""
 
 
 def open_fleet_history(store: SqlStore) -> "SqlFleetHistory":
@@ -32,23 +38,24 @@ class SqlFleetHistory:
     def __init__(self, database: Database) -> None:
         """Read from a database that has the tables."""
         self._database = database
+        self._deeds = _Deeds()
 
     def holdings(self, from_ms: int, to_ms: int) -> Sequence[Holding]:
         """Holdings that touch a stretch of time, by cluster in order of making."""
         columns = clusters.c
         # A cluster that ended before the time held nothing in it.
-        alive = select(columns.cluster_id).where(
-            ~columns.is_file_system,
-            columns.created_s * 1000 < to_ms + 1,
-            ~columns.is_ended | (columns.phase_since_s * 1000 > from_ms - 1),
+        is_alive = (
+            ~columns.is_file_system
+            & (columns.created_s * 1000 < to_ms + 1)
+            & (~columns.is_ended | (columns.phase_since_s * 1000 > from_ms - 1))
         )
         with self._database.read() as connection:
-            names = connection.execute(alive.order_by(columns.created_generation)).scalars().all()
-            found = [
-                holding
-                for name in names
-                for holding in _held(ClusterId(name), _history(connection, name), to_ms)
-            ]
+            deeds = self._deeds.read(connection, is_alive)
+        found = [
+            holding
+            for name, own in groupby(deeds, key=lambda deed: deed.cluster_id)
+            for holding in _held(name, own, to_ms)
+        ]
         return [one for row in found if (one := _clipped(row, from_ms, to_ms)) is not None]
 
     def outages(self, from_ms: int, to_ms: int) -> Sequence[Outage]:
@@ -74,8 +81,77 @@ class SqlFleetHistory:
         )
 
 
-def _history(connection: Connection, cluster_id: str) -> tuple[OperationRecord, ...]:
-    return operation_rows.of_cluster(connection, ClusterId(cluster_id))
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """What an operation did to who holds what."""
+
+    cluster_id: ClusterId
+    kind: OperationKind
+    state: str
+    started_s: float
+    finished_s: float | None
+    before: Mapping[NodeId, int]
+    after: Mapping[NodeId, int]
+
+
+class _Deeds:
+    """Deeds of clusters; those of ended operations are remembered: nothing changes them.
+
+    Reading a plan of a hundred nodes takes milliseconds, and every report asks for all of them.
+    """
+
+    def __init__(self) -> None:
+        self._ended: OrderedDict[str, _Deed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, connection: Connection, is_alive: ColumnElement[bool]) -> list[_Deed]:
+        """Deeds of the clusters for which it is so, by cluster in order of making."""
+        columns = operations.c
+        query = (
+            select(
+                columns.operation_id,
+                columns.cluster_id,
+                columns.kind,
+                columns.state,
+                columns.started_s,
+                columns.finished_s,
+                columns.is_open,
+            )
+            .join(clusters, clusters.c.cluster_id == columns.cluster_id)
+            .where(is_alive)
+            .order_by(clusters.c.created_generation, columns.opened_generation)
+        )
+        rows = connection.execute(query).all()
+        with self._lock:
+            known = {r.operation_id: d for r in rows if (d := self._ended.get(r.operation_id))}
+        unknown = [row.operation_id for row in rows if row.operation_id not in known]
+        plans = operation_rows.plans_of(connection, unknown)
+        found = [known.get(row.operation_id) or _deed(row, plans[row.operation_id]) for row in rows]
+        self._remember(
+            {row.operation_id: deed for row, deed in zip(rows, found, strict=True)
+             if not row.is_open}
+        )  # fmt: skip
+        return found
+
+    def _remember(self, deeds: Mapping[str, _Deed]) -> None:
+        with self._lock:
+            for operation_id, deed in deeds.items():
+                self._ended[operation_id] = deed
+                self._ended.move_to_end(operation_id)
+            while len(self._ended) > DEEDS_KEPT_MAX:
+                self._ended.popitem(last=False)
+
+
+def _deed(row: Row, plan: Plan) -> _Deed:  # type: ignore[type-arg]
+    return _Deed(
+        cluster_id=ClusterId(row.cluster_id),
+        kind=OperationKind(row.kind),
+        state=row.state,
+        started_s=row.started_s,
+        finished_s=row.finished_s,
+        before=_masks(plan.before),
+        after=_masks(plan.after),
+    )
 
 
 def _masks(target: ClusterTarget | None) -> dict[NodeId, int]:
@@ -83,9 +159,7 @@ def _masks(target: ClusterTarget | None) -> dict[NodeId, int]:
     return {member.node_id: member.gpu_mask for member in members}
 
 
-def _held(
-    cluster_id: ClusterId, history: Iterable[OperationRecord], now_ms: int
-) -> Iterator[Holding]:
+def _held(cluster_id: ClusterId, history: Iterable[_Deed], now_ms: int) -> Iterator[Holding]:
     """What a cluster held: reserved at a commit, let go when the operation has ended."""
     held: dict[NodeId, tuple[int, HoldKind, int]] = {}
 
@@ -94,8 +168,7 @@ def _held(
         return Holding(cluster_id, node_id, mask, kind, since_ms, at_ms)
 
     for operation in history:
-        begin_ms, plan = ms_of(operation.started_s), operation.plan
-        before, after = _masks(plan.before), _masks(plan.after)
+        begin_ms, before, after = ms_of(operation.started_s), operation.before, operation.after
         is_going = operation.kind in {OperationKind.RELEASE, OperationKind.SHRINK}
         for node_id in sorted(before.keys() - after.keys()):
             if is_going and node_id in held:

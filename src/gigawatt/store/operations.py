@@ -1,6 +1,7 @@
 """Rows of operations, their fences and their leases."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +20,9 @@ LEASE_S = 30.0
 Ours: Kubernetes gives a leader 15 s and renews every 2 s; here the fence, not the lease, keeps a
 late worker out, so a lease only has to outlast a pause of the process, not to end soon.
 """
+
+PLANS_READ_MAX = 200
+"""Plans that one query brings: one of 500 nodes is a megabyte of text. Ours."""
 
 PLANS_KEPT_MAX = 64
 
@@ -54,17 +58,20 @@ class _Plans:
 _plans = _Plans()
 
 
-def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
+def _plan_in(row: Row) -> Plan:  # type: ignore[type-arg]
     try:
-        plan = _plans.plan_of(row.plan)
+        return _plans.plan_of(row.plan)
     except DataError as error:
         raise DataError(f"the row of operation {row.operation_id!r} is damaged: {error}") from error
+
+
+def _record(row: Row) -> OperationRecord:  # type: ignore[type-arg]
     return OperationRecord(
         operation_id=OperationId(row.operation_id),
         cluster_id=ClusterId(row.cluster_id),
         kind=OperationKind(row.kind),
         state=row.state,
-        plan=plan,
+        plan=_plan_in(row),
         generation=row.generation,
         started_s=row.started_s,
         finished_s=row.finished_s,
@@ -101,6 +108,21 @@ def of_cluster(connection: Connection, cluster_id: ClusterId) -> tuple[Operation
     query = select(operations).where(operations.c.cluster_id == cluster_id)
     rows = connection.execute(query.order_by(operations.c.opened_generation))
     return tuple(_record(row) for row in rows)
+
+
+def plans_of(connection: Connection, operation_ids: Sequence[str]) -> dict[str, Plan]:
+    """The plans in force of some operations, by id.
+
+    Raises:
+        DataError: a plan does not read back.
+    """
+    found: dict[str, Plan] = {}
+    columns = operations.c
+    for begin in range(0, len(operation_ids), PLANS_READ_MAX):
+        some = operation_ids[begin : begin + PLANS_READ_MAX]
+        query = select(columns.operation_id, columns.plan).where(columns.operation_id.in_(some))
+        found.update((row.operation_id, _plan_in(row)) for row in connection.execute(query))
+    return found
 
 
 def durations_s(connection: Connection, kind: OperationKind, limit: int) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from gigawatt.ids import OperationId
-from gigawatt.interfaces.replicas import Hold, Replicas
+from gigawatt.interfaces.replicas import Duty, Hold, Replicas
 from gigawatt.store import version
 from gigawatt.store.address import Place
 from gigawatt.store.database import Database
@@ -134,6 +134,13 @@ class SqlReplicas:
         mine = (duties.c.name == duty) & (duties.c.worker == worker)
         with self._database.write() as connection:
             connection.execute(update(duties).where(mine).values(worker=None, done_s=now_s))
+
+    def duty(self, duty: str) -> Duty | None:
+        """How a duty stands; None if nobody ever asked for it."""
+        query = select(duties.c.worker, duties.c.done_s).where(duties.c.name == duty)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Duty(row.worker, row.done_s)
 
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """``SqlReservations``: the ``ReservationBook`` on the store's own database."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +11,26 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from gigawatt.errors import ConflictError, UnknownIdError
 from gigawatt.identity.accounts import AccountId
 from gigawatt.ids import FabricId, NodeId, ReservationId, SiteId, TenantId
+from gigawatt.intent.request import Level
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.reservations import (
     CancellationTerms,
     ReservationBook,
     ReservationRecord,
+    Swap,
 )
 from gigawatt.market.calendar import Reservation
 from gigawatt.market.notice import NoticePolicy
 from gigawatt.store.database import Database, lock_generation, raise_generation
 from gigawatt.store.journal import add_project_event
 from gigawatt.store.promises import refuse_held, refuse_overlap
+from gigawatt.store.reservation_gaps import (
+    add_gap,
+    end_gap,
+    gaps_of,
+    move_promise,
+    open_gap,
+)
 from gigawatt.store.reservations_schema import reservation_nodes, reservations
 
 _columns = reservations.c
@@ -58,6 +69,7 @@ def record_of(row: Row[Any]) -> ReservationRecord:
         booked_s=row.booked_s,
         cancelled_s=row.cancelled_s,
         charged_micro_usd=row.charged_micro_usd,
+        keep_together=Level(row.keep_together),
     )
 
 
@@ -90,6 +102,7 @@ def _row_of(record: ReservationRecord) -> dict[str, Any]:
         "booked_s": record.booked_s,
         "cancelled_s": record.cancelled_s,
         "charged_micro_usd": record.charged_micro_usd,
+        "keep_together": record.keep_together.value,
     }
 
 
@@ -98,7 +111,19 @@ def _one(connection: Connection, reservation_id: str) -> ReservationRecord:
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownIdError(f"no reservation {reservation_id!r}")
-    return record_of(row)
+    return _whole(connection, [row])[0]
+
+
+def _whole(connection: Connection, rows: Iterable[Row[Any]]) -> tuple[ReservationRecord, ...]:
+    """Records of rows, with their gaps."""
+    records = tuple(record_of(row) for row in rows)
+    gaps = gaps_of(connection, [record.reservation_id for record in records]) if records else {}
+    return tuple(
+        replace(record, gaps=gaps[record.reservation_id])
+        if record.reservation_id in gaps
+        else record
+        for record in records
+    )
 
 
 def _change(connection: Connection, reservation_id: ReservationId, **values: object) -> None:
@@ -107,7 +132,12 @@ def _change(connection: Connection, reservation_id: ReservationId, **values: obj
 
 
 def _say(
-    connection: Connection, record: ReservationRecord, kind: str, message: str, now_s: float
+    connection: Connection,
+    record: ReservationRecord,
+    kind: str,
+    message: str,
+    now_s: float,
+    **more: str,
 ) -> None:
     data = {
         "reservation_id": record.reservation_id,
@@ -116,6 +146,7 @@ def _say(
         "gpu_count": record.gpu_count,
         "from_s": record.promise.from_s,
         "to_s": record.promise.to_s,
+        **more,
     }
     add_project_event(connection, record.project_id, f"reservation.{kind}", message, now_s, data)
 
@@ -216,7 +247,7 @@ class SqlReservations:
             query = query.where(_columns.state == "booked", _columns.to_s > now_s)
         query = query.order_by(_columns.sequence.desc()).limit(limit)
         with self._database.read() as connection:
-            return tuple(record_of(row) for row in connection.execute(query))
+            return _whole(connection, connection.execute(query))
 
     def booked(self, after_s: float) -> tuple[ReservationRecord, ...]:
         """Booked ones whose nodes are not free again at a moment, by start."""
@@ -225,7 +256,7 @@ class SqlReservations:
         )
         query = query.order_by(_columns.from_s, _columns.sequence)
         with self._database.read() as connection:
-            return tuple(record_of(row) for row in connection.execute(query))
+            return _whole(connection, connection.execute(query))
 
     def between(
         self, project_ids: frozenset[TenantId] | None, from_s: float, to_s: float
@@ -239,7 +270,59 @@ class SqlReservations:
         if project_ids is not None:
             query = query.where(_columns.project_id.in_(sorted(project_ids)))
         with self._database.read() as connection:
-            return tuple(record_of(row) for row in connection.execute(query))
+            return _whole(connection, connection.execute(query))
+
+    def note_gap(self, reservation_id: ReservationId, node_id: NodeId, now_s: float) -> bool:
+        """Note that a promised node is out of use and none takes its place."""
+        with self._database.write() as connection:
+            lock_generation(connection)
+            record = _one(connection, reservation_id)
+            if open_gap(record, node_id) is not None:
+                return False
+            gap = add_gap(connection, record, node_id)
+            what = "of growth room" if gap.is_growth else "that are credited"
+            message = (
+                f"{record.name!r} is {gap.gpu_count:,} GPUs short, {what}: {node_id} is out of use"
+                " and no other one fits"
+            )
+            _say(connection, record, "short", message, now_s, node_id=node_id)
+            return True
+
+    def end_gap(self, reservation_id: ReservationId, node_id: NodeId, now_s: float) -> bool:
+        """Note that a promised node is in use again."""
+        with self._database.write() as connection:
+            lock_generation(connection)
+            record = _one(connection, reservation_id)
+            gap = open_gap(record, node_id)
+            if gap is None:
+                return False
+            end_gap(connection, record, gap, now_s)
+            message = f"{record.name!r} has {node_id} again"
+            _say(connection, record, "restored", message, now_s, node_id=node_id)
+            return True
+
+    def swap(
+        self, reservation_id: ReservationId, swap: Swap, policy: NoticePolicy, now_s: float
+    ) -> ReservationRecord:
+        """Promise another node in the place of one that is out of use."""
+        with self._database.write() as connection:
+            # Plans that were made before may want the new node: their commit fails.
+            raise_generation(connection)
+            record = _one(connection, reservation_id)
+            gap = open_gap(record, swap.node_id)
+            gap = gap or add_gap(connection, record, swap.node_id)
+            paid, growth = move_promise(connection, record, swap, policy, now_s)
+            _change(
+                connection,
+                reservation_id,
+                node_ids=json.dumps(sorted(paid)),
+                growth_node_ids=json.dumps(sorted(growth)),
+                leaf_group_count=swap.leaf_group_count,
+            )
+            end_gap(connection, record, gap, max(now_s, swap.ready_s), swap.new_id)
+            message = f"{swap.new_id} takes the place of {swap.node_id} in {record.name!r}"
+            _say(connection, record, "node_replaced", message, now_s, node_id=swap.node_id)
+            return _one(connection, reservation_id)
 
 
 def _promise(connection: Connection, record: ReservationRecord) -> None:

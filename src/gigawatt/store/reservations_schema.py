@@ -55,6 +55,7 @@ reservations = Table(
     Column("booked_s", Double, nullable=True),
     Column("cancelled_s", Double, nullable=True),
     Column("charged_micro_usd", BigInteger, nullable=False),
+    Column("keep_together", _NAME, nullable=False, server_default="fabric"),
     CheckConstraint("to_s > from_s", name="reservation_has_length"),
     CheckConstraint("price_micro_usd_per_gpu_hour >= 0", name="reservation_price"),
 )
@@ -75,3 +76,18 @@ with an extension that not every server has, and SQLite could not; whoever books
 the generation counter."""
 
 Index("reservation_node_of", reservation_nodes.c.reservation_id)
+
+reservation_gaps = Table(
+    "reservation_gap",
+    metadata,
+    Column("reservation_id", _NAME, ForeignKey("reservation.reservation_id"), primary_key=True),
+    Column("node_id", _NAME, primary_key=True),
+    Column("since_s", Double, primary_key=True),
+    Column("until_s", Double, nullable=True),
+    Column("replaced_by", _NAME, nullable=True),
+    Column("gpu_count", Integer, CheckConstraint("gpu_count > 0"), nullable=False),
+    Column("is_growth", Boolean, nullable=False),
+    CheckConstraint("until_s IS NULL OR until_s >= since_s", name="gap_has_length"),
+)
+"""Promised nodes that could not be had: since when, and until another took their place or they
+were mended. ``until_s`` is NULL while the reservation is short of one."""

@@ -12,12 +12,22 @@ from gigawatt.ids import ClusterId, NodeId, NoticeId, OperationId, SiteId, Tenan
 from gigawatt.interfaces.directory import Reach
 from gigawatt.interfaces.spot import Notice, SpotBook, SpotRoundRecord
 from gigawatt.interfaces.waiting import WaitingRequest
+from gigawatt.market.notice import NoticeAnswer, can_answer
 from gigawatt.store.database import Database, lock_generation
 from gigawatt.store.journal import add_cluster_event
 from gigawatt.store.queue_schema import waiting_requests
-from gigawatt.store.spot_schema import checkpoints, notice_nodes, notices, spot_rounds
+from gigawatt.store.spot_schema import (
+    checkpoints,
+    notice_answers,
+    notice_nodes,
+    notices,
+    spot_rounds,
+)
 from gigawatt.store.waiting import add_waiting, request_of_row
 
+_NOTICES = select(notices, notice_answers.c.answer, notice_answers.c.answered_s).outerjoin(
+    notice_answers, notice_answers.c.notice_id == notices.c.notice_id
+)
 _OPEN = notices.c.state.in_(("given", "begun"))
 
 
@@ -36,6 +46,8 @@ def _notice(row: Row[Any]) -> Notice:
         operation_id=OperationId(row.operation_id),
         state=row.state,
         state_since_s=row.state_since_s,
+        answer=row.answer,
+        answered_s=row.answered_s,
     )
 
 
@@ -54,7 +66,7 @@ def _round(row: Row[Any]) -> SpotRoundRecord:
 
 
 def _one(connection: Connection, notice_id: NoticeId) -> Notice:
-    query = select(notices).where(notices.c.notice_id == notice_id)
+    query = _NOTICES.where(notices.c.notice_id == notice_id)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownIdError(f"no notice {notice_id!r}")
@@ -150,6 +162,38 @@ class SqlSpotBook:
             _say(connection, notice, "given", message, notice.given_s)
             return _one(connection, notice.notice_id)
 
+    def get(self, notice_id: NoticeId) -> Notice:
+        """One notice, whatever became of it."""
+        with self._database.read() as connection:
+            return _one(connection, notice_id)
+
+    def answer(
+        self, notice_id: NoticeId, answer: NoticeAnswer, detail: str, now_s: float
+    ) -> Notice:
+        """Keep what a tenant says of its work after a notice."""
+        with self._database.write() as connection:
+            lock_generation(connection)
+            notice = _one(connection, notice_id)
+            if notice.state != "given" or not can_answer(notice.answer, answer):
+                return notice
+            mine = notice_answers.c.notice_id == notice_id
+            connection.execute(delete(notice_answers).where(mine))
+            row = {
+                "notice_id": notice_id,
+                "answer": answer,
+                "answered_s": now_s,
+                "detail": detail,
+            }
+            connection.execute(insert(notice_answers), row)
+            if answer == "saved":
+                _note_saved(connection, notice.cluster_id, now_s)
+            said = "is saved" if answer == "saved" else "is not saved"
+            message = f"the work on {len(notice.node_ids)} nodes {said}"
+            if detail:
+                message = f"{message}: {detail}"
+            _say(connection, notice, answer, message, now_s)
+            return _one(connection, notice_id)
+
     def turn(
         self,
         notice_id: NoticeId,
@@ -182,13 +226,13 @@ class SqlSpotBook:
 
     def open_notices(self) -> tuple[Notice, ...]:
         """Those that are given or begun, by deadline."""
-        query = select(notices).where(_OPEN).order_by(notices.c.deadline_s, notices.c.sequence)
+        query = _NOTICES.where(_OPEN).order_by(notices.c.deadline_s, notices.c.sequence)
         with self._database.read() as connection:
             return tuple(_notice(row) for row in connection.execute(query))
 
     def notices_of(self, cluster_id: ClusterId) -> tuple[Notice, ...]:
         """Notices of a cluster, newest first."""
-        query = select(notices).where(notices.c.cluster_id == cluster_id)
+        query = _NOTICES.where(notices.c.cluster_id == cluster_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(notices.c.sequence.desc()))
             return tuple(_notice(row) for row in rows)
@@ -197,7 +241,7 @@ class SqlSpotBook:
         self, reach: Reach, before: int, limit: int, *, with_ended: bool
     ) -> tuple[Notice, ...]:
         """Notices, newest first, before a place."""
-        query = select(notices).where(notices.c.sequence < before)
+        query = _NOTICES.where(notices.c.sequence < before)
         if reach.project_ids is not None:
             query = query.where(notices.c.project_id.in_(sorted(reach.project_ids)))
         if not with_ended:
@@ -208,15 +252,9 @@ class SqlSpotBook:
 
     def note_saved(self, cluster_id: ClusterId, saved_s: float) -> None:
         """Note that the work of a cluster was saved."""
-        mine = checkpoints.c.cluster_id == cluster_id
         with self._database.write() as connection:
             lock_generation(connection)
-            found = connection.execute(select(checkpoints.c.saved_s).where(mine)).scalar()
-            if found is None:
-                row = {"cluster_id": cluster_id, "saved_s": saved_s}
-                connection.execute(insert(checkpoints), row)
-            elif found < saved_s:
-                connection.execute(update(checkpoints).where(mine).values(saved_s=saved_s))
+            _note_saved(connection, cluster_id, saved_s)
 
     def saved(self) -> Mapping[ClusterId, float]:
         """When clusters last said that their work was saved."""
@@ -230,6 +268,16 @@ class SqlSpotBook:
         with self._database.read() as connection:
             row = connection.execute(query.limit(1)).one_or_none()
         return None if row is None else request_of_row(row)
+
+
+def _note_saved(connection: Connection, cluster_id: ClusterId, saved_s: float) -> None:
+    mine = checkpoints.c.cluster_id == cluster_id
+    found = connection.execute(select(checkpoints.c.saved_s).where(mine)).scalar()
+    if found is None:
+        row = {"cluster_id": cluster_id, "saved_s": saved_s}
+        connection.execute(insert(checkpoints), row)
+    elif found < saved_s:
+        connection.execute(update(checkpoints).where(mine).values(saved_s=saved_s))
 
 
 def _waits(connection: Connection, waiting: WaitingRequest) -> bool:

@@ -66,3 +66,13 @@ checkpoints = Table(
     Column("saved_s", Double, nullable=False),
 )
 """When the tenant of a cluster last said that its work is saved."""
+
+notice_answers = Table(
+    "notice_answer",
+    metadata,
+    Column("notice_id", NAME, ForeignKey("notice.notice_id"), primary_key=True),
+    Column("answer", NAME, CheckConstraint("answer IN ('saved', 'failed')"), nullable=False),
+    Column("answered_s", Double, nullable=False),
+    Column("detail", Prose, nullable=False),
+)
+"""What the tenant of a cluster said of its work after a notice."""

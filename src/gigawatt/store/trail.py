@@ -33,6 +33,8 @@ def _filtered(query: Select[Any], reach: Reach, wanted: EventFilter) -> Select[A
         query = query.where(events.c.operation_id == wanted.operation_id)
     if wanted.kind is not None:
         query = query.where(events.c.kind == wanted.kind)
+    if wanted.kinds is not None:
+        query = query.where(events.c.kind.in_(sorted(wanted.kinds)))
     if wanted.node_id is not None:
         named = (column.contains(wanted.node_id, autoescape=True) for column in _SAID)
         query = query.where(or_(*named))

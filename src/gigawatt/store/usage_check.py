@@ -8,12 +8,13 @@ from sqlalchemy import Connection, Row, select
 
 from gigawatt.ids import ClusterId, NodeId, ReservationId
 from gigawatt.intent.term import Term
-from gigawatt.interfaces.usage import UsageDifference
+from gigawatt.interfaces.usage import UsageChecked, UsageDifference
 from gigawatt.market.meter import Promise
 from gigawatt.market.reckoning import Reckoning, Span, joined
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store import operations as operation_rows
 from gigawatt.store.schema import clusters, counters, events, operations
+from gigawatt.store.storage_check import compare_storage
 from gigawatt.store.usage_notes import NOT_READY, leaving, ms_of, promises_of
 from gigawatt.store.usage_records_schema import metered_nodes, usage_meters, usage_records
 
@@ -23,10 +24,8 @@ _KINDS = ("committed", "revised", "done", "unwound", "stuck", "node", "usage_cut
 """Events that a bill follows from."""
 
 
-def compare(
-    connection: Connection, cluster_id: ClusterId | None
-) -> tuple[int, tuple[UsageDifference, ...]]:
-    """Clusters compared, one or all, and where records and the trail differ."""
+def compare(connection: Connection, cluster_id: ClusterId | None) -> UsageChecked:
+    """Clusters and holders of storage compared, one or all; where records and the trail differ."""
     reckoned = _reckoned(connection, cluster_id)
     recorded = _recorded(connection, cluster_id)
     names = sorted(reckoned.keys() | recorded.keys())
@@ -38,7 +37,8 @@ def compare(
             name, reckoned.get(name, {}), recorded.get(name, {}), began_ms
         )
     ]
-    return len(names), tuple(differences)
+    holder_count, of_storage = compare_storage(connection, cluster_id, began_ms)
+    return UsageChecked(len(names), holder_count, (*differences, *of_storage))
 
 
 def _began_ms(connection: Connection) -> int:

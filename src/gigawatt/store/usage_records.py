@@ -11,7 +11,7 @@ from gigawatt.interfaces.usage import (
     ExternalUsage,
     StorageRecord,
     UsageBook,
-    UsageDifference,
+    UsageChecked,
     UsageLine,
     UsageQuery,
     UsageRecord,
@@ -116,8 +116,8 @@ class SqlUsageBook:
             lambda connection, after: external_usage.page(connection, query, after, ROWS_AT_ONCE)
         )
 
-    def check(self, cluster_id: ClusterId | None = None) -> tuple[int, tuple[UsageDifference, ...]]:
-        """Clusters compared with the log of operations, and where they differ."""
+    def check(self, cluster_id: ClusterId | None = None) -> UsageChecked:
+        """Compare GPUs and storage of a cluster or file system, or of all, with the log."""
         with self._database.read() as connection:
             return usage_check.compare(connection, cluster_id)
 

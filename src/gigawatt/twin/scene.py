@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,13 +33,15 @@ TWIN_LEASE_S = 300.0
 
 TWIN_POLICY = ExecutorPolicy(
     call_timeout_s=3_600.0,
+    flush_s=inf,
     negative_probe_count_max=16,
     is_proving=False,
     lease_renewal_s=TWIN_LEASE_S - 1.0,
 )
 """As in production, but isolation is proven for the whole fleet at every check and not at every
 hand-over, with fewer probes to other tenants each time; leases are renewed as late as is safe
-where no process ever pauses; and the longest cleaning of a host is waited for."""
+where no process ever pauses; nobody watches a stage, so all of it is journaled together; and the
+longest cleaning of a host is waited for."""
 
 Wrap = Callable[[Mapping[Plane, Driver]], Mapping[Plane, Driver]]
 

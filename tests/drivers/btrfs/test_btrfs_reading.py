@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gigawatt.drivers.btrfs.exports import (
+from gigawatt.drivers.btrfs.reading import (
+    Limit,
+    mark_of,
+    read_limits,
+    read_marks,
+)
+from gigawatt.drivers.btrfs.settings import BtrfsSettings
+from gigawatt.drivers.storage.exports import (
     attach_commands,
     detach_commands,
     export_path,
@@ -19,15 +26,7 @@ from gigawatt.drivers.btrfs.exports import (
     hide_commands,
     network_folder,
 )
-from gigawatt.drivers.btrfs.reading import (
-    Limit,
-    exports_in,
-    mark_of,
-    read_limits,
-    read_marks,
-    read_mounts,
-)
-from gigawatt.drivers.btrfs.settings import BtrfsSettings
+from gigawatt.drivers.storage.mounts import exports_in, read_mounts
 from gigawatt.ids import ClusterId
 
 QGROUPS = """\

@@ -273,6 +273,42 @@ def test_no_password_is_in_a_log_or_an_error(plain, caplog):
     assert first not in str(caught.value)
 
 
+def test_an_account_that_is_off_the_list_and_still_let_in_is_not_gone(site):
+    async def run():
+        await site.driver.ensure(BMC, [ACCOUNT], Fence(A, 1))
+        site.control.set_faults(N0, Faults(hides=True))
+        for _ in range(2):
+            with pytest.raises(DriverPermanentError, match="left, and still lets it in"):
+                await site.driver.remove(BMC, [ACCOUNT], Fence(A, 2))
+            assert site.control.accounts(N0) == GOLDEN, "by its list it is gone"
+            assert {entry.key for entry in await site.held()} == {ACCOUNT.key}
+            assert site.logs_in(ACCOUNT.username, site.secrets.read(ACCOUNT.secret_ref))
+        site.control.set_faults(N0, Faults())
+        await site.driver.remove(BMC, [ACCOUNT], Fence(A, 2))
+        assert await site.held() == frozenset()
+
+    asyncio.run(run())
+
+
+def test_a_bmc_that_does_not_say_who_is_let_in_is_asked_again(plain):
+    async def run():
+        await plain.driver.ensure(BMC, [ACCOUNT], Fence(A, 1))
+        plain.control.set_faults(N0, Faults(lies=True))
+        with pytest.raises(DriverPermanentError, match="still has it"):
+            await plain.driver.remove(BMC, [ACCOUNT], Fence(A, 2))
+        assert await plain.held() == {ACCOUNT}
+        plain.control.set_faults(N0, Faults(hangs="request"))
+        with pytest.raises(DriverRetryableError):
+            await plain.driver.remove(BMC, [ACCOUNT], Fence(A, 2))
+        assert BMC in (await plain.driver.observe([BMC])).unreachable
+        plain.control.set_faults(N0, Faults())
+        await plain.driver.remove(BMC, [ACCOUNT], Fence(A, 2))
+        assert plain.control.accounts(N0) == GOLDEN
+        assert plain.secrets.kept == {}
+
+    asyncio.run(run())
+
+
 def test_a_secret_that_no_bmc_takes_is_made_anew():
     kept = MemorySecrets()
     kept.put("long", "x" * 64)

@@ -4,10 +4,12 @@ import { useState } from "react";
 import { api, type Schemas } from "../../api/client";
 import { refresh } from "../../api/live";
 import { useMayManage, useMe } from "../../api/session";
-import { Bar, Button, Card, Facts, Loading, Page, Time } from "../../ui/basics";
+import { Answer } from "../../ui/answer";
+import { Bar, Button, Card, Facts, Page, Time } from "../../ui/basics";
 import { Check, TextField } from "../../ui/fields";
+import { SaveForm } from "../../ui/form";
 import { usd, usdPerHour } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
+import { dollarsOf, isAmount, microUsd, UsdField } from "../../ui/money";
 import { InProject } from "../../ui/project";
 
 const PATHS = [
@@ -16,53 +18,58 @@ const PATHS = [
 ];
 
 export default function Budgets() {
-  const { organisation_id } = useMe();
-  const budget = api.useQuery("get", "/gw/v1/organisations/{organisation_id}/budget", {
-    params: { path: { organisation_id } },
-  });
-  const put = api.useMutation("put", "/gw/v1/organisations/{organisation_id}/budget");
+  const paysOrRuns = ["owner", "operator", "billing"].includes(useMe().role);
   return (
     <Page
       title="Budgets"
       lead="Who has one is told before it is spent; a cap also refuses launches."
     >
-      <Card title="Your organisation">
-        {budget.error ? (
-          <ProblemNote error={budget.error} retry={() => void budget.refetch()} />
-        ) : budget.isPending ? (
-          <Loading what="the budget" />
-        ) : (
-          <Shown
-            budget={budget.data}
-            error={put.error}
-            isBusy={put.isPending}
-            save={(body) => put.mutateAsync({ params: { path: { organisation_id } }, body })}
-          />
-        )}
-      </Card>
+      {paysOrRuns && <OfOrganisation />}
       <InProject>{(project) => <OfProject key={project.id} project={project} />}</InProject>
     </Page>
   );
 }
 
+function OfOrganisation() {
+  const params = { path: { organisation_id: useMe().organisation_id } };
+  const budget = api.useQuery("get", "/gw/v1/organisations/{organisation_id}/budget", { params });
+  const put = api.useMutation("put", "/gw/v1/organisations/{organisation_id}/budget");
+  const end = api.useMutation("delete", "/gw/v1/organisations/{organisation_id}/budget");
+  return (
+    <Card title="Your organisation">
+      <Answer query={budget} what="the budget">
+        {(found) => (
+          <Shown
+            budget={found}
+            error={put.error ?? end.error}
+            isBusy={put.isPending || end.isPending}
+            save={(body) => put.mutateAsync({ params, body })}
+            remove={() => end.mutateAsync({ params })}
+          />
+        )}
+      </Answer>
+    </Card>
+  );
+}
+
 function OfProject({ project }: { project: Schemas["Project"] }) {
-  const path = { project_id: project.id };
-  const budget = api.useQuery("get", "/gw/v1/projects/{project_id}/budget", { params: { path } });
+  const params = { path: { project_id: project.id } };
+  const budget = api.useQuery("get", "/gw/v1/projects/{project_id}/budget", { params });
   const put = api.useMutation("put", "/gw/v1/projects/{project_id}/budget");
+  const end = api.useMutation("delete", "/gw/v1/projects/{project_id}/budget");
   return (
     <Card title={`Project ${project.name}`}>
-      {budget.error ? (
-        <ProblemNote error={budget.error} retry={() => void budget.refetch()} />
-      ) : budget.isPending ? (
-        <Loading what="the budget" />
-      ) : (
-        <Shown
-          budget={budget.data}
-          error={put.error}
-          isBusy={put.isPending}
-          save={(body) => put.mutateAsync({ params: { path }, body })}
-        />
-      )}
+      <Answer query={budget} what="the budget">
+        {(found) => (
+          <Shown
+            budget={found}
+            error={put.error ?? end.error}
+            isBusy={put.isPending || end.isPending}
+            save={(body) => put.mutateAsync({ params, body })}
+            remove={() => end.mutateAsync({ params })}
+          />
+        )}
+      </Answer>
     </Card>
   );
 }
@@ -72,9 +79,10 @@ interface ShownProps {
   error: unknown;
   isBusy: boolean;
   save: (body: Schemas["SetBudget"]) => Promise<unknown>;
+  remove: () => Promise<unknown>;
 }
 
-function Shown({ budget, error, isBusy, save }: ShownProps) {
+function Shown({ budget, error, isBusy, save, remove }: ShownProps) {
   const amount = budget.amount_micro_usd;
   const spent = usd(budget.spent_micro_usd);
   return (
@@ -104,47 +112,74 @@ function Shown({ budget, error, isBusy, save }: ShownProps) {
           ))}
         </ul>
       )}
-      <Edit budget={budget} error={error} isBusy={isBusy} save={save} />
+      <Edit budget={budget} error={error} isBusy={isBusy} save={save} remove={remove} />
     </>
   );
 }
 
-function Edit({ budget, error, isBusy, save }: ShownProps) {
+function Edit({ budget, error, isBusy, save, remove }: ShownProps) {
   const queries = useQueryClient();
   const mayManage = useMayManage();
   const [text, setText] = useState(
-    budget.amount_micro_usd == null ? "" : String(budget.amount_micro_usd / 1e6),
+    budget.amount_micro_usd == null ? "" : dollarsOf(budget.amount_micro_usd),
+  );
+  const [percents, setPercents] = useState(
+    (budget.percents.length ? budget.percents : USUAL).join(", "),
   );
   const [is_cap, setCap] = useState(budget.is_cap);
-  if (!mayManage) return null;
-  const dollars = Number(text);
-  const isRight = text.trim() !== "" && Number.isFinite(dollars) && dollars > 0;
+  if (!mayManage) {
+    return <p className="faint">The owner of your organisation sets it.</p>;
+  }
+  const told = percentsOf(percents);
   const submit = async (): Promise<void> => {
-    const amount_micro_usd = Math.round(dollars * 1e6);
-    await save({ amount_micro_usd, is_cap, percents: [50, 80, 100] });
+    const amount_micro_usd = microUsd(text);
+    if (amount_micro_usd === null || told === null) return;
+    await save({ amount_micro_usd, is_cap, percents: told });
+    refresh(queries, PATHS);
+  };
+  const forget = async (): Promise<void> => {
+    await remove();
+    setText("");
     refresh(queries, PATHS);
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        // What goes wrong is shown below, by the call itself.
-        if (isRight) submit().catch(() => undefined);
-      }}
+    <SaveForm
+      doIt="Set the budget"
+      doing="Saving …"
+      isBusy={isBusy}
+      isReady={isAmount(text) && told !== null}
+      error={error}
+      // What goes wrong is shown by the call itself.
+      beside={
+        budget.amount_micro_usd != null && (
+          <Button onClick={() => void forget().catch(() => undefined)}>Have no budget</Button>
+        )
+      }
+      onSave={() => void submit().catch(() => undefined)}
     >
-      <TextField
-        label={`Budget of each month of this ${budget.scope}, in dollars`}
-        value={text}
-        onChange={setText}
-        inputMode="decimal"
-        autoComplete="off"
-        error={text.trim() === "" || isRight ? null : "An amount above 0."}
-      />
+      <div className="form-row even">
+        <UsdField label="Budget of each month" value={text} onChange={setText} />
+        <TextField
+          label="Tell at these percents"
+          value={percents}
+          onChange={setPercents}
+          autoComplete="off"
+          error={told === null ? "Whole percents from 1 to 1000 with commas: 50, 80, 100." : null}
+          hint="Each is told once a month, as an event of the projects concerned."
+        />
+      </div>
       <Check label="Refuse launches that would pass it" checked={is_cap} onChange={setCap} />
-      {error != null && <ProblemNote error={error} />}
-      <Button type="submit" disabled={!isRight} busy={isBusy && "Saving …"}>
-        Set the budget
-      </Button>
-    </form>
+    </SaveForm>
   );
+}
+
+const USUAL = [50, 80, 100];
+
+/** "50, 80" → [50, 80]; null for what are no percents. */
+function percentsOf(text: string): number[] | null {
+  const found = text.split(",").map((part) => part.trim());
+  if (text.trim() === "") return [];
+  if (found.length > 10 || !found.every((part) => /^[1-9]\d{0,3}$/.test(part))) return null;
+  const percents = [...new Set(found.map(Number))].sort((a, b) => a - b);
+  return percents.every((one) => one <= 1_000) ? percents : null;
 }

@@ -1,11 +1,15 @@
 /** One invoice with its lines. */
 import { Link, useParams } from "wouter";
 import { api, type Schemas } from "../../api/client";
-import { Card, Facts, Loading, Page } from "../../ui/basics";
+import { useMe } from "../../api/session";
+import { Answer } from "../../ui/answer";
+import { Card, type Fact, Facts, Page } from "../../ui/basics";
 import { usd, words } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
 import { Files } from "./Files";
+import { Credit } from "./invoice/Credit";
+import { Due } from "./invoice/Due";
+import { InvoicePayments } from "./payments/InvoicePayments";
 
 type Line = Schemas["InvoiceLine"];
 
@@ -46,42 +50,88 @@ export default function InvoicePage() {
       lead={found && `${found.organisation_name}, ${found.month}`}
       actions={found && <Files id={id} />}
     >
-      {invoice.error ? (
-        <ProblemNote error={invoice.error} retry={() => void invoice.refetch()} />
-      ) : !found ? (
-        <Loading what="the invoice" />
-      ) : (
-        <>
-          <Card title="Total">
-            <Facts
-              facts={[
-                ["Issued", found.issued_on],
-                ["Net", usd(found.net_micro_usd)],
-                ["Tax", usd(found.tax_micro_usd)],
-                ["Total", <strong key="total">{usd(found.total_micro_usd)}</strong>],
-                [
-                  "Corrects",
-                  found.corrects ? (
-                    <Link key="corrects" href={`/invoices/${found.corrects}`}>
-                      {found.corrects}
-                    </Link>
-                  ) : (
-                    "nothing"
-                  ),
-                ],
-              ]}
-            />
-          </Card>
-          <Card title="Lines">
-            <Table
-              label="Lines"
-              columns={COLUMNS}
-              rows={found.lines ?? []}
-              rowKey={(line) => `${line.kind} ${line.text} ${line.subject_id} ${line.item_id}`}
-            />
-          </Card>
-        </>
-      )}
+      <Answer query={invoice} what="the invoice">
+        {(shown) => <Shown invoice={shown} />}
+      </Answer>
     </Page>
+  );
+}
+
+function Shown({ invoice }: { invoice: Schemas["Invoice"] }) {
+  const isOperator = useMe().role === "operator";
+  return (
+    <>
+      <Card title="Total">
+        <Facts
+          facts={[
+            ["Issued", invoice.issued_on],
+            ["Net", usd(invoice.net_micro_usd)],
+            ["Tax", usd(invoice.tax_micro_usd)],
+            ["Total", <strong key="total">{usd(invoice.total_micro_usd)}</strong>],
+            ...standing(invoice),
+          ]}
+        />
+      </Card>
+      <Card title="Lines">
+        <Table
+          label="Lines"
+          columns={COLUMNS}
+          rows={invoice.lines ?? []}
+          rowKey={(line) =>
+            [
+              line.kind,
+              line.text,
+              line.subject_id,
+              line.item_id,
+              line.tag,
+              line.price_micro_usd,
+            ].join()
+          }
+        />
+      </Card>
+      {!invoice.corrects && <InvoicePayments invoice={invoice} />}
+      <Corrections invoice={invoice} />
+      {isOperator && !invoice.corrects && <Credit invoice={invoice} />}
+    </>
+  );
+}
+
+/** What became of an invoice; of a credit note what it corrects. */
+function standing(invoice: Schemas["Invoice"]): Fact[] {
+  if (invoice.corrects) {
+    return [
+      [
+        "Corrects",
+        <Link key="corrects" href={`/invoices/${invoice.corrects}`}>
+          {invoice.corrects}
+        </Link>,
+      ],
+    ];
+  }
+  return [
+    ["Credited", usd(invoice.credited_micro_usd ?? 0)],
+    ["Paid", usd(invoice.paid_micro_usd ?? 0)],
+    ["Open", <strong key="open">{usd(invoice.open_micro_usd ?? 0)}</strong>],
+    ["Due", <Due key="due" invoice={invoice} />],
+  ];
+}
+
+const NOTES: Column<Schemas["Invoice"]>[] = [
+  { head: "Credit note", cell: (one) => <Link href={`/invoices/${one.id}`}>{one.id}</Link> },
+  { head: "Issued", cell: (one) => one.issued_on },
+  { head: "Total", isNumber: true, cell: (one) => usd(one.total_micro_usd) },
+];
+
+/** What was taken back of it so far. */
+function Corrections({ invoice }: { invoice: Schemas["Invoice"] }) {
+  const found = api.useQuery("get", "/gw/v1/invoices", {
+    params: { query: { organisation_id: invoice.organisation_id, limit: 500 } },
+  });
+  const notes = (found.data?.items ?? []).filter((one) => one.corrects === invoice.id);
+  if (notes.length === 0) return null;
+  return (
+    <Card title="Corrected by">
+      <Table label="Credit notes" columns={NOTES} rows={notes} rowKey={(one) => one.id} />
+    </Card>
   );
 }

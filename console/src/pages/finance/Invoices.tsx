@@ -2,19 +2,29 @@
 import { Link } from "wouter";
 import { api, type Schemas } from "../../api/client";
 import { useMe } from "../../api/session";
-import { Card, Empty, Figure, Loading, Page, Status } from "../../ui/basics";
-import { count, usd } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
+import { Answer } from "../../ui/answer";
+import { Card, Empty, Figure, Page, Status } from "../../ui/basics";
+import { usd } from "../../ui/format";
 import { type Column, Table } from "../../ui/table";
 import { Files } from "./Files";
+import { Due } from "./invoice/Due";
+import { Returned } from "./payments/Returned";
 
 const COLUMNS: Column<Schemas["Invoice"]>[] = [
   {
     head: "Invoice",
-    cell: (one) => <Link href={`/invoices/${one.id}`}>{one.id}</Link>,
+    cell: (one) => (
+      <Link href={`/invoices/${one.id}`} className="whole">
+        {one.id}
+      </Link>
+    ),
     sortBy: (one) => one.id,
   },
-  { head: "Month", cell: (one) => one.month, sortBy: (one) => one.month },
+  {
+    head: "Month",
+    cell: (one) => <span className="whole">{one.month}</span>,
+    sortBy: (one) => one.month,
+  },
   {
     head: "For",
     cell: (one) => one.organisation_name,
@@ -29,13 +39,19 @@ const COLUMNS: Column<Schemas["Invoice"]>[] = [
         <Status kind="info">invoice</Status>
       ),
   },
-  { head: "Lines", isNumber: true, cell: (one) => count(one.line_count) },
   {
     head: "Total",
     isNumber: true,
     cell: (one) => usd(one.total_micro_usd),
     sortBy: (one) => one.total_micro_usd,
   },
+  {
+    head: "Open",
+    isNumber: true,
+    cell: (one) => (one.corrects ? "" : usd(one.open_micro_usd ?? 0)),
+    sortBy: (one) => one.open_micro_usd ?? 0,
+  },
+  { head: "Due", cell: (one) => <Due invoice={one} />, sortBy: (one) => one.due_on ?? "" },
   { head: "Download", cell: (one) => <Files id={one.id} /> },
 ];
 
@@ -47,6 +63,7 @@ export default function Invoices() {
   });
   return (
     <Page title="Invoices" lead="One for each month that was closed; credit notes correct them.">
+      <Returned />
       {statement.data && (
         <div className="figures">
           <Figure
@@ -54,27 +71,35 @@ export default function Invoices() {
             value={usd(statement.data.owed_micro_usd)}
             more="invoices less credit notes and payments"
           />
+          {statement.data.overdue_micro_usd > 0 && (
+            <Figure name="Overdue" value={usd(statement.data.overdue_micro_usd)} more="of that" />
+          )}
+          {statement.data.credit_micro_usd > 0 && (
+            <Figure
+              name="To your credit"
+              value={usd(statement.data.credit_micro_usd)}
+              more="paid or credited beyond invoices; later ones use it"
+            />
+          )}
         </div>
       )}
       <Card>
-        {invoices.isPending ? (
-          <Loading what="invoices" />
-        ) : invoices.error ? (
-          <ProblemNote error={invoices.error} retry={() => void invoices.refetch()} />
-        ) : (
-          <Table
-            label="Invoices"
-            columns={COLUMNS}
-            rows={invoices.data.items}
-            rowKey={(one) => one.id}
-            shown={50}
-            empty={
-              <Empty title="No invoice yet">
-                The first one is here when the first month is closed.
-              </Empty>
-            }
-          />
-        )}
+        <Answer query={invoices} what="invoices">
+          {({ items }) => (
+            <Table
+              label="Invoices"
+              columns={COLUMNS}
+              rows={items}
+              rowKey={(one) => one.id}
+              shown={50}
+              empty={
+                <Empty title="No invoice yet">
+                  The first one is here when the first month is closed.
+                </Empty>
+              }
+            />
+          )}
+        </Answer>
       </Card>
     </Page>
   );

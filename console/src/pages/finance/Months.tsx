@@ -3,7 +3,8 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, type Schemas } from "../../api/client";
 import { refresh } from "../../api/live";
-import { Button, Card, Empty, Figure, Loading, Note, Page, Time } from "../../ui/basics";
+import { Answer } from "../../ui/answer";
+import { Button, Card, Empty, Note, Page, Time } from "../../ui/basics";
 import { Confirm } from "../../ui/dialog";
 import { TextField } from "../../ui/fields";
 import { count, counted, usd } from "../../ui/format";
@@ -22,34 +23,10 @@ function lastMonth(): string {
 export default function Months() {
   return (
     <Page title="Months and ledger" lead="See what a month would bill; then close it.">
-      <Margin />
       <Close />
       <Ledger />
       <Closed />
     </Page>
-  );
-}
-
-/** What a GPU-hour brings, beside what it costs. */
-function Margin() {
-  const found = api.useQuery("get", "/gw/v1/utilisation", {}, { staleTime: 60_000 });
-  const row = found.data?.rows[0];
-  if (!row) return null;
-  const [revenue, cost] = [row.revenue_usd_per_gpu_hour, row.cost_usd_per_gpu_hour];
-  return (
-    <div className="figures">
-      <Figure
-        name="Revenue per GPU-hour"
-        value={`$${revenue.toFixed(2)}`}
-        more="of all that there were, last day"
-      />
-      <Figure name="Cost per GPU-hour" value={`$${cost.toFixed(2)}`} more="by the model's inputs" />
-      <Figure
-        name="Margin per GPU-hour"
-        value={`${revenue < cost ? "−" : ""}$${Math.abs(revenue - cost).toFixed(2)}`}
-        more={revenue < cost ? "a loss, last day" : "last day"}
-      />
-    </div>
   );
 }
 
@@ -222,19 +199,19 @@ function Closed() {
   const months = api.useQuery("get", "/gw/v1/billing/months");
   return (
     <Card title="Closed months">
-      {months.error ? (
-        <ProblemNote error={months.error} retry={() => void months.refetch()} />
-      ) : months.isPending ? (
-        <Loading what="months" />
-      ) : (
-        <Table
-          label="Closed months"
-          columns={CLOSED}
-          rows={months.data.items}
-          rowKey={(one) => one.month}
-          empty={<Empty title="No month is closed yet">Plan one above to see what it bills.</Empty>}
-        />
-      )}
+      <Answer query={months} what="months">
+        {({ items }) => (
+          <Table
+            label="Closed months"
+            columns={CLOSED}
+            rows={items}
+            rowKey={(one) => one.month}
+            empty={
+              <Empty title="No month is closed yet">Plan one above to see what it bills.</Empty>
+            }
+          />
+        )}
+      </Answer>
     </Card>
   );
 }

@@ -1,94 +1,61 @@
 /** Reservations over time, and what they cost. */
 import { useState } from "react";
-import { api, type Schemas } from "../../api/client";
+import { Link } from "wouter";
+import { api } from "../../api/client";
 import { useProjectName } from "../../api/lists";
-import { Card, Empty, Loading, Page, Status, type StatusKind, Time } from "../../ui/basics";
+import { useMayBuild } from "../../api/session";
+import { Answer } from "../../ui/answer";
+import { Card, Empty, LinkButton, Page, Time } from "../../ui/basics";
 import { Check } from "../../ui/fields";
-import { at, count, usd } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
+import { count, usd, usdExact } from "../../ui/format";
 import { type Column, Table } from "../../ui/table";
-
-type Reservation = Schemas["Reservation"];
-
-const KIND: Record<Reservation["state"], StatusKind> = {
-  planned: "info",
-  booked: "busy",
-  running: "good",
-  ended: "off",
-  cancelled: "off",
-};
+import { Calendar } from "./reservations/Calendar";
+import { ReservationState } from "./reservations/ReservationState";
+import type { Reservation } from "./reservations/span";
 
 export default function Reservations() {
   const [with_ended, setEnded] = useState(false);
+  const mayBuild = useMayBuild();
   const found = api.useQuery("get", "/gw/v1/reservations", {
     params: { query: { with_ended, limit: 200 } },
   });
   const items = found.data?.items ?? [];
   return (
-    <Page title="Reservations" lead="Nodes that are promised, from when to when, at which price.">
+    <Page
+      title="Reservations"
+      lead="Nodes that are promised, from when to when, at which price."
+      actions={
+        mayBuild && (
+          <LinkButton href="/reservations/new" kind="primary">
+            Reserve GPUs
+          </LinkButton>
+        )
+      }
+    >
       {items.length > 0 && (
         <Card title="Calendar">
           <Calendar items={items} />
         </Card>
       )}
-      <Card>
-        {found.isPending ? (
-          <Loading what="reservations" />
-        ) : found.error ? (
-          <ProblemNote error={found.error} retry={() => void found.refetch()} />
-        ) : (
-          <List items={items} />
-        )}
+      <Card title={items.length > 0 ? "All of them" : undefined}>
+        <Answer query={found} what="reservations">
+          {() => <List items={items} />}
+        </Answer>
         <Check label="Show those that are over" checked={with_ended} onChange={setEnded} />
       </Card>
     </Page>
   );
 }
 
-const ms = (iso: string): number => new Date(iso).getTime();
-
-function Calendar({ items }: { items: readonly Reservation[] }) {
-  const first = Math.min(...items.map((one) => ms(one.from_at)));
-  const last = Math.max(...items.map((one) => ms(one.to_at)));
-  const share = (moment: number): number => (100 * (moment - first)) / Math.max(1, last - first);
-  const ordered = [...items].sort((a, b) => ms(a.from_at) - ms(b.from_at));
-  return (
-    <>
-      <div className="calendar-ends" aria-hidden>
-        <span>{at(new Date(first).toISOString())}</span>
-        <span>{at(new Date(last).toISOString())}</span>
-      </div>
-      <ul className="calendar">
-        {ordered.map((one) => (
-          <li key={one.id}>
-            <span>
-              {one.name} <span className="faint">{count(one.gpu_count)} GPUs</span>
-            </span>
-            <span
-              className="calendar-line"
-              role="img"
-              aria-label={`from ${at(one.from_at)} to ${at(one.to_at)}`}
-            >
-              <span
-                className={`calendar-bar ${one.state}`}
-                style={{
-                  left: `${share(ms(one.from_at))}%`,
-                  width: `${share(ms(one.to_at)) - share(ms(one.from_at))}%`,
-                }}
-              />
-            </span>
-          </li>
-        ))}
-      </ul>
-    </>
-  );
-}
-
 function List({ items }: { items: readonly Reservation[] }) {
   const projectName = useProjectName();
   const columns: Column<Reservation>[] = [
-    { head: "Name", cell: (one) => one.name, sortBy: (one) => one.name },
-    { head: "State", cell: (one) => <Status kind={KIND[one.state]}>{one.state}</Status> },
+    {
+      head: "Name",
+      cell: (one) => <Link href={`/reservations/${one.id}`}>{one.name}</Link>,
+      sortBy: (one) => one.name,
+    },
+    { head: "State", cell: (one) => <ReservationState one={one} /> },
     { head: "Project", cell: (one) => projectName(one.project_id) },
     {
       head: "GPUs",
@@ -103,9 +70,9 @@ function List({ items }: { items: readonly Reservation[] }) {
     },
     { head: "To", cell: (one) => <Time iso={one.to_at} plain />, sortBy: (one) => one.to_at },
     {
-      head: "Price",
+      head: "A GPU-hour",
       isNumber: true,
-      cell: (one) => `${usd(one.price_micro_usd_per_gpu_hour)} per GPU-hour`,
+      cell: (one) => usdExact(one.price_micro_usd_per_gpu_hour),
     },
     {
       head: "In all",
@@ -122,8 +89,9 @@ function List({ items }: { items: readonly Reservation[] }) {
       rowKey={(one) => one.id}
       empty={
         <Empty title="Nothing is reserved">
-          A reservation holds nodes from one moment to another, at a price that stays:{" "}
-          <code>gw reservation create</code>.
+          A reservation holds nodes from one moment to another, at a price that stays and that is
+          below the one on demand if the rate card says so. Nothing is promised before you have seen
+          the nodes, the price, and what giving it up costs.
         </Empty>
       }
     />

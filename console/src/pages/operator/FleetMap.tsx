@@ -1,6 +1,6 @@
 /** The floor on one screen: every GPU by hall, row and rack, as it is now. */
 import { useEffect, useMemo, useState } from "react";
-import { Link, useLocation } from "wouter";
+import { Link, useLocation, useSearch } from "wouter";
 import { api } from "../../api/client";
 import { useProjectName } from "../../api/lists";
 import { Card, Facts, Figure, Loading, Page, Status, type StatusKind } from "../../ui/basics";
@@ -8,11 +8,15 @@ import { SelectField } from "../../ui/fields";
 import { count } from "../../ui/format";
 import { ProblemNote } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
-import { BY, type By, legendOf } from "./map/colours";
+import { BY, type By, keyOf, legendOf, projectsOf, RULE } from "./map/colours";
 import { type Cells, type Floor, floorOf, type Places, SERVICE } from "./map/floor";
+import { Legend } from "./map/Legend";
 import { MapCanvas } from "./map/MapCanvas";
+import { Sources } from "./Sources";
 
 const PLACES = { params: { query: { with_places: true } } };
+/** What GPUs report is read by the server every 15 s. */
+const REPORT_MS = 15_000;
 const NOW = { params: { query: { with_places: false } } };
 
 export default function FleetMap() {
@@ -38,12 +42,15 @@ export default function FleetMap() {
 }
 
 function Shown({ places, cells }: { places: Places; cells: Cells }) {
-  const [by, setBy] = useState<By>("state");
+  const { by, choose } = useBy();
   const [chosen, setChosen] = useState(-1);
+  const [sought, seek] = useState("");
   const [, go] = useLocation();
   const projectName = useProjectName();
   const floor = useMemo(() => floorOf(places), [places]);
-  const projects = [...new Set(cells.project_ids)].sort();
+  const said = useReported(by);
+  const legend = legendOf(by, projectsOf({ ...floor, cells }), projectName);
+  const only = legend.findIndex((swatch) => keyOf(swatch) === sought);
   const totals = totalsOf(places, cells);
   const idOf = (node: number): string => places.node_ids[node] ?? "";
   return (
@@ -60,21 +67,25 @@ function Shown({ places, cells }: { places: Places; cells: Cells }) {
             label="Colour by"
             value={by}
             options={BY}
-            onChange={(value) => setBy(value as By)}
+            onChange={(value) => {
+              seek("");
+              choose(value as By);
+            }}
           />
-          <ul className="legend">
-            {legendOf(by, projects, projectName).map(({ name, token }) => (
-              <li key={name}>
-                <span className="swatch" style={{ background: `var(--${token})` }} aria-hidden />
-                {name}
-              </li>
-            ))}
-          </ul>
+          <Legend
+            legend={legend}
+            only={only}
+            onOnly={(swatch) => seek(swatch ? keyOf(swatch) : "")}
+          />
         </div>
+        {RULE[by] && <p className="faint">{RULE[by]}</p>}
+        {by !== "power-max" && said.source && <Sources source={said.source} />}
         <MapCanvas
           floor={floor}
           cells={cells}
           by={by}
+          said={said}
+          only={only}
           chosen={chosen}
           onChoose={setChosen}
           onOpen={(node) => go(`/nodes/${idOf(node)}`)}
@@ -87,6 +98,33 @@ function Shown({ places, cells }: { places: Places; cells: Cells }) {
       </Card>
     </>
   );
+}
+
+/** The colouring stands in the address, so that it can be sent to somebody. */
+function useBy(): { by: By; choose: (by: By) => void } {
+  const [path, go] = useLocation();
+  const asked = new URLSearchParams(useSearch()).get("by");
+  const by = BY.find(({ value }) => value === asked)?.value ?? "state";
+  return { by, choose: (next) => go(`${path}?by=${next}`, { replace: true }) };
+}
+
+/** What GPUs report, while it is looked at. */
+function useReported(by: By) {
+  const isPower = by === "power" || by === "power-max";
+  const load = api.useQuery(
+    "get",
+    "/gw/v1/fleet/load",
+    {},
+    { enabled: by === "load", refetchInterval: REPORT_MS },
+  );
+  const power = api.useQuery(
+    "get",
+    "/gw/v1/fleet/power",
+    {},
+    { enabled: isPower, refetchInterval: REPORT_MS },
+  );
+  const source = by === "load" ? load.data?.source : isPower ? power.data?.source : undefined;
+  return { load: load.data, power: power.data, source };
 }
 
 function share(part: number, all: number): string {

@@ -1,8 +1,11 @@
-/** Nodes: which are out of service, who holds which. */
+/** Nodes: found by text and filters that stand in the address; who holds which. */
+import { useEffect, useRef, useState } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 import { api, type Schemas } from "../../api/client";
+import { useFleet, useProjects } from "../../api/lists";
 import { Button, Card, Empty, Loading, Page, StateOf } from "../../ui/basics";
-import { SelectField } from "../../ui/fields";
+import { Check, SelectField, TextField } from "../../ui/fields";
+import { counted } from "../../ui/format";
 import { ProblemNote } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
 
@@ -19,6 +22,7 @@ function columnsOf(): Column<Node>[] {
   return [
     {
       head: "Node",
+      isTight: true,
       cell: (one) => <Link href={`/nodes/${one.id}`}>{one.id}</Link>,
       sortBy: (one) => one.id,
     },
@@ -41,70 +45,193 @@ function columnsOf(): Column<Node>[] {
       cell: (one) => `${one.status.free_gpu_count} of ${one.config.gpu_count}`,
       sortBy: (one) => one.status.free_gpu_count,
     },
-    { head: "Type", cell: (one) => one.config.gpu_type, sortBy: (one) => one.config.gpu_type },
+    {
+      head: "Type",
+      isTight: true,
+      cell: (one) => one.config.gpu_type,
+      sortBy: (one) => one.config.gpu_type,
+    },
     {
       head: "Place",
+      isTight: true,
       cell: (one) => `${one.config.hall_id}, ${one.config.rack_id}`,
       sortBy: (one) => one.config.rack_id,
     },
   ];
 }
 
-export default function Nodes() {
+/** Filters of the list, as they stand in the address. */
+const FILTERS = ["text", "state", "type", "tenant", "rack", "free", "after"] as const;
+type Filter = (typeof FILTERS)[number];
+
+/** Pause of the typist after which the list is asked. */
+const TYPING_MS = 300;
+
+function useFilters() {
   const [path, go] = useLocation();
-  const asked = new URLSearchParams(useSearch());
-  const [state, rack, cursor] = ["state", "rack", "after"].map((name) => asked.get(name) ?? "");
-  const nodes = api.useQuery("get", "/gw/v1/nodes", {
-    params: {
-      query: {
-        limit: 200,
-        ...(state ? { state: state as Node["state"] } : {}),
-        ...(rack ? { rack_id: rack } : {}),
-        ...(cursor ? { cursor } : {}),
+  const search = useSearch();
+  const asked = new URLSearchParams(search);
+  const found = Object.fromEntries(FILTERS.map((name) => [name, asked.get(name) ?? ""]));
+  const choose = (changes: Partial<Record<Filter, string>>): void => {
+    // Another filter begins with the first page again.
+    const next = new URLSearchParams({ ...Object.fromEntries(asked), after: "", ...changes });
+    for (const [name, value] of [...next]) if (!value) next.delete(name);
+    go(next.size > 0 ? `${path}?${next}` : path, { replace: "text" in changes });
+  };
+  return { filters: found as Record<Filter, string>, choose };
+}
+
+export default function Nodes() {
+  const { filters, choose } = useFilters();
+  const { text, state, type, tenant, rack, free, after } = filters;
+  const nodes = api.useQuery(
+    "get",
+    "/gw/v1/nodes",
+    {
+      params: {
+        query: {
+          limit: 200,
+          ...(text ? { text } : {}),
+          ...(state ? { state: state as Node["state"] } : {}),
+          ...(type ? { gpu_type: type } : {}),
+          ...(tenant ? { project_id: tenant } : {}),
+          ...(rack ? { rack_id: rack } : {}),
+          ...(free ? { only_free: true } : {}),
+          ...(after ? { cursor: after } : {}),
+        },
       },
     },
-  });
-  const choose = (changes: Record<string, string>): void => {
-    const next = new URLSearchParams({ ...Object.fromEntries(asked), ...changes });
-    for (const [name, value] of [...next]) if (!value) next.delete(name);
-    go(`${path}?${next}`);
-  };
+    // While the next answer is on its way, the last one stays.
+    { placeholderData: (before) => before },
+  );
   const next = nodes.data?.next_cursor;
   return (
     <Page title="Nodes" lead="Take one out of service, give it back, and see who holds it.">
       <Card>
-        <div className="form-row">
-          <SelectField
-            label="State"
-            value={state ?? ""}
-            options={STATES}
-            onChange={(value) => choose({ state: value, after: "" })}
-          />
-          {rack && <Button onClick={() => choose({ rack: "", after: "" })}>Rack {rack} ✕</Button>}
-        </div>
+        <Filters filters={filters} choose={choose} />
         {nodes.isPending ? (
           <Loading what="nodes" />
         ) : nodes.error ? (
           <ProblemNote error={nodes.error} retry={() => void nodes.refetch()} />
         ) : (
-          <Table
-            label="Nodes"
-            columns={columnsOf()}
-            rows={nodes.data.items}
-            rowKey={(one) => one.id}
-            shown={50}
-            empty={
-              <Empty title="No node is so">
-                Choose another state to see the nodes of the fleet.
-              </Empty>
-            }
-          />
+          <>
+            <p className="faint" role="status">
+              {foundWords(nodes.data.items.length, after !== "", next != null)}
+            </p>
+            <Table
+              label="Nodes"
+              columns={columnsOf()}
+              rows={nodes.data.items}
+              rowKey={(one) => one.id}
+              shown={50}
+              empty={
+                <Empty title="No node is so">
+                  Clear a filter or search for something else to see the nodes of the fleet.
+                </Empty>
+              }
+            />
+          </>
         )}
         <div className="actions">
-          {cursor && <Button onClick={() => choose({ after: "" })}>To the first nodes</Button>}
+          {after && <Button onClick={() => choose({ after: "" })}>To the first nodes</Button>}
           {next && <Button onClick={() => choose({ after: next })}>The next 200 nodes</Button>}
         </div>
       </Card>
     </Page>
+  );
+}
+
+function foundWords(shown: number, isLater: boolean, hasMore: boolean): string {
+  if (isLater) return `${counted(shown, "node")} on this page${hasMore ? ", more follow" : ""}.`;
+  return hasMore ? `The first ${shown} nodes; more follow.` : `${counted(shown, "node")} found.`;
+}
+
+interface FiltersProps {
+  filters: Record<Filter, string>;
+  choose: (changes: Partial<Record<Filter, string>>) => void;
+}
+
+function Filters({ filters, choose }: FiltersProps) {
+  const fleet = useFleet();
+  const projects = useProjects();
+  const types = [...new Set((fleet.data?.gpu_types ?? []).map((one) => one.gpu_type))];
+  const isFiltered = FILTERS.some((name) => name !== "after" && filters[name] !== "");
+  return (
+    <div className="form-row">
+      <Search text={filters.text} onSearch={(text) => choose({ text })} />
+      <SelectField
+        label="State"
+        value={filters.state}
+        options={STATES}
+        onChange={(state) => choose({ state })}
+      />
+      <SelectField
+        label="GPU type"
+        value={filters.type}
+        options={[{ value: "", label: "Every type" }, ...types.map(own)]}
+        onChange={(type) => choose({ type })}
+      />
+      <SelectField
+        label="Tenant"
+        value={filters.tenant}
+        options={[
+          { value: "", label: "Every tenant" },
+          ...(projects.data?.items ?? []).map(({ id, name }) => ({ value: id, label: name })),
+        ]}
+        onChange={(tenant) => choose({ tenant })}
+      />
+      <div className="filter-more">
+        <Check
+          label="With free GPUs"
+          checked={filters.free !== ""}
+          onChange={(free) => choose({ free: free ? "yes" : "" })}
+        />
+        {filters.rack && (
+          <Button onClick={() => choose({ rack: "" })}>Rack {filters.rack} ✕</Button>
+        )}
+        {isFiltered && (
+          <Button
+            kind="quiet"
+            onClick={() => choose(Object.fromEntries(FILTERS.map((name) => [name, ""])))}
+          >
+            Clear all
+          </Button>
+        )}
+      </div>
+    </div>
+  );
+}
+
+const own = (value: string) => ({ value, label: value });
+
+/** What is typed is asked for after a pause; the address follows, and so does Back. */
+function Search({ text, onSearch }: { text: string; onSearch: (text: string) => void }) {
+  const [typed, setTyped] = useState(text);
+  const sent = useRef(text);
+  const latest = useRef(onSearch);
+  latest.current = onSearch;
+  useEffect(() => {
+    // Back, or a link: what was typed here comes back as it was sent, and is not put in its place.
+    if (text !== sent.current) setTyped(text);
+    sent.current = text;
+  }, [text]);
+  useEffect(() => {
+    if (typed.trim() === sent.current) return;
+    const timer = setTimeout(() => {
+      sent.current = typed.trim();
+      latest.current(sent.current);
+    }, TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  return (
+    <TextField
+      label="Search"
+      type="search"
+      value={typed}
+      onChange={setTyped}
+      maxLength={100}
+      autoComplete="off"
+      placeholder="Name, rack, tenant, reason, BMC, GUID"
+    />
   );
 }

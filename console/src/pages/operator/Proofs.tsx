@@ -1,6 +1,6 @@
-/** Passes over the whole fleet: is every tenant fenced, and is every device as it shall be? */
+/** A pass over the whole fleet: is every tenant fenced? */
 import { api, type Schemas } from "../../api/client";
-import { Button, Card, Facts, Loading, Note, Page } from "../../ui/basics";
+import { Button, Card, Facts, LinkButton, Loading, Note, Page } from "../../ui/basics";
 import { count, counted } from "../../ui/format";
 import { ProblemNote } from "../../ui/problem";
 
@@ -9,9 +9,12 @@ const WAIT_S = 10;
 
 export default function Proofs() {
   return (
-    <Page title="Proofs" lead="Read every device back, and decide whether tenants are apart.">
+    <Page
+      title="Proofs"
+      lead="Read every device back, and decide whether tenants are apart."
+      actions={<LinkButton href="/reconciler">What differs: the reconciler</LinkButton>}
+    >
       <Isolation />
-      <Reconcile />
     </Page>
   );
 }
@@ -84,50 +87,5 @@ function Proven({ result }: { result: Schemas["ProofResult"] }) {
         ]}
       />
     </>
-  );
-}
-
-function Reconcile() {
-  const begin = api.useMutation("post", "/gw/v1/reconciliations");
-  const id = begin.data?.id ?? "";
-  const pass = api.useQuery(
-    "get",
-    "/gw/v1/reconciliations/{reconciliation_id}",
-    { params: { path: { reconciliation_id: id }, query: { wait_s: WAIT_S } } },
-    {
-      enabled: id !== "",
-      refetchInterval: (q) => (q.state.data?.state === "running" ? 500 : false),
-    },
-  );
-  const isBusy = begin.isPending || (id !== "" && (pass.data?.state ?? "running") === "running");
-  const result = pass.data?.result;
-  return (
-    <Card title="Reconciliation">
-      <p>Finds what devices hold that nobody asked for, or lack, and mends it.</p>
-      <div className="actions">
-        <Button busy={isBusy && "Reconciling …"} onClick={() => begin.mutate({})}>
-          Reconcile now
-        </Button>
-      </div>
-      {(begin.error ?? pass.error) && <ProblemNote error={begin.error ?? pass.error} />}
-      {pass.data?.state === "failed" && <Note kind="bad">{pass.data.state_reason}</Note>}
-      {result && (
-        <Note
-          kind={result.is_converged ? "good" : "warn"}
-          title={result.is_converged ? "Everything is as it shall be" : "Something is left"}
-        >
-          <p>
-            {counted(result.drift_count, "difference")} found, {count(result.repaired_count)}{" "}
-            mended, {count(result.remaining_count)} left, {count(result.silent_device_count)}{" "}
-            devices silent.
-          </p>
-          <ul>
-            {[...result.remaining, ...result.silent_devices].map((line) => (
-              <li key={line}>{line}</li>
-            ))}
-          </ul>
-        </Note>
-      )}
-    </Card>
   );
 }

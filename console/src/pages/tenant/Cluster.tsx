@@ -16,7 +16,7 @@ import {
   StateOf,
   Time,
 } from "../../ui/basics";
-import { bytes, count, counted, usd, usdPerHour } from "../../ui/format";
+import { at, bytes, count, counted, usd, usdPerHour, words } from "../../ui/format";
 import { ProblemNote, sentence } from "../../ui/problem";
 import { Changes } from "./cluster/Changes";
 import { Connect } from "./cluster/Connect";
@@ -28,9 +28,13 @@ export type Cluster = Schemas["Cluster"];
 
 export default function ClusterPage() {
   const { id = "" } = useParams();
-  const cluster = api.useQuery("get", "/gw/v1/clusters/{cluster_id}", {
-    params: { path: { cluster_id: id } },
-  });
+  const cluster = api.useQuery(
+    "get",
+    "/gw/v1/clusters/{cluster_id}",
+    { params: { path: { cluster_id: id } } },
+    // What it cost so far grows without any event.
+    { refetchInterval: 60_000 },
+  );
   if (cluster.isPending) return <Loading what="the cluster" />;
   if (cluster.error) {
     return (
@@ -54,6 +58,7 @@ function Shown({ cluster }: { cluster: Cluster }) {
         </>
       }
     >
+      <Notices notices={cluster.notices} />
       <UnderWay cluster={cluster} />
       {cluster.status === null || cluster.config === null ? (
         <Gone cluster={cluster} />
@@ -146,20 +151,26 @@ function TabBar({ tabs }: { tabs: readonly Tab[] }) {
 function Overview({ cluster }: { cluster: Cluster }) {
   const { config, status } = cluster;
   if (!config || !status) return null;
-  const hours = (Date.now() - new Date(cluster.created_at).getTime()) / 3_600_000;
+  // What is billed now, which is nothing before it is handed over.
+  const perHour = cluster.cost_micro_usd_per_hour ?? status.price_micro_usd_per_hour;
+  const isCovered = config.term === "reserved" && perHour === 0;
   return (
     <>
       <div className="figures">
         <Figure name="GPUs" value={count(config.gpu_count)} more={status.gpu_type} />
         <Figure
-          name="Cost"
-          value={usdPerHour(status.price_micro_usd_per_hour)}
-          more={`${usd(status.price_micro_usd_per_hour * 24)} a day`}
+          name="Costs now"
+          value={isCovered ? "nothing" : usdPerHour(perHour)}
+          more={isCovered ? "its reservation pays for it" : `${usd(perHour * 24)} a day`}
         />
         <Figure
-          name="Launched"
-          value={<Time iso={cluster.created_at} />}
-          more={`about ${usd(status.price_micro_usd_per_hour * hours)} at this size`}
+          name="Cost so far"
+          value={usd(cluster.cost_micro_usd ?? 0)}
+          more={
+            <>
+              launched <Time iso={cluster.created_at} />
+            </>
+          }
         />
         <Figure
           name="Farthest way"
@@ -177,6 +188,7 @@ function Overview({ cluster }: { cluster: Cluster }) {
               counted(status.node_count, "node") +
                 (config.spare_node_count ? `, ${counted(config.spare_node_count, "spare")}` : ""),
             ],
+            ["Term", <Term key="term" config={config} />],
             ["Image", config.image],
             ["Storage", config.storage_bytes ? bytes(config.storage_bytes) : "none"],
             ["SSH keys", count(config.ssh_public_keys.length)],
@@ -190,4 +202,29 @@ function Overview({ cluster }: { cluster: Cluster }) {
       </Card>
     </>
   );
+}
+
+function Term({ config }: { config: Schemas["ClusterConfig"] }) {
+  const term = words(config.term ?? "on_demand");
+  if (config.reservation_id == null) return <>{term}</>;
+  return (
+    <>
+      {term}, <Link href={`/reservations/${config.reservation_id}`}>its reservation</Link>
+    </>
+  );
+}
+
+/** Nodes that it has to give back, and when: what a tenant must not overlook. */
+function Notices({ notices }: { notices: Cluster["notices"] }) {
+  return (notices ?? []).map((notice) => (
+    <Note
+      key={notice.id}
+      kind="warn"
+      title={`${counted(notice.nodes.length, "node")} will be taken ${at(notice.deadline_at)}`}
+    >
+      <p>
+        {sentence(notice.reason)} Save what has to be saved: {notice.nodes.join(", ")}.
+      </p>
+    </Note>
+  ));
 }

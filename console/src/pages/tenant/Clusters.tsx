@@ -17,7 +17,7 @@ import {
 } from "../../ui/basics";
 import { Check } from "../../ui/fields";
 import { count, counted, duration, usdPerHour } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
+import { ProblemNote, sentence } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
 
 type Cluster = Schemas["Cluster"];
@@ -42,6 +42,7 @@ export default function Clusters() {
         )
       }
     >
+      <AskedBack />
       <Totals clusters={items} />
       <Card>
         {clusters.isPending ? (
@@ -55,6 +56,28 @@ export default function Clusters() {
       </Card>
       <WaitingRequests mayBuild={mayBuild} />
     </Page>
+  );
+}
+
+const NOTICES: Column<Schemas["Notice"]>[] = [
+  {
+    head: "Cluster",
+    cell: (one) => <Link href={`/clusters/${one.cluster_id}`}>{one.cluster_id}</Link>,
+  },
+  { head: "Nodes", cell: (one) => one.nodes.join(", ") },
+  { head: "Taken", cell: (one) => <Time iso={one.deadline_at} /> },
+  { head: "Why", cell: (one) => sentence(one.reason) },
+];
+
+/** Nodes that have to be given back now; nothing where there are none. */
+function AskedBack() {
+  const notices = api.useQuery("get", "/gw/v1/notices", { params: { query: { limit: 100 } } });
+  const items = notices.data?.items ?? [];
+  if (items.length === 0) return null;
+  return (
+    <Card title="Asked back: save what has to be saved">
+      <Table label="Notices" columns={NOTICES} rows={items} rowKey={(one) => one.id} />
+    </Card>
   );
 }
 

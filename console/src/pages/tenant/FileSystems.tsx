@@ -1,16 +1,17 @@
 /** File systems that outlive clusters. */
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 import { Link } from "wouter";
 import { api, type Schemas } from "../../api/client";
 import { useProjectName } from "../../api/lists";
 import { refresh } from "../../api/live";
 import { useMayBuild } from "../../api/session";
-import { Button, Card, Empty, Loading, Page, StateOf } from "../../ui/basics";
-import { Confirm, FormDialog } from "../../ui/dialog";
+import { Answer } from "../../ui/answer";
+import { Button, Card, Empty, Page, StateOf } from "../../ui/basics";
+import { FormDialog } from "../../ui/dialog";
 import { BytesField, TextField } from "../../ui/fields";
+import { Ending, SaveForm } from "../../ui/form";
 import { bytes, count } from "../../ui/format";
-import { ProblemNote } from "../../ui/problem";
 import { InProject } from "../../ui/project";
 import { type Column, Table } from "../../ui/table";
 
@@ -25,13 +26,9 @@ export default function FileSystems() {
   return (
     <Page title="File systems" lead="Storage that clusters mount and that stays when they end.">
       <Card>
-        {found.isPending ? (
-          <Loading what="file systems" />
-        ) : found.error ? (
-          <ProblemNote error={found.error} retry={() => void found.refetch()} />
-        ) : (
-          <List items={found.data.items} mayBuild={mayBuild} />
-        )}
+        <Answer query={found} what="file systems">
+          {({ items }) => <List items={items} mayBuild={mayBuild} />}
+        </Answer>
       </Card>
       {mayBuild && (
         <Card title="Make one">
@@ -121,12 +118,15 @@ function Make({ projectId }: { projectId: string }) {
       refresh(queries, PATHS);
     },
   });
-  const submit = (event: FormEvent): void => {
-    event.preventDefault();
-    make.mutate({ body: { project_id: projectId, name, quota_bytes: size } });
-  };
   return (
-    <form onSubmit={submit}>
+    <SaveForm
+      doIt="Make the file system"
+      doing="Making it …"
+      isBusy={make.isPending}
+      isReady={name !== "" && size > 0}
+      error={make.error}
+      onSave={() => make.mutate({ body: { project_id: projectId, name, quota_bytes: size } })}
+    >
       <TextField
         label="Name"
         value={name}
@@ -136,16 +136,7 @@ function Make({ projectId }: { projectId: string }) {
         hint="Letters, digits and hyphens; hosts mount it at /data/NAME."
       />
       <BytesField label="Size" value={size} onChange={setSize} hint="Can grow later." />
-      {make.error && <ProblemNote error={make.error} />}
-      <Button
-        type="submit"
-        kind="primary"
-        disabled={name === "" || size <= 0}
-        busy={make.isPending && "Making it …"}
-      >
-        Make the file system
-      </Button>
-    </form>
+    </SaveForm>
   );
 }
 
@@ -172,14 +163,17 @@ function ResizeForm({ found, onClose }: { found: FileSystem; onClose: () => void
     },
   });
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
+    <SaveForm
+      doIt="Resize"
+      doing="Resizing …"
+      isBusy={resize.isPending}
+      error={resize.error}
+      onSave={() =>
         resize.mutate({
           params: { path: { file_system_id: found.id } },
           body: { quota_bytes: size },
-        });
-      }}
+        })
+      }
     >
       <BytesField
         label="New size"
@@ -187,11 +181,7 @@ function ResizeForm({ found, onClose }: { found: FileSystem; onClose: () => void
         onChange={setSize}
         hint="More, or less if what is in it still fits. Clusters keep it mounted meanwhile."
       />
-      {resize.error && <ProblemNote error={resize.error} />}
-      <Button type="submit" kind="primary" busy={resize.isPending && "Resizing …"}>
-        Resize
-      </Button>
-    </form>
+    </SaveForm>
   );
 }
 
@@ -204,22 +194,20 @@ function Delete({ found, onClose }: OneProps) {
     },
   });
   return (
-    <Confirm
-      open={found !== null}
+    <Ending
+      of={found}
       onClose={onClose}
-      title={`Delete ${found?.name ?? ""}?`}
-      typeName={found?.name ?? ""}
-      doIt="Delete it"
+      verb="Delete"
       doing="Deleting …"
-      isBusy={remove.isPending}
-      error={remove.error}
-      onConfirm={() => found && remove.mutate({ params: { path: { file_system_id: found.id } } })}
+      isTyped
+      mutation={remove}
+      onConfirm={(one) => remove.mutate({ params: { path: { file_system_id: one.id } } })}
     >
       <p>
         Everything in it is deleted and cannot be brought back
         {found?.quota_bytes ? ` (it has room for ${bytes(found.quota_bytes)})` : ""}. It is mounted
         by {count(found?.cluster_ids.length ?? 0)} clusters.
       </p>
-    </Confirm>
+    </Ending>
   );
 }

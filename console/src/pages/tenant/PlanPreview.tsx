@@ -1,27 +1,25 @@
 /** The plan of a wish, made again while the reader chooses; and the button that applies it. */
 import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { api, call, type Problem, type Schemas } from "../../api/client";
-import { Button, Card, Facts, Figure, LinkButton, Loading, Note, useTick } from "../../ui/basics";
-import { bytes, count, counted, duration, usd, usdPerHour, words } from "../../ui/format";
+import { useSettled } from "../../api/settled";
+import {
+  Button,
+  Card,
+  type Fact,
+  Facts,
+  Figure,
+  LinkButton,
+  Loading,
+  Note,
+  useTick,
+} from "../../ui/basics";
+import { at, bytes, count, counted, duration, usd, usdPerHour, words } from "../../ui/format";
 import { PLANES } from "../../ui/plane";
 import { ProblemNote, sentence } from "../../ui/problem";
-import type { Wish } from "./Launch";
+import type { Wish } from "./launch/wish";
 
 type Plan = Schemas["Plan"];
-
-const PAUSE_MS = 400;
-
-/** A value after it has stayed the same for a while. */
-function useSettled<T>(value: T): T {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
 
 /** Asks for a plan; the error is the service's problem. */
 async function planFor(wish: Wish, signal: AbortSignal): Promise<Plan> {
@@ -80,6 +78,14 @@ function PlanDetails({ plan, isMoving, again }: DetailsProps) {
           </ul>
         )}
         <PlanPlanes plan={plan} />
+        <div>
+          <h3>What is agreed</h3>
+          <ul className="plain-list">
+            {[plan.cancellation ?? "", ...(plan.billed ?? [])].filter(Boolean).map((line) => (
+              <li key={line}>{sentence(line)}</li>
+            ))}
+          </ul>
+        </div>
         {plan.alternatives.length > 0 && (
           <div>
             <h3>Other ways</h3>
@@ -99,22 +105,29 @@ function PlanDetails({ plan, isMoving, again }: DetailsProps) {
 /** Price and place of a plan. */
 export function PlanFacts({ plan }: { plan: Plan }) {
   const { spread } = plan;
+  const isCovered = plan.term === "reserved" && plan.price_micro_usd_per_hour === 0;
   const billed = (plan.nodes.length + plan.spares.length) / plan.nodes.length;
   const perGpu =
     plan.price_micro_usd_per_gpu_hour ?? plan.price_micro_usd_per_hour / plan.gpu_count / billed;
   return (
     <>
       <div className="figures">
-        <Figure
-          name="Price"
-          value={usdPerHour(plan.price_micro_usd_per_hour)}
-          more={`${usd(perGpu)} per GPU and hour, ${words(plan.term ?? "on_demand")}`}
-        />
-        <Figure
-          name="A day costs"
-          value={usd(plan.price_micro_usd_per_hour * 24)}
-          more="while it runs"
-        />
+        {isCovered ? (
+          <Figure name="Price" value="nothing more" more="its reservation pays for it" />
+        ) : (
+          <>
+            <Figure
+              name="Price"
+              value={usdPerHour(plan.price_micro_usd_per_hour)}
+              more={`${usd(perGpu)} per GPU and hour, ${words(plan.term ?? "on_demand")}`}
+            />
+            <Figure
+              name="A day costs"
+              value={usd(plan.price_micro_usd_per_hour * 24)}
+              more="while it runs"
+            />
+          </>
+        )}
       </div>
       <Facts
         facts={[
@@ -132,6 +145,7 @@ export function PlanFacts({ plan }: { plan: Plan }) {
             plan.expected_s == null ? "not known yet" : `about ${duration(plan.expected_s)}`,
           ],
           ["Storage", plan.storage_bytes ? bytes(plan.storage_bytes) : "none"],
+          ...(plan.until_at ? ([["Until", at(plan.until_at)]] satisfies Fact[]) : []),
         ]}
       />
     </>
@@ -189,11 +203,11 @@ function Apply({ plan, isMoving, again }: DetailsProps) {
           })
         }
       >
-        Launch {counted(plan.gpu_count, "GPU")} for {usdPerHour(plan.price_micro_usd_per_hour)}
+        Launch {counted(plan.gpu_count, "GPU")}
+        {plan.price_micro_usd_per_hour > 0 && ` for ${usdPerHour(plan.price_micro_usd_per_hour)}`}
       </Button>
       <p className="hint">
-        Applies exactly this plan, or nothing. It holds for {duration(left)} more. Billing begins
-        when the cluster is handed over, and a launch that fails costs nothing.
+        Applies exactly this plan, or nothing. It holds for {duration(left)} more.
       </p>
     </>
   );

@@ -5,8 +5,8 @@ import { api, type Schemas } from "../../api/client";
 import { refresh } from "../../api/live";
 import { useMayBuild } from "../../api/session";
 import { Button, Card, Empty, Loading, Page, Time } from "../../ui/basics";
-import { Confirm } from "../../ui/dialog";
 import { TextArea, TextField } from "../../ui/fields";
+import { Ending } from "../../ui/form";
 import { ProblemNote } from "../../ui/problem";
 import { InProject } from "../../ui/project";
 import { type Column, Table } from "../../ui/table";
@@ -139,17 +139,15 @@ function Remove({ sshKey, onClose }: { sshKey: SshKey | null; onClose: () => voi
     },
   });
   return (
-    <Confirm
-      open={sshKey !== null}
+    <Ending
+      of={sshKey}
       onClose={onClose}
-      title={`Remove ${sshKey?.name ?? ""}?`}
-      doIt="Remove it"
+      verb="Remove"
       doing="Removing …"
-      isBusy={remove.isPending}
-      error={remove.error}
-      onConfirm={() => sshKey && remove.mutate({ params: { path: { ssh_key_id: sshKey.id } } })}
+      mutation={remove}
+      onConfirm={(one) => remove.mutate({ params: { path: { ssh_key_id: one.id } } })}
     >
       <p>New clusters cannot choose it any more. Clusters that have it keep it.</p>
-    </Confirm>
+    </Ending>
   );
 }

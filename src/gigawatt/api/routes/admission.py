@@ -41,7 +41,7 @@ def get_admission(access: Allowed) -> doc.Admission:
         gpu_types=[type_admission_document(line) for line in admission_report(admission)],
         patience_s=admission.policy.patience_s,
         unrecorded_count=admission.unrecorded_count,
-        order=sentences(),
+        order=sentences(admission.order),
     )
 
 

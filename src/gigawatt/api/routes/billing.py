@@ -7,6 +7,7 @@ from fastapi import Path, Query, Response
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.billing_views import (
     closing_document,
+    credit_plan_document,
     invoice_document,
     plan_document,
     statement_document,
@@ -134,11 +135,25 @@ def create_credit_note(invoice_id: str, body: doc.CreateCreditNote, access: Allo
     """Take an invoice back, in part or what is left of it, by a new document of this month."""
     invoice = access.invoice(invoice_id)
     billing = access.service.market.billing
-    wish = CreditWish(body.reason, body.net_micro_usd, body.item_id or "")
-    note = billing.credit(invoice.invoice_id, wish)
+    note = billing.credit(invoice.invoice_id, _credit_wish(body))
     made = invoice_document(note, with_lines=True)
     access.note_change(None, made)
     return made
+
+
+def _credit_wish(body: doc.CreateCreditNote) -> CreditWish:
+    return CreditWish(body.reason, body.net_micro_usd, body.item_id or "")
+
+
+@operation(router, "POST", "/invoices/{invoice_id}/credit-notes/plan")
+def plan_credit_note(
+    invoice_id: str, body: doc.CreateCreditNote, access: Allowed
+) -> doc.CreditNotePlan:
+    """What a credit note would write, and what would be owed then; nothing is changed."""
+    invoice = access.invoice(invoice_id)
+    billing = access.service.market.billing
+    plan = billing.plan_credit(invoice.invoice_id, _credit_wish(body))
+    return credit_plan_document(plan, billing.book.statement(invoice.organisation_id))
 
 
 @operation(router, "GET", "/organisations/{organisation_id}/statement")

@@ -6,7 +6,7 @@ from gigawatt.api.routing import new_router, operation
 from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.market.contract import ContractItem, ItemKind
-from gigawatt.market.product import STORAGE, STORAGE_PARTS, STORAGE_UNIT, ProductPrice
+from gigawatt.market.product import KNOWN, ProductPrice
 from gigawatt.sdk import documents as doc
 
 router = new_router("billing")
@@ -57,21 +57,21 @@ def list_product_prices(access: Allowed) -> doc.Page[doc.ProductPrice]:
 
 @operation(router, "POST", "/product-prices", 201)
 def create_product_price(body: doc.CreateProductPrice, access: Allowed) -> doc.ProductPrice:
-    """Set a price from an open month on; storage is priced by the TiB-hour."""
+    """Set a price from an open month on; of a known product its unit is known too."""
     access.permit()
     service = access.service
-    if body.product != STORAGE and (body.unit is None or body.parts_per_unit is None):
+    known = KNOWN.get(body.product)
+    if known is None and (body.unit is None or body.parts_per_unit is None):
         raise InputError(f"a price of {body.product!r} needs a unit and how many parts it has")
     owner = body.organisation_id
     if owner is not None:
         service.directory.organisation(OrganisationId(owner))
-    is_storage = body.product == STORAGE
     price = ProductPrice(
         price_id=service.control.new_id("prc"),
         product=body.product,
         price_micro_usd=body.price_micro_usd,
-        unit=body.unit or STORAGE_UNIT,
-        parts_per_unit=body.parts_per_unit or (STORAGE_PARTS if is_storage else 1),
+        unit=body.unit or ("" if known is None else known.unit),
+        parts_per_unit=body.parts_per_unit or (1 if known is None else known.parts_per_unit),
         from_month=body.from_month,
         organisation_id=None if owner is None else OrganisationId(owner),
     )

@@ -13,6 +13,7 @@ from gigawatt.fleet.check import check_fleet
 from gigawatt.fleet.drawing.floor import floor_of
 from gigawatt.fleet.drawing.paint import Paint
 from gigawatt.fleet.model import Fleet
+from gigawatt.ids import TenantId
 from gigawatt.sdk import documents as doc
 
 router = new_router("fleet")
@@ -26,10 +27,15 @@ PictureFormat = Annotated[Literal["svg", "png"], Query()]
 
 def _now(access: Access) -> tuple[Fleet, Paint]:
     access.permit()
-    around, directory = access.service.control.around, access.service.directory
-    names = {p.project_id: p.name for p in directory.projects(None, "", PROJECTS_NAMED_MAX)}
+    around = access.service.control.around
     snapshot = around.store.snapshot(around.clock.now_s())
-    return around.fleet, painted(around.fleet, snapshot, names)
+    return around.fleet, painted(around.fleet, snapshot, project_names(access))
+
+
+def project_names(access: Access) -> dict[TenantId, str]:
+    """Names of projects by id, for those who see all of them."""
+    found = access.service.directory.projects(None, "", PROJECTS_NAMED_MAX)
+    return {project.project_id: project.name for project in found}
 
 
 @operation(router, "GET", "/fleet/drawing")

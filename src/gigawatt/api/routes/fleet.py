@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.paging import number_place, page_of
+from gigawatt.api.routes.drawings import project_names
 from gigawatt.api.routing import new_router, operation
 from gigawatt.app.fleet_views import fleet_document, node_views
 from gigawatt.app.holdings import FleetHoldings, holdings_of
 from gigawatt.app.node_return import bring_back
+from gigawatt.app.node_search import nodes_that_match
 from gigawatt.fleet.drawing.floor import floor_of
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, NodeId
@@ -125,6 +127,8 @@ def list_nodes(access: Allowed, wanted: Annotated[doc.NodeFilter, Query()]) -> d
     access.permit()
     now = _holdings(access)
     mask = _mask_of(now, wanted)
+    if wanted.text is not None:
+        mask &= nodes_that_match(now, wanted.text, project_names(access))
     mask[: number_place(wanted.cursor, 0)] = False
     rows = np.flatnonzero(mask)[: wanted.limit + 1].tolist()
     return page_of(
@@ -143,6 +147,8 @@ def _mask_of(now: FleetHoldings, wanted: doc.NodeFilter) -> NDArray[np.bool_]:
     if wanted.gpu_type is not None:
         is_kind = np.array([t.gpu_type == wanted.gpu_type for t in fleet.node_types], np.bool_)
         mask &= is_kind[fleet.nodes.type]
+    if wanted.project_id is not None:
+        mask &= _rows(fleet, _of_project(now, wanted.project_id))
     if wanted.cluster_id is not None:
         held = [row for row, found in now.holders.items() if wanted.cluster_id in dict(found)]
         mask &= _rows(fleet, held)
@@ -151,6 +157,11 @@ def _mask_of(now: FleetHoldings, wanted: doc.NodeFilter) -> NDArray[np.bool_]:
     elif wanted.state is not None:
         mask &= _rows(fleet, _in_state(now, {wanted.state}))
     return mask
+
+
+def _of_project(now: FleetHoldings, project_id: str) -> list[int]:
+    mine = {name for name, record in now.clusters.items() if record.tenant_id == project_id}
+    return [row for row, found in now.holders.items() if any(name in mine for name, _ in found)]
 
 
 def _in_state(now: FleetHoldings, wanted: set[str]) -> list[int]:
@@ -172,13 +183,6 @@ def get_node(node_id: str, access: Allowed) -> doc.Node:
     return _node(now, now.fleet.node_index(NodeId(node_id)))
 
 
-def _tell(access: Access, node_id: str, state: str, said: str) -> None:
-    """Into the trail, so that a node has a history."""
-    around = access.service.control.around
-    message = f"node {node_id} is {state}: {said}"
-    around.store.add_event("node", message, around.clock.now_s(), data={"node_id": node_id})
-
-
 def _set_state(access: Access, node_id: str, state: NodeState, reason: str) -> doc.Node:
     access.permit()
     around = access.service.control.around
@@ -187,7 +191,6 @@ def _set_state(access: Access, node_id: str, state: NodeState, reason: str) -> d
     said = f"{reason} (by {caller})"
     before = _node(_holdings(access), row)
     around.store.set_node_state(NodeId(node_id), state, said, around.clock.now_s())
-    _tell(access, node_id, state, said)
     return _changed(access, row, before)
 
 
@@ -218,5 +221,4 @@ def return_node(node_id: str, body: doc.NodeReason, access: Allowed) -> doc.Node
     said = f"{body.reason} (by {access.caller.account.account_id})"
     before = _node(_holdings(access), row)
     asyncio.run(bring_back(control, [NodeId(node_id)], said))
-    _tell(access, node_id, "back in service", said)
     return _changed(access, row, before)

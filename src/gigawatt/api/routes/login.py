@@ -11,6 +11,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from gigawatt.api.console import HEADERS
 from gigawatt.api.cookies import cookie_in, drop_cookie, set_cookie
 from gigawatt.api.problems import STATUS, answer_to, request_id_of
 from gigawatt.api.route import address_of, service_of
@@ -56,9 +57,7 @@ def login_of(service: Service) -> Login:
 Address = Annotated[str, Query(max_length=4_096)]
 
 
-async def _begin(
-    request: Request, return_to: Address = f"{BASE}/me", invitation: Address = ""
-) -> Response:
+async def _begin(request: Request, return_to: Address = "/", invitation: Address = "") -> Response:
     """Send a browser to the provider."""
     try:
         login = login_of(service_of(request))
@@ -117,14 +116,18 @@ def _page(request: Request, error: GigawattError) -> Response:
     """What went wrong and what to do, for a person; a problem for a program."""
     if "text/html" not in request.headers.get("Accept", ""):
         return answer_to(request, error)
-    said = [f"<p>{escape(text)}</p>" for text in (f"{error}.", error.next_step)]
+    said = (sentence for sentence in (f"{error}.", error.next_step) if sentence)
     body = (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Gigawatt: login</title>"
-        f"<h1>You are not logged in</h1>{''.join(said)}"
-        f"<p><a href={LOGIN_PATH}>Log in again</a></p>"
-        f"<p>Request {escape(request_id_of(request))}</p></html>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<title>You are not signed in · Gigawatt</title>"
+        '<link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/plain.css"></head>'
+        "<body><main><h1>You are not signed in</h1>"
+        f"{''.join(f'<p>{escape(sentence)}</p>' for sentence in said)}"
+        f'<p><a href="{LOGIN_PATH}">Log in again</a><a href="/">Other ways to sign in</a></p>'
+        f"<small>Request {escape(request_id_of(request))}</small></main></body></html>"
     )
-    return HTMLResponse(body, STATUS[type(error)])
+    return HTMLResponse(body, STATUS[type(error)], headers=HEADERS)
 
 
 @operation(router, "POST", "/login/device")

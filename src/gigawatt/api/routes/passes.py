@@ -1,4 +1,4 @@
-"""Passes over the whole fleet: proofs of isolation, and reconciliations."""
+"""Proofs of isolation over the whole fleet."""
 
 from typing import Annotated
 
@@ -9,7 +9,6 @@ from gigawatt.api.routing import new_router, operation
 from gigawatt.api.views import at
 from gigawatt.app.passes import FleetPass
 from gigawatt.app.proving import FleetProof, prove_fleet
-from gigawatt.executor.reconcile import Reconciliation
 from gigawatt.sdk import documents as doc
 
 router = new_router("passes")
@@ -82,51 +81,3 @@ async def get_proof(proof_id: str, access: Allowed, wait_s: Wait = 0.0) -> doc.P
     found = access.service.proofs.get(proof_id)
     await found.wait(wait_s)
     return _proof(found)
-
-
-def _reconciliation(found: FleetPass[Reconciliation]) -> doc.Reconciliation:
-    report, result = found.outcome, None
-    if report is not None:
-        result = doc.ReconciliationResult(
-            is_converged=report.is_converged,
-            resumed_operation_ids=list(report.resumed[:SHOWN_MAX]),
-            drift_count=len(report.drift),
-            drift=report.drift[:SHOWN_MAX],
-            repaired_count=len(report.repaired),
-            repaired=report.repaired[:SHOWN_MAX],
-            remaining_count=len(report.remaining),
-            remaining=report.remaining[:SHOWN_MAX],
-            silent_device_count=len(report.silent),
-            silent_devices=list(report.silent[:SHOWN_MAX]),
-        )
-    return doc.Reconciliation(
-        id=found.pass_id,
-        state=found.state,
-        state_reason=found.error,
-        started_at=at(found.started_s),
-        result=result,
-    )
-
-
-@operation(router, "POST", "/reconciliations", 202)
-def create_reconciliation(access: Allowed) -> doc.Reconciliation:
-    """Begin a pass: read every device back, repair what drifted, finish what was left open."""
-    access.permit()
-    service = access.service
-    begun = service.reconciliations.begin(
-        "fleet",
-        service.now_s(),
-        lambda: service.control.reconcile(f"{service.worker.name}:reconcile"),
-    )
-    return _reconciliation(begun)
-
-
-@operation(router, "GET", "/reconciliations/{reconciliation_id}")
-async def get_reconciliation(
-    reconciliation_id: str, access: Allowed, wait_s: Wait = 0.0
-) -> doc.Reconciliation:
-    """A pass; answers when it is done, or after ``wait_s``."""
-    access.permit()
-    found = access.service.reconciliations.get(reconciliation_id)
-    await found.wait(wait_s)
-    return _reconciliation(found)

@@ -112,6 +112,9 @@ def ask_price(body: doc.AskPrice, access: Allowed) -> doc.PriceAnswer:
         site_ids=tuple(SiteId(site_id) for site_id in body.site_ids),
         spare_count=body.spare_count,
         duration_s=body.duration_s,
+        from_s=None if body.from_at is None else body.from_at.timestamp(),
     )
-    offers = make_offers(access.service.admission, access.service.market.pricing, wish)
+    market = access.service.market
+    room = market.reservations.room()
+    offers = make_offers(access.service.admission, market.pricing, wish, room)
     return answer_document(offers, body.spare_count, body.duration_s)

@@ -31,6 +31,23 @@ def list_spot_rounds(
     return page_of(found, limit, lambda row: row.sequence, round_document)
 
 
+@operation(router, "GET", "/spot/order")
+def get_market_order(access: Allowed) -> doc.MarketOrder:
+    """Who is served first, and who gives way for whom: the order in force."""
+    access.permit()
+    return doc.MarketOrder(
+        order=[
+            doc.ClassRule(
+                term=rule.term.value,
+                takes_from_spot=rule.takes_from_spot,
+                takes_from_lent=rule.takes_from_lent,
+                sentence=rule.sentence,
+            )
+            for rule in access.service.admission.order
+        ]
+    )
+
+
 @operation(router, "GET", "/notices")
 def list_notices(
     access: Allowed,
@@ -44,6 +61,16 @@ def list_notices(
         access.reach(), number_place(cursor, NEWEST), limit + 1, with_ended=with_ended
     )
     return page_of(found, limit, lambda row: row.sequence, lambda row: notice_document(row, now_s))
+
+
+@operation(router, "POST", "/notices/{notice_id}:answer")
+def answer_notice(notice_id: str, body: doc.AnswerNotice, access: Allowed) -> doc.Notice:
+    """Say what became of the work on nodes that are asked back; "saved" gives them back now."""
+    found, spot = access.notice(notice_id), access.service.market.spot
+    now_s = access.service.now_s()
+    answered = spot.answer(found.notice_id, body.answer, body.detail, now_s)
+    access.service.worker.wake()
+    return notice_document(answered, now_s)
 
 
 @operation(router, "POST", "/clusters/{cluster_id}:saved")

@@ -141,6 +141,7 @@ def get_usage_summary(
         lines=[_line(line, _name(access, by, line.key)) for line in lines],
         total=_line(total, None),
         storage=_storage(access, query, now_ms),
+        external=[] if query.cluster_id else _external_lines(access, query),
     )
 
 
@@ -175,6 +176,21 @@ def _storage(access: Access, query: UsageQuery, now_ms: int) -> list[doc.Storage
             is_under_way=holder_id in running,
         )
         for holder_id, sum_ms in sorted(byte_ms.items())
+    ]
+
+
+def _external_lines(access: Access, query: UsageQuery) -> list[doc.ExternalLine]:
+    """What other services measured, by product, project and unit."""
+    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for usage in access.service.market.usage.external_usages(query):
+        key = usage.kind, usage.project_id, usage.unit
+        quantity, count = sums.get(key, (0, 0))
+        sums[key] = quantity + usage.quantity, count + 1
+    return [
+        doc.ExternalLine(
+            product=product, project_id=project_id, quantity=quantity, unit=unit, event_count=count
+        )
+        for (product, project_id, unit), (quantity, count) in sorted(sums.items())
     ]
 
 
@@ -240,10 +256,11 @@ def check_usage(access: Allowed, cluster_id: ClusterQuery = None) -> doc.UsageCh
     """Reckon usage again from the audit trail, of one cluster or all; say where records differ."""
     access.permit()
     chosen = None if cluster_id is None else ClusterId(cluster_id)
-    count, found = access.service.market.usage.check(chosen)
+    found = access.service.market.usage.check(chosen)
     return doc.UsageCheck(
-        cluster_count=count,
-        is_sound=not found,
+        cluster_count=found.cluster_count,
+        storage_holder_count=found.holder_count,
+        is_sound=not found.differences,
         differences=[
             doc.UsageDifference(
                 cluster_id=difference.cluster_id,
@@ -252,6 +269,6 @@ def check_usage(access: Allowed, cluster_id: ClusterQuery = None) -> doc.UsageCh
                 to_ms=difference.to_ms,
                 sentence=difference.sentence,
             )
-            for difference in found[:1_000]
+            for difference in found.differences[:1_000]
         ],
     )

@@ -6,13 +6,8 @@ from fastapi import Query
 
 from gigawatt.api.access import Access, Allowed
 from gigawatt.api.routing import new_router, operation
-from gigawatt.app.market.utilisation import (
-    UtilisationReport,
-    UtilisationSources,
-    utilisation_report,
-)
+from gigawatt.app.market.utilisation import UtilisationReport, UtilisationSources
 from gigawatt.app.service import site_organisation
-from gigawatt.economics.gpu_hour.inputs import CostInputs
 from gigawatt.errors import ForbiddenError
 from gigawatt.market.meter import MS_PER_HOUR, rounded_micro_usd
 from gigawatt.market.utilisation import UtilisationRow
@@ -55,8 +50,15 @@ def get_utilisation(
     now_ms = round(service.now_s() * 1000)
     end_ms = now_ms if to_ms is None else min(to_ms, now_ms)
     begin_ms = end_ms - HOURS_SHOWN * MS_PER_HOUR if from_ms is None else from_ms
-    market = service.market
-    sources = UtilisationSources(
+    window = begin_ms, end_ms
+    report = service.utilisation.report(sources_of(access), window, by, service.now_s())
+    return _document(report, by)
+
+
+def sources_of(access: Access) -> UtilisationSources:
+    """Where reports of what the fleet was used for are read from."""
+    service, market = access.service, access.service.market
+    return UtilisationSources(
         fleet=service.control.around.fleet,
         room=service.admission.room,
         book=service.admission.book,
@@ -64,7 +66,6 @@ def get_utilisation(
         history=market.history,
         reservations=market.reservations.records,
     )
-    return _document(utilisation_report(sources, (begin_ms, end_ms), by, CostInputs()), by)
 
 
 def _document(report: UtilisationReport, by: doc.UtilisationBy) -> doc.Utilisation:

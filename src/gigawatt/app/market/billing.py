@@ -7,15 +7,16 @@ from gigawatt.app.market.charges import ChargeSource
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
 from gigawatt.ids import TenantId
-from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth
+from gigawatt.interfaces.billing import Agreed, BillingBook, ClosedMonth, Correctable
 from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Charge, Sums, sum_charges
-from gigawatt.market.closing import Closing, Payer, close
+from gigawatt.market.closing import Closing, Payer, close, invoice_draft
 from gigawatt.market.contract import ContractItem
-from gigawatt.market.credit_note import CreditWish, Standing, credit_lines
+from gigawatt.market.credit_note import CreditWish, Standing, charges_left, credit_lines
 from gigawatt.market.invoice import Invoice, charge_lines
+from gigawatt.market.ledger import Posting
 from gigawatt.market.month import check_month, day_at, month_at, next_month, start_ms
 
 PAGE_COUNT = 1_000
@@ -37,6 +38,21 @@ class ClosingPlan:
     notes: tuple[str, ...]
     is_over: bool
     before: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPlan:
+    """What a credit note would write.
+
+    Fields:
+        note: as it would be if nothing else were written before it.
+        postings: of its entry in the ledger; none where it moves no money.
+        left_micro_usd: charges of its invoice that could still be taken back then, before taxes.
+    """
+
+    note: Invoice
+    postings: tuple[Posting, ...]
+    left_micro_usd: int
 
 
 class Billing:
@@ -125,23 +141,20 @@ class Billing:
             UnknownIdError: there is no such invoice.
         """
         on = day_at(self._now_ms())
+        return self.book.credit(invoice_id, lambda found: _credit_note(found, wish, on))
 
-        def make(
-            invoice: Invoice, before: tuple[Invoice, ...], count: int, agreed: Agreed
-        ) -> Invoice:
-            items = {item.item_id: item for item in agreed.items}
-            standing = Standing(on[:7], items, agreed.used)
-            lines = credit_lines(invoice, wish, before, standing)
-            return replace(
-                invoice,
-                invoice_id=f"CN-{on[:7]}-{count + 1:05}",
-                month=on[:7],
-                issued_on=on,
-                lines=lines,
-                corrects=invoice.invoice_id,
-            )
+    def plan_credit(self, invoice_id: str, wish: CreditWish) -> CreditPlan:
+        """What ``credit`` would write now; nothing is changed.
 
-        return self.book.credit(invoice_id, make)
+        Raises:
+            InputError: as ``credit``.
+            UnknownIdError: as ``credit``.
+        """
+        found = self.book.correctable(invoice_id)
+        note = _credit_note(found, wish, day_at(self._now_ms()))
+        draft = invoice_draft(note)
+        left = charges_left(found.invoice, (*found.before, note))
+        return CreditPlan(note, () if draft is None else draft.postings, left)
 
     def _now_ms(self) -> int:
         return round(self._now_s() * 1000)
@@ -223,6 +236,24 @@ class Billing:
         months += [item.from_month for item in agreed.items]
         first = min(months, default=month)
         return first if first < month else None
+
+
+def _credit_note(found: Correctable, wish: CreditWish, on: str) -> Invoice:
+    """The note that follows, dated on a day.
+
+    Raises:
+        InputError: as ``Billing.credit``.
+    """
+    items = {item.item_id: item for item in found.agreed.items}
+    standing = Standing(on[:7], items, found.agreed.used)
+    return replace(
+        found.invoice,
+        invoice_id=f"CN-{on[:7]}-{found.note_count + 1:05}",
+        month=on[:7],
+        issued_on=on,
+        lines=credit_lines(found.invoice, wish, found.before, standing),
+        corrects=found.invoice.invoice_id,
+    )
 
 
 def _payers(named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed) -> list[Payer]:

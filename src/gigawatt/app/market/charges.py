@@ -84,7 +84,8 @@ class ChargeSource:
                 if is_cancelled
                 else record.price_micro_usd_per_gpu_hour,
             )
-            yield Charge(owner, key, 1 if is_cancelled else max(0, lasted_ms) * record.gpu_count)
+            held = max(0, lasted_ms) * record.gpu_count - record.short_gpu_ms(from_ms, to_ms)
+            yield Charge(owner, key, 1 if is_cancelled else held)
 
     def gpu_charges(self, records: Iterable[UsageRecord]) -> Iterator[Charge]:
         """Charges of GPU time, at the price that was promised when its node joined."""

@@ -1,17 +1,23 @@
-"""Offers: what GPUs would cost, in every way they can be had, the cheapest GPU-hour first."""
+"""Offers: what GPUs would cost, in every way they can be had, the cheapest GPU-hour first.
+
+What is on demand or spot is free now or is not; what is reserved can start when the calendar says.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gigawatt.app.admission import Admission
 from gigawatt.app.line import outlook
+from gigawatt.app.market.later import earliest_s, whole_nodes
 from gigawatt.app.market.pricing import Pricing
+from gigawatt.app.market.room import Room
 from gigawatt.errors import ImpossibleError, InputError
 from gigawatt.fleet.model import Fleet, NodeType
 from gigawatt.fleet.slices import offered_sizes
 from gigawatt.ids import SiteId, TenantId
 from gigawatt.intent.prices import GpuPrice, PriceQuestion
 from gigawatt.intent.request import ClusterRequest
+from gigawatt.intent.reservation import LENGTH_S_MIN, MONTH_S, ReservationRequest
 from gigawatt.intent.term import Term
 from gigawatt.market.rates import RateCard
 from gigawatt.placement.place import place
@@ -32,6 +38,7 @@ class PriceWish:
         month_count: of a reservation; 0 for the shortest that the card has.
         spare_count: nodes held beside.
         duration_s: for how long, None where nobody said.
+        from_s: the first start that is of use, Unix seconds; None for at once.
     """
 
     tenant_id: TenantId
@@ -42,6 +49,7 @@ class PriceWish:
     site_ids: tuple[SiteId, ...] = ()
     spare_count: int = 0
     duration_s: float | None = None
+    from_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,9 @@ class Offer:
 
     Fields:
         gpu_count: rounded, spares left out; spare_gpu_count: GPUs of the spares.
-        month_count: of a reservation, else 0.
-        is_free_now: whether it fits now; None where nobody looked.
+        month_count: of a reservation, else 0, also for one of so many hours.
+        is_free_now: whether it fits now; None where nobody looked, or it is wanted later.
+        starts_s: of what is reserved, the first moment at which it fits; None where none is known.
     """
 
     gpu_type: str
@@ -62,6 +71,7 @@ class Offer:
     month_count: int
     price: GpuPrice
     is_free_now: bool | None = None
+    starts_s: float | None = None
 
     @property
     def price_micro_usd_per_hour(self) -> int:
@@ -76,8 +86,8 @@ class Offer:
 
 
 MS_PER_HOUR = 3_600_000
-MS_PER_MONTH = 730 * MS_PER_HOUR
-"""8,760 hours a year by twelve."""
+MS_PER_MONTH = round(1000 * MONTH_S)
+"""As a reservation counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +99,21 @@ class Offers:
     wait: str
 
 
-def make_offers(admission: Admission, pricing: Pricing, wish: PriceWish) -> Offers:
-    """What a wish costs; the cheapest that is free now comes first, of what was asked for.
+def make_offers(admission: Admission, pricing: Pricing, wish: PriceWish, room: Room) -> Offers:
+    """What a wish costs; the cheapest that can be had comes first, of what was asked for.
+
+    Args:
+        admission: what is held and who waits.
+        pricing: the rate card.
+        wish: what is asked.
+        room: what can be promised when.
 
     Raises:
         ImpossibleError: there are no such GPUs, or nobody set a price for them.
     """
-    now_s, fleet = admission.now_s(), pricing.fleet
-    view = admission.control.snapshot()
-    found = sorted(_all_offers(pricing, wish, now_s), key=lambda offer: _order(offer, wish))
+    now_s = admission.now_s()
+    look = _Look(admission.control.snapshot(), room, wish)
+    found = sorted(_all_offers(pricing, look, now_s), key=lambda offer: _order(offer, wish))
     asked = [offer for offer in found if _is_asked(offer, wish)]
     asked.sort(key=lambda offer: offer.month_count)
     if not asked:
@@ -107,12 +123,16 @@ def make_offers(admission: Admission, pricing: Pricing, wish: PriceWish) -> Offe
             next_step="See 'gw rate list' and 'gw fleet show' for what there is.",
             is_price=True,
         )
-    looked = [_looked_for(fleet, view, wish, offer) for offer in asked]
-    first = next((offer for offer in looked if offer.is_free_now is not False), looked[0])
-    others = [o for o in found if replace(first, is_free_now=None) != o]
-    wait = _wait(admission, view, wish, first) if first.is_free_now is False else ""
-    shown = [_looked_for(fleet, view, wish, offer) for offer in others[:ALTERNATIVES_MAX]]
+    looked = [look.at(offer) for offer in asked]
+    first = next((offer for offer in looked if _can_be_had(offer)), looked[0])
+    others = [o for o in found if replace(first, is_free_now=None, starts_s=None) != o]
+    wait = _wait(admission, look.view, wish, first) if first.is_free_now is False else ""
+    shown = [look.at(offer) for offer in others[:ALTERNATIVES_MAX]]
     return Offers(first, tuple(shown), wait)
+
+
+def _can_be_had(offer: Offer) -> bool:
+    return offer.is_free_now is not False or offer.starts_s is not None
 
 
 def _order(offer: Offer, wish: PriceWish) -> tuple[int, int, int, str, str, str]:
@@ -136,24 +156,59 @@ def _is_asked(offer: Offer, wish: PriceWish) -> bool:
     )
 
 
-def _all_offers(pricing: Pricing, wish: PriceWish, now_s: float) -> Iterator[Offer]:
+def _all_offers(pricing: Pricing, look: "_Look", now_s: float) -> Iterator[Offer]:
     """Every type, site, term and length that has a price; the cheapest of equals."""
-    cards = {term: pricing.card(wish.tenant_id, term) for term in Term}
+    wish = look.wish
+    asker = _Asker(pricing, {term: pricing.card(wish.tenant_id, term) for term in Term}, now_s)
     seen = set()
     for node_type, site_id in _sold(pricing.fleet):
-        gpu_count = rounded(node_type, wish.gpu_count)
-        per_spare = min(gpu_count, node_type.gpu_count)
-        for term, month_count in _terms(cards, wish):
-            question = PriceQuestion(wish.tenant_id, term, gpu_count, None, now_s)
-            price = pricing.prices(cards[term], question, month_count).of(node_type, site_id)
-            place_of = (node_type.gpu_type, site_id, term, month_count, gpu_count)
-            if price is None or place_of in seen:
+        for term, month_count in _terms(asker.cards, wish):
+            offer = asker.offer(wish, node_type, site_id, (term, month_count))
+            if offer is None or (place_of := _place_of(offer)) in seen:
                 continue
             seen.add(place_of)
-            spare_gpu_count = wish.spare_count * per_spare
-            yield Offer(
-                node_type.gpu_type, term, site_id, gpu_count, spare_gpu_count, month_count, price
-            )
+            yield offer
+            if term is Term.ON_DEMAND and look.wants_block(offer):
+                block = asker.offer(wish, node_type, site_id, (Term.RESERVED, 0))
+                if block is not None:
+                    yield block
+
+
+def _place_of(offer: Offer) -> tuple[object, ...]:
+    return offer.gpu_type, offer.site_id, offer.term, offer.month_count, offer.gpu_count
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Asks the rate card what offers cost."""
+
+    pricing: Pricing
+    cards: dict[Term, RateCard]
+    now_s: float
+
+    def offer(
+        self, wish: PriceWish, node_type: NodeType, site_id: SiteId, how: tuple[Term, int]
+    ) -> Offer | None:
+        """An offer of a term and months, None where nobody set a price.
+
+        A reservation of hours costs what the same GPUs cost on demand, see ``quotes``.
+        """
+        term, month_count = how
+        gpu_count = rounded(node_type, wish.gpu_count)
+        if term is Term.RESERVED:
+            gpu_count = whole_nodes(gpu_count, node_type.gpu_count)
+        spare_gpu_count = wish.spare_count * min(gpu_count, node_type.gpu_count)
+        # Who reserves pays for spares as for the others: all of them make its size.
+        sized = gpu_count + (spare_gpu_count if term is Term.RESERVED else 0)
+        priced = Term.ON_DEMAND if (term, month_count) == (Term.RESERVED, 0) else term
+        question = PriceQuestion(wish.tenant_id, priced, sized, None, self.now_s)
+        prices = self.pricing.prices(self.cards[priced], question, month_count)
+        price = prices.of(node_type, site_id)
+        if price is None:
+            return None
+        return Offer(
+            node_type.gpu_type, term, site_id, gpu_count, spare_gpu_count, month_count, price
+        )
 
 
 def _sold(fleet: Fleet) -> list[tuple[NodeType, SiteId]]:
@@ -190,15 +245,50 @@ def _request(wish: PriceWish, offer: Offer) -> ClusterRequest:
     )
 
 
-def _looked_for(fleet: Fleet, view: Snapshot, wish: PriceWish, offer: Offer) -> Offer:
-    """The offer, with whether it fits now; a reservation is for another time, so nobody looks."""
-    if offer.term is Term.RESERVED:
-        return offer
-    try:
-        found = place(fleet, view.free_gpu_mask, _request(wish, offer))
-    except InputError:
-        return replace(offer, is_free_now=False)
-    return replace(offer, is_free_now=isinstance(found, Placement))
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Looks whether offers can be had, and when: what is held now, and what is promised later."""
+
+    view: Snapshot
+    room: Room
+    wish: PriceWish
+
+    def at(self, offer: Offer) -> Offer:
+        """The offer, with whether it fits now, or when it could start."""
+        if offer.term is Term.RESERVED:
+            starts_s = earliest_s(self.room, self._reservation(offer))
+            is_now = starts_s is not None and starts_s <= self.room.now_s
+            return replace(offer, starts_s=starts_s, is_free_now=is_now or None)
+        if self._is_for_later:
+            return offer
+        try:
+            found = place(self.room.fleet, self.view.free_gpu_mask, _request(self.wish, offer))
+        except InputError:
+            return replace(offer, is_free_now=False)
+        return replace(offer, is_free_now=isinstance(found, Placement))
+
+    def wants_block(self, offer: Offer) -> bool:
+        """Whether to offer the time asked for as a reservation too: on demand is of no use."""
+        if self.wish.duration_s is None or self.wish.duration_s < LENGTH_S_MIN:
+            return False
+        is_asked = self.wish.term is Term.RESERVED or self._is_for_later
+        return is_asked or not self.at(offer).is_free_now
+
+    @property
+    def _is_for_later(self) -> bool:
+        return self.wish.from_s is not None and self.wish.from_s > self.room.now_s
+
+    def _reservation(self, offer: Offer) -> ReservationRequest:
+        length_s = max(offer.month_count * MONTH_S, self.wish.duration_s or 0.0)
+        return ReservationRequest(
+            tenant_id=self.wish.tenant_id,
+            name="price",
+            gpu_count=offer.gpu_count + offer.spare_gpu_count,
+            gpu_type=offer.gpu_type,
+            from_s=self.wish.from_s if self._is_for_later else None,
+            length_s=length_s,
+            site_ids=(offer.site_id,),
+        )
 
 
 def _wait(admission: Admission, view: Snapshot, wish: PriceWish, offer: Offer) -> str:

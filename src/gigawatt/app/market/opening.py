@@ -8,10 +8,12 @@ from gigawatt.app.market.billing import Billing
 from gigawatt.app.market.books_watch import BooksWatch
 from gigawatt.app.market.budgets import Budgets
 from gigawatt.app.market.collecting import Collecting
+from gigawatt.app.market.later import later_start
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.payments import Payments
 from gigawatt.app.market.preemption import Preemption
 from gigawatt.app.market.pricing import Pricing
+from gigawatt.app.market.promise_care import PromiseCare
 from gigawatt.app.market.quotes import quote_from
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.app.market.spot_rounds import SpotRounds
@@ -33,6 +35,7 @@ class OpenMarket:
     """The books, and what is done about them again and again."""
 
     market: Market
+    care: PromiseCare
     preemption: Preemption
     pump: Pump
     chores: tuple[Callable[[], object], ...]
@@ -50,6 +53,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
         admission.directory,
     )
     usage = SqlUsageBook(store.database)
+    care = PromiseCare(control, reservations.records)
     preemption = Preemption(admission, spot, control.notice_policy)
     pump = Pump(admission, worker, SpotRounds(admission, spot))
     cut = DailyCut(usage, control.around.clock.now_s)
@@ -60,6 +64,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     payments = Payments(open_payments_book(store), book, admission.directory, control.new_id, now_s)
     payments.tell = store.add_event
     collecting = Collecting(payments, now_s)
+    admission.later = lambda request: later_start(reservations.room(), request)
     watch = BooksWatch(book, store.add_event, now_s)
     return OpenMarket(
         market=Market(
@@ -74,9 +79,11 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
             budgets=budgets,
             history=open_fleet_history(store),
         ),
+        care=care,
         preemption=preemption,
         pump=pump,
         chores=(
+            care.run_if_due,
             preemption.run_if_due,
             pump.run_if_due,
             cut.cut_if_due,

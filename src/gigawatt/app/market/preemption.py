@@ -21,7 +21,7 @@ from gigawatt.interfaces.holders import LEAVING, holder_of
 from gigawatt.interfaces.spot import Notice, NoticeCause, SpotBook
 from gigawatt.interfaces.store import OperationRecord, StoreSnapshot
 from gigawatt.interfaces.waiting import WaitingRequest
-from gigawatt.market.notice import NoticePolicy
+from gigawatt.market.notice import NoticePolicy, may_take_early
 from gigawatt.market.order import in_order
 from gigawatt.planner.phases import ENDED, Phase
 
@@ -118,7 +118,7 @@ class Preemption:
         served = {notice.cause_id for notice in self._book.open_notices()}
         rows = [row for row in in_line(self._admission, waiting) if row.waiting_id not in served]
         given = 0
-        for group in in_order(rows, lambda row: row.request.term):
+        for group in in_order(rows, lambda row: row.request.term, self._admission.order):
             for row in group[: WANTED_COUNT_MAX - given]:
                 given += self._make_room_for(row, now_s)
         return given
@@ -126,7 +126,7 @@ class Preemption:
     def _make_room_for(self, row: WaitingRequest, now_s: float) -> int:
         under = _under_notice(self._book.open_notices())
         found: Mapping[ClusterId, Wanted] = wanted_nodes(
-            self._control, row.request, under, self._book.saved()
+            self._admission, row.request, under, self._book.saved()
         )
         kind = row.request.term.value.replace("_", " ")
         reason = f"{row.gpu_count:,} GPUs are wanted, {kind}"
@@ -175,16 +175,17 @@ class Preemption:
 
     def carry_out(self) -> int:
         """Follow every open notice; how many were begun."""
-        begun = 0
-        for notice in self._book.open_notices():
+        begun, open_notices = 0, self._book.open_notices()
+        for notice in open_notices:
             try:
-                begun += self._follow(notice)
+                begun += self._follow(notice, is_early=_can_go(notice, open_notices))
             except ConflictError as error:
                 # Something else is under way with the cluster: the next look comes soon.
                 _log.info("notice %s waits: %s", notice.notice_id, error)
         return begun
 
-    def _follow(self, notice: Notice) -> bool:
+    def _follow(self, notice: Notice, *, is_early: bool) -> bool:
+        """Carry one on; ``is_early`` says that it need not wait for its deadline."""
         now_s = self._admission.now_s()
         operation = self._operation_of(notice)
         if operation is not None:
@@ -196,7 +197,7 @@ class Preemption:
         if self._is_moot(notice):
             self._book.turn(notice.notice_id, "withdrawn", now_s)
             return False
-        if now_s < notice.deadline_s:
+        if now_s < notice.deadline_s and not is_early:
             return False
         try:
             self._control.commit_new(
@@ -268,6 +269,14 @@ def _nodes_of(target: ClusterTarget) -> frozenset[NodeId]:
 def _is_short_of_room(row: WaitingRequest) -> bool:
     is_room = row.why is not None and row.why.kind == "room"
     return is_room and row.request.term is not Term.SPOT
+
+
+def _can_go(notice: Notice, open_notices: Iterable[Notice]) -> bool:
+    """Whether the nodes of a notice may be taken before its deadline."""
+    demand = notice.cause, notice.cause_id
+    answers = (n.answer for n in open_notices
+               if n.state == "given" and (n.cause, n.cause_id) == demand)  # fmt: skip
+    return may_take_early(answers, is_own_end=notice.cause == "end")
 
 
 def _under_notice(notices: Iterable[Notice]) -> dict[ClusterId, frozenset[NodeId]]:

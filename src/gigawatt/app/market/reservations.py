@@ -173,6 +173,7 @@ class Reservations:
             clear_until_s=to_s + self.policy.clear_s,
             planned_s=now_s,
             expires_s=now_s + PLAN_TTL_S,
+            keep_together=request.keep_together,
         )
         return record, room.generation
 

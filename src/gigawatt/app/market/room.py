@@ -29,15 +29,19 @@ class Room:
         self.blocked = frozenset(stored.node_states)
         self.free_s: Mapping[NodeId, float] = _free_times(stored, policy, now_s)
 
-    def mask(self, from_s: float, to_s: float) -> U16:
-        """uint16[N]: GPUs of whole nodes that can be promised from then to then, 0 elsewhere."""
+    def mask(self, from_s: float, to_s: float, promised_from_s: float | None = None) -> U16:
+        """uint16[N]: GPUs of whole nodes that can be promised from then to then, 0 elsewhere.
+
+        ``promised_from_s`` is since when they must be promised to nobody; None for ``from_s``.
+        """
         fleet = self.fleet
         found: U16 = fleet.full_gpu_mask_of_node.astype(np.uint16)
         until_s = to_s + self._policy.clear_s
         taken = [node_id for node_id, free_s in self.free_s.items() if free_s > from_s]
         taken.extend(self.blocked)
         promised = self.promises.nodes()
-        free = self.promises.calendar.free_nodes(promised, from_s, until_s)
+        since_s = from_s if promised_from_s is None else promised_from_s
+        free = self.promises.calendar.free_nodes(promised, since_s, until_s)
         taken.extend(node_id for node_id in promised if node_id not in free)
         rows = [fleet.nodes.index_of[n] for n in taken if n in fleet.nodes.index_of]
         found[rows] = 0

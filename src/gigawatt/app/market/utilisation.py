@@ -18,6 +18,7 @@ from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.turned_away import TurnedAwayBook, TurnedAwayFilter
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.interfaces.waiting import WaitingRoom
+from gigawatt.market.gap import paid_nodes
 from gigawatt.market.meter import MS_PER_HOUR
 from gigawatt.market.node_time import Hold, NodeTime, Paid, free_masks, node_stretches
 from gigawatt.market.stranded import stranded
@@ -112,39 +113,73 @@ def worths_of(fleet: Fleet, inputs: CostInputs) -> dict[str, Worth]:
     return {gpu_type: worth_of(price, inputs) for gpu_type, price in prices.items()}
 
 
-def utilisation_report(
-    sources: UtilisationSources, window: tuple[int, int], by: By, inputs: CostInputs
-) -> UtilisationReport:
-    """Utilisation of a window that has passed.
+@dataclass(frozen=True, slots=True)
+class FleetTime:
+    """What every GPU was doing in a window, and who asked in vain; rows of any kind are its sums.
+
+    Fields: ``stretches`` sum to the fleet; the rest is as in ``UtilisationReport``.
+    """
+
+    from_ms: int
+    to_ms: int
+    stretches: tuple[Stretch, ...]
+    in_part_gpu_ms: int
+    too_few_gpu_ms: int
+    asked_in_vain: Mapping[tuple[str, int], tuple[int, int]]
+    worths: Mapping[str, Worth]
+
+    def report(self, by: By) -> UtilisationReport:
+        """The sums by one thing."""
+        return UtilisationReport(
+            from_ms=self.from_ms,
+            to_ms=self.to_ms,
+            rows=utilisation(self.stretches, self.worths, by),
+            in_part_gpu_ms=self.in_part_gpu_ms,
+            too_few_gpu_ms=self.too_few_gpu_ms,
+            asked_in_vain=self.asked_in_vain,
+            worths=self.worths,
+        )
+
+
+def refuse_window(window: tuple[int, int], by: By) -> None:
+    """Nothing, for a window that a report can be made of.
 
     Raises:
-        InputError: the window is empty, too long, or has too many hours for rows of hours.
-        DataError: the store says that a GPU was in two states at once.
+        InputError: it is empty, too long, or has too many hours for rows of hours.
     """
-    from_ms, to_ms = window
-    hours = (to_ms - from_ms) / MS_PER_HOUR
+    hours = (window[1] - window[0]) / MS_PER_HOUR
     if not 0 < hours <= DAYS_MAX * 24 or (by == "hour" and hours > HOUR_ROWS_MAX):
         raise InputError(
             f"the window has {hours:,.1f} hours, wanted more than 0, up to {DAYS_MAX} days, and up"
             f" to {HOUR_ROWS_MAX // 24} days by hour",
             next_step="Ask for another window.",
         )
+
+
+def fleet_time(
+    sources: UtilisationSources, window: tuple[int, int], inputs: CostInputs
+) -> FleetTime:
+    """What every GPU was doing in a window that has passed.
+
+    Raises:
+        DataError: the store says that a GPU was in two states at once.
+    """
+    from_ms, to_ms = window
     fleet = sources.fleet
     nodes = _node_times(sources, fleet, from_ms, to_ms)
     named = [stretch for node in nodes.values() for stretch in node_stretches(node)]
     asked = asked_in(sources, from_ms, to_ms)
     lost = list(_stranded(fleet, nodes, asked, window))
-    worths = worths_of(fleet, inputs)
     stretches = whole([*named, *(row for row, _ in lost)], _capacity(fleet), from_ms, to_ms)
     in_part = sum(part * (row.to_ms - row.from_ms) for row, part in lost)
-    return UtilisationReport(
+    return FleetTime(
         from_ms=from_ms,
         to_ms=to_ms,
-        rows=utilisation(stretches, worths, by),
+        stretches=tuple(stretches),
         in_part_gpu_ms=in_part,
         too_few_gpu_ms=sum(row.gpu_ms for row, _ in lost) - in_part,
         asked_in_vain=_by_size(asked),
-        worths=worths,
+        worths=worths_of(fleet, inputs),
     )
 
 
@@ -202,11 +237,12 @@ def _kept(book: ReservationBook, from_ms: int, to_ms: int) -> dict[NodeId, list[
     """Reservations of nodes that were in force; growth room is kept free and not paid for."""
     found: dict[NodeId, list[Paid]] = defaultdict(list)
     for record in book.between(None, from_ms / 1000, to_ms / 1000):
-        promise, price = record.promise, record.price_micro_usd_per_gpu_hour
-        begin, end = round(promise.from_s * 1000), round(promise.to_s * 1000)
-        begin, end = max(begin, from_ms), min(end, to_ms)
-        if record.state == "booked" and begin < end:
-            for node_id in promise.node_ids:
+        price = record.price_micro_usd_per_gpu_hour
+        if record.state != "booked":
+            continue
+        for node_id, begin_s, end_s in paid_nodes(record.promise, record.gaps):
+            begin, end = max(round(begin_s * 1000), from_ms), min(round(end_s * 1000), to_ms)
+            if begin < end:
                 found[node_id].append(Paid(0, Term.RESERVED, price, begin, end))
     return found
 

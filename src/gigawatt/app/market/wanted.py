@@ -1,10 +1,12 @@
 """Which nodes of others a request that waits would need: by least harm, else by topology."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from gigawatt.app.admission import Admission
 from gigawatt.app.control import Control
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import GigawattError, NoCapacityError
@@ -45,7 +47,7 @@ class _Giver:
 
 
 def wanted_nodes(
-    control: Control,
+    admission: Admission,
     request: ClusterRequest,
     under_notice: Mapping[ClusterId, Collection[NodeId]],
     saved_s: Mapping[ClusterId, float],
@@ -56,15 +58,17 @@ def wanted_nodes(
     it would take if everybody who gives way had gone.
 
     Args:
-        control: what holds what.
+        admission: what holds what, and the order of classes.
         request: what waits.
         under_notice: nodes that are asked back already, for others.
         saved_s: when clusters were saved last.
     """
+    control = admission.control
     view, stored = control.view_of_request(request)
     if _taken(control, view, request) is not None:
         return {}
-    givers = list(_givers(stored, request, under_notice, saved_s, control.around.clock.now_s()))
+    may_ask = partial(gives_way, request.term, order=admission.order)
+    givers = list(_givers(stored, may_ask, under_notice, saved_s, admission.now_s()))
     everything = {giver.target.cluster_id: giver.node_ids for giver in givers}
     taken = _taken(control, _without(view, givers, everything), request)
     if taken is None:
@@ -81,7 +85,7 @@ def wanted_nodes(
 
 def _givers(
     stored: StoreSnapshot,
-    request: ClusterRequest,
+    may_ask: Callable[..., bool],
     under_notice: Mapping[ClusterId, Collection[NodeId]],
     saved_s: Mapping[ClusterId, float],
     now_s: float,
@@ -90,7 +94,7 @@ def _givers(
         target = record.target
         if target is None or record.phase in LEAVING:
             continue
-        if gives_way(request.term, target.term, is_lent=target.is_lent):
+        if may_ask(target.term, is_lent=target.is_lent):
             left = _nodes(target) - frozenset(under_notice.get(cluster_id, ()))
             since_s = max(record.created_s, saved_s.get(cluster_id, 0.0))
             if left:

@@ -184,13 +184,26 @@ def credit(invoice_id: str, reason: str, what: tuple[str | None, str | None], *,
     amount, item_id = what
     net = None if amount is None else micro_usd_of(amount)
     wanted = doc.CreateCreditNote(reason=reason, net_micro_usd=net, item_id=item_id)
-    share = "all that is left" if net is None else f"{format_usd(net)} before taxes"
-    if not yes and not ask(f"Credit {share} of {item_id or invoice_id}?"):
-        remarks.print("nothing was changed")
-        return
     with connected() as connection:
+        if not yes:
+            plan = connection.client.plan_credit_note(invoice_id, wanted)
+            _show_credit(plan)
+            if not ask(
+                f"Credit {format_usd(-plan.note.total_micro_usd)} of {item_id or invoice_id}?"
+            ):
+                remarks.print("nothing was changed")
+                return
         made = connection.client.create_credit_note(invoice_id, wanted)
     console.print(f"{made.id} credits {format_usd(-made.total_micro_usd)} with taxes")
+
+
+def _show_credit(plan: doc.CreditNotePlan) -> None:
+    for posting in plan.postings:
+        console.print(f"{posting.account:<44} {format_usd(posting.amount_micro_usd):>16}")
+    console.print(
+        f"{plan.note.organisation_name} owes {format_usd(plan.owed_micro_usd)} now and"
+        f" {format_usd(plan.owed_then_micro_usd)} then"
+    )
 
 
 def set_tag(cluster: str, text: str, project: str | None) -> None:

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.rule import Rule
 from rich.text import Text
 
+from gigawatt.app.clock import SystemClock
 from gigawatt.app.control import Control
 from gigawatt.app.home import DEMO_GPU_COUNT, Home
 from gigawatt.app.server import APPLICATION, load_application
@@ -27,12 +29,14 @@ from gigawatt.cli.work.proofs import (
     show_proof,
     show_reconciliation,
 )
+from gigawatt.cli.work.rates import demo_rows
 from gigawatt.cli.work.replays import show_replay
 from gigawatt.cli.work.views import cannot_write, evidence_lines, files_of, save_files
 from gigawatt.cli.work.watch import watch
 from gigawatt.errors import InputError
 from gigawatt.ids import ClusterId, FabricId, TenantId
 from gigawatt.intent.request import ClusterRequest
+from gigawatt.market.demo_card import PRODUCT_PRICES
 from gigawatt.sdk import Client
 from gigawatt.sdk import documents as doc
 from gigawatt.units import TIB
@@ -159,6 +163,19 @@ def _tenant(operator: Client, url: str, name: str) -> Client:
     return Client(url, key)
 
 
+def _set_prices(operator: Connection) -> None:
+    """The illustrative rate card, so that everything has a price from the first minute on."""
+    client = operator.client
+    client.set_rates(doc.SetRates(rates=demo_rows(operator)))
+    now = datetime.fromtimestamp(SystemClock().now_s(), UTC)
+    for product, price_micro_usd in PRODUCT_PRICES.items():
+        wanted = doc.CreateProductPrice(
+            product=product, price_micro_usd=price_micro_usd, from_month=f"{now:%Y-%m}"
+        )
+        client.create_product_price(wanted)
+    console.print("Prices are made up: an illustrative rate card, see 'gw rate list'.")
+
+
 def _opening(url: str, key: str) -> None:
     console.print(
         Text(
@@ -170,11 +187,16 @@ def _opening(url: str, key: str) -> None:
     console.print(
         f"\nOpen {url} in a browser and sign in with the key below (it is the operator's)."
     )
-    console.print("Or talk to the server from another terminal:\n")
+    console.print(f"\n  {key}\n", soft_wrap=True)
+    console.print(
+        "There, 'Fleet map' fills as the story below goes on, and 'Launch' plans a cluster of "
+        "your own.\nOr talk to the server from another terminal:\n"
+    )
     console.print(f"  export GIGAWATT_SERVER={url} GIGAWATT_API_KEY={key}", soft_wrap=True)
     for line in (
         "gw cluster list",
         "gw plan more --project default --gpus 512",
+        "gw price --project default --gpus 512 --for 72h",
         "gw events --limit 5",
     ):
         console.print(f"  {line}")
@@ -200,6 +222,7 @@ def _story(served: Serving, home: Home, key: str, out: Path) -> None:
     with ExitStack() as stack:
         client = stack.enter_context(Client(served.url, key))
         operator = Connection(client, served.url, "")
+        _set_prices(operator)
         ada, bo = (
             Connection(stack.enter_context(_tenant(client, served.url, name)), served.url, name)
             for name in ("ada", "bo")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from gigawatt.cli.options import Format
 from gigawatt.cli.output import (
+    Listing,
     console,
     count_of,
     pairs,
@@ -27,6 +28,8 @@ from gigawatt.sdk import documents as doc
 
 MAP_WIDTH = 100
 """Where nobody looks, the map is this wide."""
+
+NODE_COLUMNS = ("node", "state", "cluster", "rack", "leaf group", "pod", "type", "site")
 
 STYLES = {
     "free": "dim",
@@ -86,6 +89,11 @@ def _node_cells(connection: Connection, node: doc.Node) -> list[str]:
     return [node.id, _state_of(node), label, *places]
 
 
+def node_listing(connection: Connection, empty: str) -> Listing[doc.Node]:
+    """How a list of nodes is shown, and what is said where there is none."""
+    return Listing(NODE_COLUMNS, lambda node: tuple(_node_cells(connection, node)), empty)
+
+
 def lint_fabric(form: Format) -> None:
     """Show what is wrong with how the fabrics are kept.
 
@@ -130,8 +138,7 @@ def show(form: Format, *, nodes: bool) -> None:
         if form is not Format.TABLE:
             write([node.model_dump(mode="json") for node in found], form)
             return
-        columns = ("node", "state", "cluster", "rack", "leaf group", "pod", "type", "site")
-        table(columns, [_node_cells(connection, node) for node in found])
+        table(NODE_COLUMNS, [_node_cells(connection, node) for node in found])
 
 
 def _show_numbers(fleet: doc.Fleet, form: Format) -> None:

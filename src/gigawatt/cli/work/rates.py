@@ -1,7 +1,7 @@
 """The rate card, and what something would cost."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +9,20 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.app.home import read_text
 from gigawatt.app.market.rate_file import moment_of, read_rate_file
 from gigawatt.cli.options import Format
-from gigawatt.cli.output import Listing, console, count_of, pairs, show_document, show_list, table
+from gigawatt.cli.output import (
+    Listing,
+    console,
+    count_of,
+    moment,
+    pairs,
+    show_document,
+    show_list,
+    table,
+)
 from gigawatt.cli.work.connect import PAGE_LIMIT, Connection, connected
 from gigawatt.cli.work.pricewords import BASIS_WORDS, TERM_WORDS, price_words
 from gigawatt.errors import InputError
-from gigawatt.intent.amounts import duration_s_of, micro_usd_of
+from gigawatt.intent.amounts import duration_s_of, micro_usd_of, minute_words
 from gigawatt.intent.term import Term
 from gigawatt.market.demo_card import NOTE, demo_rates
 from gigawatt.money import format_usd
@@ -57,6 +66,17 @@ class Wish:
     duration: str | None
     spare_count: int
     sites: tuple[str, ...]
+    start: datetime | None
+
+
+def _history() -> Listing[doc.Rate]:
+    """Rows with who set them and when; who may not know sees a dash."""
+    plain = _listing()
+    return replace(
+        plain,
+        columns=(*plain.columns, "set", "set by"),
+        cells=lambda r: (*plain.cells(r), moment(r.set_at.timestamp()), r.set_by or "-"),
+    )
 
 
 def _listing() -> Listing[doc.Rate]:
@@ -101,7 +121,8 @@ def list_rates(choice: Choice, form: Format, *, quiet: bool, with_past: bool) ->
             with_past=with_past,
             limit=PAGE_LIMIT,
         )
-        show_list(list(pages), form, _listing(), quiet=quiet)
+        listing = _history() if with_past else _listing()
+        show_list(list(pages), form, listing, quiet=quiet)
 
 
 def set_rate(row: Row, form: Format) -> None:
@@ -145,14 +166,15 @@ def import_rates(path: Path | None, form: Format, *, is_demo: bool, quiet: bool)
         raise InputError("name a file, or say --demo", next_step="See 'gw rate import --help'.")
     with connected() as connection:
         if path is None:
-            rows = _demo_rows(connection)
+            rows = demo_rows(connection)
         else:
             rows = read_rate_file(read_text(path), is_csv=path.suffix.lower() == ".csv")
         added = connection.client.set_rates(doc.SetRates(rates=rows)).items
     show_list(added, form, _listing(), quiet=quiet)
 
 
-def _demo_rows(connection: Connection) -> list[doc.NewRate]:
+def demo_rows(connection: Connection) -> list[doc.NewRate]:
+    """The rows of the illustrative card for a server's fleet."""
     listed: dict[str, int] = {}
     for kind in connection.client.get_fleet().gpu_types:
         price = kind.price_micro_usd_per_gpu_hour
@@ -187,6 +209,7 @@ def show_price(wish: Wish, project: str | None, form: Format) -> None:
             duration_s=duration_s,
             spare_count=wish.spare_count,
             site_ids=list(wish.sites),
+            from_at=None if wish.start is None else wish.start.replace(tzinfo=UTC),
         )
         answer = connection.client.ask_price(asked)
     if form is not Format.TABLE:
@@ -195,7 +218,7 @@ def show_price(wish: Wish, project: str | None, form: Format) -> None:
     pairs("", _answer_lines(answer, wish.duration))
     if answer.alternatives:
         console.print()
-        columns = ("gpus", "type", "term", "site", "a gpu-hour", "an hour", "total", "free now")
+        columns = ("gpus", "type", "term", "site", "a gpu-hour", "an hour", "total", "from")
         table(columns, [_alternative_cells(offer) for offer in answer.alternatives])
 
 
@@ -210,18 +233,25 @@ def _answer_lines(answer: doc.PriceAnswer, duration: str | None) -> Iterator[tup
         yield "total", f"{format_usd(offer.total_micro_usd)} {how_long}"
     yield from (("billed", sentence) for sentence in answer.billed)
     yield "ends", offer.cancellation
-    yield "free now", _free_words(offer.is_free_now)
+    yield "from", _start_words(offer)
     if answer.wait:
         yield "wait", answer.wait
 
 
 def _term_words(offer: doc.PriceOffer) -> str:
     words = TERM_WORDS.get(offer.term, offer.term)
-    return f"{words} {count_of(offer.month_count, 'month')}" if offer.month_count else words
+    if offer.term != "reserved":
+        return words
+    return f"{words} {count_of(offer.month_count, 'month') if offer.month_count else 'as long'}"
 
 
-def _free_words(is_free_now: bool | None) -> str:
-    return "-" if is_free_now is None else "yes" if is_free_now else "no"
+def _start_words(offer: doc.PriceOffer) -> str:
+    """From when it can be had, as far as anybody knows."""
+    if offer.is_free_now is not None:
+        return "now" if offer.is_free_now else "not free now"
+    if offer.starts_at is not None:
+        return minute_words(offer.starts_at.timestamp())
+    return "not known"
 
 
 def _alternative_cells(offer: doc.PriceOffer) -> tuple[object, ...]:
@@ -234,5 +264,5 @@ def _alternative_cells(offer: doc.PriceOffer) -> tuple[object, ...]:
         price_words(offer.price_micro_usd_per_gpu_hour),
         format_usd(offer.price_micro_usd_per_hour),
         total,
-        _free_words(offer.is_free_now),
+        _start_words(offer),
     )

@@ -106,11 +106,21 @@ def _tell(connection: Connection, found: doc.Reservation) -> None:
         rows.append(("growth", kept))
     if found.is_lent:
         rows.append(("lent", "others use it, on call, while you do not"))
+    rows += [("missing", _gap_words(gap)) for gap in found.gaps or () if gap.replaced_by is None]
+    if found.credited_micro_usd:
+        rows.append(("credited", f"{format_usd(found.credited_micro_usd)} until now for it"))
     if found.state == "planned" and found.expires_at is not None:
         rows.append(("plan holds", f"until {moment(found.expires_at.timestamp())}"))
     if found.cancelled_at is not None:
         rows.append(("cancelled", f"for {format_usd(found.charged_micro_usd)}"))
     pairs(f"{found.name} ({found.id})", rows)
+
+
+def _gap_words(gap: doc.ReservationGap) -> str:
+    """A node that was out of use and was not replaced."""
+    since = moment(gap.since.timestamp())
+    until = "now" if gap.until_at is None else moment(gap.until_at.timestamp())
+    return f"{gap.node_id}, {count_of(gap.gpu_count, 'GPU')}, from {since} until {until}"
 
 
 def _show(connection: Connection, found: doc.Reservation, form: Format) -> None:
@@ -151,11 +161,12 @@ def list_reservations(form: Format, *, everything: bool, quiet: bool) -> None:
             calls.list_reservations, with_ended=everything, limit=PAGE_LIMIT
         )
         listing: Listing[doc.Reservation] = Listing(
-            ("name", "tenant", "gpus", "type", "from", "to", "state", "a GPU-hour", "id"),
+            ("name", "tenant", "gpus", "short", "type", "from", "to", "state", "a GPU-hour", "id"),
             lambda r: (
                 r.name,
                 connection.project_name(r.project_id),
                 r.gpu_count,
+                r.short_gpu_count or "-",
                 r.gpu_type,
                 moment(r.from_at.timestamp()),
                 moment(r.to_at.timestamp()),

@@ -71,9 +71,13 @@ def up(listen: str) -> None:
         key, before = _own_key(served.service), read_profiles()
         profile = Profile(served.url, key)
         write_profiles(Profiles(UP_PROFILE, {**before.by_name, UP_PROFILE: profile}))
-        console.print(f"A server runs at {served.url}; commands in other terminals talk to it.")
-        console.print(f"Its key is in {config_path()}, profile {UP_PROFILE!r}.", soft_wrap=True)
-        console.print(f"Its pages are at {served.url}; sign in with that key.", soft_wrap=True)
+        console.print(f"Open {served.url} in a browser and sign in with this key:\n")
+        console.print(f"  {key}\n", soft_wrap=True)
+        console.print("There, 'Launch' shows a plan and its price before anything happens.")
+        console.print(
+            f"Commands in other terminals talk to it too, with the key in {config_path()}.",
+            soft_wrap=True,
+        )
         console.print("  next: gw cluster list\nPress Ctrl-C to stop it.")
         try:
             with suppress(KeyboardInterrupt):

@@ -116,6 +116,47 @@ def delete(text: str, project: str | None, *, yes: bool) -> None:
         say_still_billing(connection, others)
 
 
+def show_s3(text: str, project: str | None, form: Format) -> None:
+    """Say where the objects of a file system are reached."""
+    with connected() as connection:
+        found = _file_system(connection, text, project)
+        door = connection.client.get_s3_door(found.id)
+    if form is not Format.TABLE:
+        show_document(door, form)
+        return
+    if not door.is_open:
+        console.print(f"{found.name} has no key for objects; make one: gw file-system s3-key")
+        return
+    console.print(f"endpoint    {door.endpoint}")
+    console.print(f"access key  {door.access_key_id}")
+    console.print(f"objects     {bytes_words(door.used_bytes)} of {bytes_words(door.quota_bytes)}")
+
+
+def rotate_s3_key(text: str, project: str | None, form: Format) -> None:
+    """Make a key for the objects of a file system, and show it."""
+    with connected() as connection:
+        found = _file_system(connection, text, project)
+        key = connection.client.rotate_s3_key(found.id)
+    if form is not Format.TABLE:
+        show_document(key, form)
+        return
+    console.print(f"endpoint    {key.endpoint}")
+    console.print(f"access key  {key.access_key_id}")
+    console.print(f"secret key  {key.secret_access_key or 'shown before'}")
+    remarks.print("the secret is shown this once; the former key ended")
+
+
+def shut_s3(text: str, project: str | None, *, yes: bool) -> None:
+    """Shut the door for objects of a file system."""
+    with connected() as connection:
+        found = _file_system(connection, text, project)
+        if not yes and not ask(f"Delete all objects of {found.name} ({found.id})?"):
+            remarks.print("nothing was changed")
+            return
+        connection.client.shut_s3_door(found.id)
+    console.print(f"{found.name} has no objects any more; its files are as they were")
+
+
 def say_still_billing(connection: Connection, file_system_ids: Collection[str]) -> None:
     """Say of file systems that they outlive what just ended, and go on to cost."""
     for file_system_id in sorted(file_system_ids):

@@ -96,6 +96,12 @@ def show_summary(wanted: Wanted, by: str, form: Format) -> None:
         rows = [_storage_cells(line) for line in found.storage]
         hours = sum(line.gib_hours for line in found.storage)
         table(("storage", "gib-hours", "now"), [*rows, ("total", f"{hours:,.2f}", "")])
+    if found.external:
+        console.print("")
+        table(
+            ("measured elsewhere", "project", "quantity", "unit"),
+            [(x.product, x.project_id, f"{x.quantity:,}", x.unit) for x in found.external],
+        )
 
 
 def _storage_cells(line: doc.StorageLine) -> tuple[str, str, str]:
@@ -141,7 +147,9 @@ def check(cluster: str | None, project: str | None, form: Format) -> None:
         show_document(found, form)
     elif found.is_sound:
         clusters = count_of(found.cluster_count, "cluster")
-        console.print(f"{clusters} checked: every record is what the audit trail says")
+        holders = count_of(found.storage_holder_count, "holder")
+        said = "every record is what the audit trail says"
+        console.print(f"{clusters} and {holders} of storage checked: {said}")
     if not found.is_sound:
         raise DriftError(
             "records of usage are not what the audit trail says",

@@ -8,32 +8,28 @@ files that are open and copies of the mount included (a bind mount it would not)
 """
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gigawatt.boundary.entries import FileSystem
-from gigawatt.drivers.btrfs.exports import export_path, exports_folder, network_folder
 from gigawatt.drivers.btrfs.reading import (
     MARK,
     Limit,
-    Mount,
-    exports_in,
     mark_of,
     qgroup_of,
     read_limits,
     read_marks,
-    read_mounts,
 )
 from gigawatt.drivers.storage.commands import Commands
 from gigawatt.drivers.storage.engine import PoolState, StoredFiles
+from gigawatt.drivers.storage.export_tree import ExportTree
+from gigawatt.drivers.storage.exports import export_path, exports_folder
+from gigawatt.drivers.storage.mounts import Mount, exports_in
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.ids import ClusterId, StoragePoolId
 
 SUBVOLUME_INODE = "256"
 """Number of the root folder of every subvolume, and of nothing else (btrfs on-disk format)."""
-
-FUSE_CONTROL = "/sys/fs/fuse/connections"
 
 FILES = "files"
 """Folder of a subvolume that is exported: the mark is on the one above, out of a host's reach."""
@@ -43,25 +39,6 @@ SHOW_COUNT_MAX = 5
 
 SERVE = ("bindfs", "--multithreaded", "-o", "nosuid,nodev,big_writes")
 """Without big_writes every write is cut into pieces of 4 KiB (mount.fuse(8) of libfuse 2)."""
-
-ABORT = """
-mountpoint -q "$1" || mount -t fusectl fusectl "$1" || exit 1
-[ ! -e "$1/$2/abort" ] || echo 1 > "$1/$2/abort"
-"""
-"""Cut off FUSE connection $2 (Linux, Documentation/filesystems/fuse.rst, "Control filesystem")."""
-
-TIDY = 'grep -qsE "^[0-9]+ [0-9]+ [0-9:]+ [^ ]*/$1 /" /proc/[0-9]*/mountinfo || rmdir "$2"'
-"""Removes the folder of a network in which nothing is left, unless a host has it attached: to that
-host later exports would not come any more. Root of a mount: fourth word, proc(5)."""
-TRY_MOUNTS = """
-mount --rbind "$1" /mnt && mount --make-rprivate /mnt || exit 1
-shift
-for number; do
-  mountpoint -q "/mnt/$number" && ls "/mnt/$number" > /dev/null 2>&1 && echo "$number"
-done
-true
-"""
-"""What a host does with the folder $1 of its network; says which of $2.. it can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +52,11 @@ class BtrfsEngine:
     folder: Path
     commands: Commands
     is_thin: bool = False
+
+    @property
+    def exports(self) -> ExportTree:
+        """The exports, as mounts."""
+        return ExportTree(self.folder, self.commands)
 
     @property
     def disk(self) -> Path:
@@ -98,7 +80,7 @@ class BtrfsEngine:
             DriverRetryableError: the disk is not mounted, has no quotas, or does not answer.
             DriverPermanentError: a command failed.
         """
-        mounts = await self.mounts()
+        mounts = await self.exports.mounts()
         self._require_mounts(mounts)
         limits = await self._limits()
         files = {
@@ -166,7 +148,7 @@ class BtrfsEngine:
             DriverError: it is not, or not all, gone.
         """
         await self.sweep()
-        for number, vni in exports_in(await self.mounts(), exports_folder(self.folder)):
+        for number, vni in await self.exports.exports():
             if number == filesystem:
                 await self.shut_out(number, vni)
         marks = {n: path for path, (n, _) in (await self._marks()).items()}
@@ -211,18 +193,7 @@ class BtrfsEngine:
         Raises:
             DriverError: they may still be in.
         """
-        target = export_path(self.folder, vni, filesystem)
-        key = (filesystem, vni)
-        folder = exports_folder(self.folder)
-        while (mount := exports_in(await self.mounts(), folder).get(key)) is not None:
-            minor = mount.device.partition(":")[2]
-            await self.commands.run(["sh", "-c", ABORT, "sh", FUSE_CONTROL, minor])
-            await self.commands.run(["umount", "--lazy", str(target)])
-        with suppress(DriverPermanentError):
-            await self.commands.run(["rmdir", str(target)])
-        tidy = ["sh", "-c", TIDY, "sh", str(vni), str(target.parent)]
-        with suppress(DriverPermanentError):
-            await self.commands.run(tidy)
+        await self.exports.cut(filesystem, vni)
 
     async def mountable(self, vni: int, filesystems: Collection[int]) -> frozenset[int]:
         """See ``PoolEngine.mountable``: in a mount namespace that is thrown away.
@@ -230,25 +201,7 @@ class BtrfsEngine:
         Raises:
             DriverRetryableError: it could not be tried.
         """
-        source = str(network_folder(self.folder, vni))
-        if (await self.commands.say(["test", "-d", source])).status:
-            return frozenset()
-        words = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", TRY_MOUNTS, "sh"]
-        said = await self.commands.say([*words, source, *map(str, sorted(filesystems))])
-        if said.status:
-            raise DriverRetryableError(
-                f"{self.commands.device}: no mount could be tried: {said.stderr.strip()}",
-                device=self.commands.device,
-            )
-        return frozenset(int(number) for number in said.stdout.split()) & frozenset(filesystems)
-
-    async def mounts(self) -> tuple[Mount, ...]:
-        """The server's mounts.
-
-        Raises:
-            DriverError: it does not answer.
-        """
-        return read_mounts(await self.commands.run(["cat", "/proc/self/mountinfo"]))
+        return await self.exports.readable(vni, filesystems)
 
     async def snapshots_of(self, filesystem: int) -> tuple[Path, ...]:
         """Snapshots of a file system, sorted by name.

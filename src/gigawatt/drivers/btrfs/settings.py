@@ -1,19 +1,10 @@
 """Settings of the storage plane over btrfs, as the site file has them."""
 
-import re
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
-"""Folders that mean the same to a shell, a mount table and a mount option. Ours."""
-
-
-def _plain(folder: Path) -> Path:
-    if FOLDER.fullmatch(str(folder)) is None or ".." in folder.parts:
-        raise ValueError(f"wanted an absolute path of plain names, got {str(folder)!r}")
-    return folder
+from gigawatt.drivers.storage.folders import PlainFolder
 
 
 class BtrfsPool(BaseModel):
@@ -28,7 +19,7 @@ class BtrfsPool(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     pool_id: str
-    folder: Annotated[Path, AfterValidator(_plain)]
+    folder: PlainFolder
     is_thin: bool = False
 
 

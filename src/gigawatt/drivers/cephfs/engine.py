@@ -1,8 +1,9 @@
 """One storage pool on CephFS: a subvolume for each file system, a cephx key for each export.
 
-The quota is kept by the client that mounts (Ceph, "CephFS quotas": cooperative), so it is hard
-for whoever mounts through a client that is ours, and a request to whoever has the bare key. What
-a key reaches is kept by the servers: its path by the MDS, its objects by the OSDs.
+The quota is kept by the client that mounts (Ceph, "CephFS quotas": cooperative and not to the
+byte), so it holds for whoever mounts through a client that is ours, and is a request to whoever
+has the bare key. What a key reaches is kept by the servers: its path by the MDS, its objects by
+the OSDs. With ``settings.mount_root`` the clients are ours and no host has a key.
 """
 
 import asyncio
@@ -13,10 +14,13 @@ from typing import Any
 
 from gigawatt.boundary.entries import FileSystem
 from gigawatt.drivers.cephfs import reading
+from gigawatt.drivers.cephfs.mounting import KEYRING, CephMounts
+from gigawatt.drivers.cephfs.objects import ObjectGateway
 from gigawatt.drivers.cephfs.reading import Subvolume
 from gigawatt.drivers.cephfs.settings import CephfsSettings
 from gigawatt.drivers.storage.commands import Commands
 from gigawatt.drivers.storage.engine import PoolState, StoredFiles
+from gigawatt.drivers.storage.export_tree import ExportTree
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.ids import ClusterId, StoragePoolId
 from gigawatt.interfaces.clock import Clock
@@ -45,8 +49,25 @@ class CephfsEngine:
     secrets: Secrets
     clock: Clock
 
+    @property
+    def mounts(self) -> CephMounts | None:
+        """The mounts before the hosts; None where hosts mount by themselves."""
+        root = self.settings.mount_root
+        return None if root is None else CephMounts(ExportTree(root / self.pool_id, self.commands))
+
+    @property
+    def objects(self) -> ObjectGateway | None:
+        """Doors for objects; None where there is no gateway."""
+        endpoint = self.settings.s3_endpoint
+        if endpoint is None:
+            return None
+        return ObjectGateway(self.pool_id, endpoint, self.settings, self.commands, self.clock)
+
     async def read(self) -> PoolState:
         """See ``PoolEngine.read``. A mount that is still there counts as an export.
+
+        A key without its mount, where mounts are ours, is mounted again: after a restart of the
+        machine that has the mounts that needs nobody's decision.
 
         Raises:
             DriverRetryableError: Ceph does not answer, or as nobody expects.
@@ -67,11 +88,12 @@ class CephfsEngine:
                 there = subvolumes.get(reading.subvolume_name(self.pool_id, export[0]))
                 self._require_narrow(entity, caps, there)
                 exports.add(export)
+        mounted = await self._mounted(exports, subvolumes)
         for entity in await self._entities_at_work():
             export = reading.export_of_entity(self.pool_id, entity)
             if export is not None:
                 exports.add(export)
-        return PoolState(files, frozenset(exports))
+        return PoolState(files, frozenset(exports | mounted))
 
     async def make(self, entry: FileSystem, owner: ClusterId) -> None:
         """See ``PoolEngine.make``: made with its quota; nobody has a key to it before its mark.
@@ -99,13 +121,17 @@ class CephfsEngine:
         await self._do(
             f"fs subvolume resize {self._fs} {name} {quota_bytes} --no_shrink {self._group}"
         )
+        if self.objects is not None:
+            await self.objects.resize(filesystem, quota_bytes)
 
     async def delete(self, filesystem: int) -> None:
-        """See ``PoolEngine.delete``; waits until no object of it is left.
+        """See ``PoolEngine.delete``; waits until no object of it is left, on either side.
 
         Raises:
             DriverError: it is not, or not all, gone.
         """
+        if self.objects is not None:
+            await self.objects.shut(filesystem)
         name = reading.subvolume_name(self.pool_id, filesystem)
         subvolume = (await self._subvolumes())[0].get(name)
         if subvolume is None:
@@ -127,8 +153,10 @@ class CephfsEngine:
     async def let_in(self, filesystem: int, vni: int) -> None:
         """See ``PoolEngine.let_in``: make a key; it is among the secrets when this returns.
 
+        Where mounts are ours it is mounted as well.
+
         Raises:
-            DriverError: there is none.
+            DriverError: there is no key, or no mount.
         """
         entity = reading.entity_of(self.pool_id, filesystem, vni)
         name = reading.subvolume_name(self.pool_id, filesystem)
@@ -138,9 +166,10 @@ class CephfsEngine:
         (found,) = await self._ask(f"auth get client.{entity}")
         ref = reading.secret_ref_of(self.pool_id, filesystem, vni)
         self.secrets.put(ref, str(found[0]["key"]))
+        await self._mounted({(filesystem, vni)}, (await self._subvolumes())[0])
 
     async def shut_out(self, filesystem: int, vni: int) -> None:
-        """See ``PoolEngine.shut_out``.
+        """See ``PoolEngine.shut_out``; where mounts are ours they are cut and gone as well.
 
         Evicting puts the clients on the OSDs' blocklist, so that no write of theirs arrives any
         more. It is done before the key goes, so that a key is left if it fails, and after, for
@@ -158,6 +187,8 @@ class CephfsEngine:
             await self._do(evict)
         else:
             await self._do(f"auth rm client.{entity}")
+        if self.mounts is not None:
+            await self.mounts.tree.cut(filesystem, vni)
         if entity in await self._entities_at_work():
             raise DriverRetryableError(
                 f"{self.commands.device}: client.{entity} has no key any more, but still a session",
@@ -167,12 +198,14 @@ class CephfsEngine:
         self.secrets.forget(reading.secret_ref_of(self.pool_id, filesystem, vni))
 
     async def mountable(self, vni: int, filesystems: Collection[int]) -> frozenset[int]:
-        """See ``PoolEngine.mountable``: with every key that the network's hosts have.
+        """See ``PoolEngine.mountable``: as attached, or with every key that the hosts have.
 
         Raises:
             DriverRetryableError: it could not be tried.
             DriverPermanentError: a command failed.
         """
+        if self.mounts is not None:
+            return await self.mounts.tree.readable(vni, filesystems)
         subvolumes, _ = await self._subvolumes()
         (allowed,) = await self._ask("auth ls")
         entities = [
@@ -211,12 +244,9 @@ class CephfsEngine:
         return tuple(sorted(str(one["name"]) for one in found))
 
     def mount_words(self, entity: str, subvolume: Subvolume) -> list[str]:
-        """The words, all but the last, that mount a subvolume with ceph-fuse on a host.
-
-        The keyring is read from ``/mnt/keyring``.
-        """
+        """The words, all but the last, that mount a subvolume with ceph-fuse on a host."""
         words = ["ceph-fuse", *self.settings.ceph_options, "--name", f"client.{entity}"]
-        words += ["--keyring", "/mnt/keyring", "--admin-socket=", "--log-file="]
+        words += ["--keyring", KEYRING, "--admin-socket=", "--log-file="]
         return [*words, "-r", subvolume.folder]
 
     @property
@@ -272,6 +302,21 @@ class CephfsEngine:
             if (mark := reading.read_mark(str(metadata.get(reading.MARK, "")))) is not None
         }
         return subvolumes, marks
+
+    async def _mounted(
+        self, wanted: Collection[tuple[int, int]], subvolumes: Mapping[str, Subvolume]
+    ) -> frozenset[tuple[int, int]]:
+        """Mount those of ``wanted`` that are not; all mounts of the pool. None if hosts mount."""
+        if self.mounts is None:
+            return frozenset()
+        there = await self.mounts.tree.exports()
+        for filesystem, vni in sorted(set(wanted) - there.keys()):
+            entity = reading.entity_of(self.pool_id, filesystem, vni)
+            subvolume = subvolumes[reading.subvolume_name(self.pool_id, filesystem)]
+            keyring = await self.commands.run(self._ceph("auth", "get", f"client.{entity}"))
+            words = self.mount_words(entity, subvolume)
+            await self.mounts.mount(filesystem, vni, words, keyring)
+        return frozenset(there) | frozenset(wanted)
 
     async def _entities_at_work(self) -> frozenset[str]:
         (status,) = await self._ask(f"fs get {self._fs}")

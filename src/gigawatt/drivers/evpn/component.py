@@ -14,7 +14,7 @@ from gigawatt.boundary.entries import (
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.evpn.gateways import GatewaysOfSite
 from gigawatt.drivers.evpn.ports import NO_ADDRESS, Place, PortsOfSwitch, Seen
-from gigawatt.drivers.evpn.probing import Prober, Spot
+from gigawatt.drivers.evpn.probing import Neighbour, Prober, Spot, Spots
 from gigawatt.drivers.evpn.settings import EvpnSettings, PortSettings
 from gigawatt.drivers.evpn.switch import Switch, SwitchState
 from gigawatt.drivers.fenced import Entries, HasNoFiles, SeesNoNics
@@ -29,6 +29,8 @@ VNI_MAX = 2**24 - 1
 """A VNI has 24 bits (RFC 7348, section 5)."""
 
 Held = NetworkPort | ComputePort
+At = tuple[str, Seen]
+"""The switch of a port, and what the port is."""
 
 
 class EvpnNetwork(HasNoFiles, SeesNoNics):
@@ -41,6 +43,7 @@ class EvpnNetwork(HasNoFiles, SeesNoNics):
         self._ports = settings.access_ports
         self._switches = {name: Switch(name, settings, turns) for name in settings.switches}
         self._prober = Prober(self._switches, self._plane, turns)
+        self._answer_s_max = settings.answer_s_max
         by_switch: defaultdict[str, dict[str, PortSettings]] = defaultdict(dict)
         for ports in settings.access_ports.values():
             for port in ports.values():
@@ -150,17 +153,66 @@ class EvpnNetwork(HasNoFiles, SeesNoNics):
             DriverRetryableError: a switch does not answer.
             DriverPermanentError: the fleet has no such node.
         """
-        endpoints = {endpoint for pair in pairs for endpoint in pair}
-        devices = {endpoint: self._keys_of(endpoint) for endpoint in endpoints}
-        names = {device for keys in devices.values() for device, _ in keys if device in self._ports}
         async with self._prober.turn():
-            looks = await asyncio.gather(*(self._states(device) for device in names))
-            states = {name: state for look in looks for name, state in look.items()}
-            spots = {
-                endpoint: [self._spot(states, device, key) for device, key in keys]
-                for endpoint, keys in devices.items()
-            }
-            return await self._prober.reach([(spots[a], spots[b]) for a, b in pairs])
+            seen = await self._seen_at({endpoint for pair in pairs for endpoint in pair})
+            spots = {endpoint: [_spot(one) for one in found] for endpoint, found in seen.items()}
+            reached = await self._prober.reach(
+                [(spots[a], self._beyond(a, spots[a]) if a == b else spots[b]) for a, b in pairs]
+            )
+        asked = {a for (a, b), is_so in zip(pairs, reached, strict=True) if a == b and is_so}
+        silent = await self._silent(asked) if self._plane is Plane.IN_BAND else set()
+        return tuple(
+            is_so and not (a == b and a in silent)
+            for (a, b), is_so in zip(pairs, reached, strict=True)
+        )
+
+    async def _silent(self, endpoints: Collection[Endpoint]) -> set[Endpoint]:
+        """Those of them whose machine does not answer by its own cable in time.
+
+        Others may probe between two looks: a machine that never answers keeps nobody waiting.
+        """
+        left, loop = set(endpoints), asyncio.get_running_loop()
+        until_s = loop.time() + self._answer_s_max
+        while left and self._answer_s_max:
+            async with self._prober.turn():
+                seen = await self._seen_at(left)
+                asked = {
+                    endpoint: Neighbour(spot, str(IPv4Interface(one[1].place.address).ip))
+                    for endpoint, (one, *_) in seen.items()
+                    if one is not None and (spot := _spot(one)) is not None
+                }
+                answering = await self._prober.answering(asked.values())
+            left -= {endpoint for endpoint, one in asked.items() if one in answering}
+            if loop.time() >= until_s:
+                return left
+        return set()
+
+    def _beyond(self, endpoint: Endpoint, spots: Spots) -> Spots:
+        """Where the gateway of an endpoint's network is; where it is itself if it has none."""
+        found: list[Spot | None] = []
+        for (device, key), spot in zip(self._keys_of(endpoint), spots, strict=True):
+            site = self._ports[device][key].gateway if spot is not None else None
+            gateways = self._gateways.get(DeviceId(f"gateway/{site}"))
+            if spot is not None and gateways is not None:
+                spot = Spot(gateways.switch.name, spot.vni)  # noqa: PLW2901 - the one beyond it
+            found.append(spot)
+        return found
+
+    async def _seen_at(self, endpoints: Collection[Endpoint]) -> dict[Endpoint, list[At | None]]:
+        """What each port of some endpoints is now, in rail order; None where it is nothing.
+
+        Raises:
+            DriverRetryableError: a switch does not answer.
+            DriverPermanentError: the fleet has no such node.
+        """
+        keys = {endpoint: self._keys_of(endpoint) for endpoint in endpoints}
+        names = {device for some in keys.values() for device, _ in some if device in self._ports}
+        looks = await asyncio.gather(*(self._states(device) for device in names))
+        states = {name: state for look in looks for name, state in look.items()}
+        return {
+            endpoint: [self._at_port(states, device, key) for device, key in some]
+            for endpoint, some in keys.items()
+        }
 
     def _keys_of(self, endpoint: Endpoint) -> list[tuple[DeviceId, str]]:
         """Device and key of what an endpoint may hold on this plane.
@@ -182,15 +234,12 @@ class EvpnNetwork(HasNoFiles, SeesNoNics):
         guids = [int(self._fleet.nics.guid[first + number]) for number in numbers]
         return [(DeviceId(f"fabric/{fabric}"), f"port/{guid:#018x}") for guid in guids]
 
-    def _spot(self, states: Mapping[str, SwitchState], device: DeviceId, key: str) -> Spot | None:
-        """Where a port is, None where it is nowhere or does not work."""
+    def _at_port(self, states: Mapping[str, SwitchState], device: DeviceId, key: str) -> At | None:
         port = self._ports.get(device, {}).get(key)
         if port is None:
             return None
         seen = self._at[port.switch].seen(states[port.switch], port.interface)
-        if seen is None or seen.fault:
-            return None
-        return Spot(port.switch, seen.place.vni)
+        return None if seen is None else (port.switch, seen)
 
     def _refuses_entry(self, device: DeviceId, key: str, entry: Entry) -> str | None:
         if not isinstance(entry, NetworkPort | ComputePort | Gateway):
@@ -270,6 +319,11 @@ class EvpnNetwork(HasNoFiles, SeesNoNics):
             raise DriverRetryableError(
                 f"{device}: {error}; and it could not be undone: {second}", device=device
             ) from error
+
+
+def _spot(at: At | None) -> Spot | None:
+    """The network that a port is in; None if it is in none, or does not work."""
+    return None if at is None or at[1].fault else Spot(at[0], at[1].place.vni)
 
 
 def _name_of(port: PortSettings) -> str:

@@ -1,10 +1,15 @@
-"""Whether traffic from one port arrives at another, without asking the hosts.
+"""Whether traffic from one port arrives at another, and whether a machine answers by its cable.
 
-A host may be switched off, and it is the tenant's, so it is not asked. Instead a namespace is put
-beside each port, into the very bridge that the port is in at this moment, and ARP is sent between
-the two over the real switches and their tunnels. What lies between a port and its host (a cable,
-the host's own interface, and the rules for its MAC and address) is judged by what the switch
-says. Namespaces and interfaces are gone afterwards, also after an error on the way.
+Between two ports no host is asked: it may be switched off, and it is the tenant's. Instead a
+namespace is put beside each port, into the very bridge that the port is in at this moment, and ARP
+is sent between the two over the real switches and their tunnels. Namespaces and interfaces are gone
+afterwards, also after an error on the way.
+
+What lies between a port and its host (a cable, the host's own interface, the rules for its MAC and
+address) shows only when the host itself speaks. So a machine that was started just now is asked
+from the same place by ARP for its own address, as one that looks whether an address is in use does
+(sender 0.0.0.0, RFC 5227): a host answers that whatever its routes are, and no switch answers it in
+a host's place or takes it further than to its own ports.
 
 Names and addresses of a probe are the same each time, so that what one left that was killed is
 cleared by the next. Hence one probe at a time among all processes: two would answer each other.
@@ -15,8 +20,8 @@ they never do, ARP is sent all the same, and its answer counts.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from gigawatt.boundary.plane import Plane
@@ -46,6 +51,14 @@ class Spot:
 
     switch: str
     vni: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Neighbour:
+    """A machine at a port: the network that it is in, and its address, ``a.b.c.d``."""
+
+    spot: Spot
+    ipv4: str
 
 
 Spots = Sequence[Spot | None]
@@ -85,6 +98,30 @@ class Prober:
             reached |= await self._send(distinct)
         return tuple(_is_reached(a, b, reached) for a, b in pairs)
 
+    async def answering(self, neighbours: Collection[Neighbour]) -> set[Neighbour]:
+        """Those of them that answer by their own cables now; to be asked inside ``turn``.
+
+        Raises:
+            DriverRetryableError: a switch does not answer, or a network goes meanwhile.
+            DriverPermanentError: a switch refuses.
+        """
+        by_spot: dict[Spot, list[str]] = {}
+        for one in sorted(neighbours):
+            by_spot.setdefault(one.spot, []).append(one.ipv4)
+        # Nobody asks for the addresses of the probe itself here, so all may have the same.
+        async with self._standing(dict.fromkeys(by_spot, f"{PROBE_NETWORK}.1.1")):
+            found = await asyncio.gather(
+                *(
+                    self._heard(spot, dict.fromkeys(some, f"-D -c 3 -w {ARPING_S}"))
+                    for spot, some in by_spot.items()
+                )
+            )
+        return {
+            Neighbour(spot, ipv4)
+            for spot, heard in zip(by_spot, found, strict=True)
+            for ipv4 in heard
+        }
+
     async def _settle(self, pairs: Collection[tuple[Spot, Spot]]) -> None:
         """Wait until switches flood a network to each other, or for as long as news may take.
 
@@ -116,18 +153,33 @@ class Prober:
             spot: f"{PROBE_NETWORK}.{1 + row // 250}.{1 + row % 250}"
             for row, spot in enumerate(spots)
         }
-        device = self._device
-        try:
-            for spot in spots:
-                await self._stand(spot, address[spot])
+        sinks = {spot: [b for a, b in pairs if a == spot] for spot in spots}
+        options = f"-f -c 3 -w {ARPING_S}"
+        async with self._standing(address):
             found = await asyncio.gather(
-                *(self._from(device, spot, pairs, address) for spot in spots)
+                *(
+                    self._heard(spot, {address[sink]: options for sink in sinks[spot]})
+                    for spot in spots
+                )
             )
+        return {
+            (spot, sink)
+            for spot, heard in zip(spots, found, strict=True)
+            for sink in sinks[spot]
+            if address[sink] in heard
+        }
+
+    @asynccontextmanager
+    async def _standing(self, address: Mapping[Spot, str]) -> AsyncIterator[None]:
+        """Have a namespace with an address beside the ports of each network; gone at the end."""
+        try:
+            for spot, ipv4 in address.items():
+                await self._stand(spot, ipv4)
+            yield
         finally:
-            for spot in spots:
+            for spot in address:
                 with suppress(DriverError):
-                    await self._switches[spot.switch].apply(device, _gone(spot))
-        return {pair for some in found for pair in some}
+                    await self._switches[spot.switch].apply(self._device, _gone(spot))
 
     async def _stand(self, spot: Spot, address: str) -> None:
         """Put a namespace beside the ports of a network.
@@ -144,23 +196,17 @@ class Prober:
                 device=self._device,
             ) from error
 
-    async def _from(
-        self,
-        device: DeviceId,
-        spot: Spot,
-        pairs: Sequence[tuple[Spot, Spot]],
-        address: Mapping[Spot, str],
-    ) -> set[tuple[Spot, Spot]]:
-        sinks = [sink for source, sink in pairs if source == spot]
+    async def _heard(self, spot: Spot, options: Mapping[str, str]) -> set[str]:
+        """Addresses that answer to somebody at ``spot``, each asked with arping's ``options``."""
         # Not its exit status: arping fails as well when an answer came, but not to the first call.
         lines = [
-            f"{{ nsenter --net=/run/netns/{_space(spot)} arping -f -c 3 -w {ARPING_S} -I near"
-            f" {address[sink]} | grep -q '{ANSWERED}' && echo {address[sink]} ; }} &"
-            for sink in sinks
+            f"{{ nsenter --net=/run/netns/{_space(spot)} arping {words} -I near {ipv4}"
+            f" | grep -q '{ANSWERED}' && echo {ipv4} ; }} &"
+            for ipv4, words in options.items()
         ]
-        said = await self._switches[spot.switch].apply(device, *lines, "wait")
-        heard = set(said.split())
-        return {(spot, sink) for sink in sinks if address[sink] in heard}
+        if not lines:
+            return set()
+        return set((await self._switches[spot.switch].apply(self._device, *lines, "wait")).split())
 
 
 def _space(spot: Spot) -> str:

@@ -73,6 +73,8 @@ class EvpnSettings(Settings):
             ``port/GUID``).
         gateways: by site.
         wait_s_max: seconds that one command on a switch, or FRR's taking notice, may take.
+        answer_s_max: seconds that a machine which was started is given to answer by its cable; 0:
+            it is not asked, for images that take no address by DHCP.
     """
 
     driver: Literal["evpn"] = "evpn"
@@ -82,3 +84,4 @@ class EvpnSettings(Settings):
     access_ports: Mapping[str, Mapping[str, PortSettings]]
     gateways: Mapping[str, GatewaySettings] = Field(default_factory=dict)
     wait_s_max: float = Field(default=20.0, gt=0)
+    answer_s_max: float = Field(default=60.0, ge=0)

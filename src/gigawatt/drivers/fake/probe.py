@@ -155,6 +155,9 @@ class _View:
 
     def in_band(self, a: Endpoint, b: Endpoint) -> bool:
         vni = self._vni(a)
+        # Hosts may be another driver's: then nothing is known of them here.
+        if a == b and self._slice(a) is not None and not self._is_on(a):
+            return False
         return vni is not None and vni == self._vni(b) and self._site(a) == self._site(b)
 
     def out_of_band(self, a: Endpoint, b: Endpoint) -> bool:
@@ -234,9 +237,11 @@ class _View:
         return {network: frozenset(files) for network, files in found.items()}
 
     def host(self, a: Endpoint, b: Endpoint) -> bool:
-        held = self._slice(b)
-        is_on = held is not None and isinstance(held.entry, HostSlice) and held.entry.power == "on"
-        return is_on and self._is_one_cluster(a, b)
+        return self._is_on(b) and self._is_one_cluster(a, b)
+
+    def _is_on(self, endpoint: Endpoint) -> bool:
+        held = self._slice(endpoint)
+        return held is not None and isinstance(held.entry, HostSlice) and held.entry.power == "on"
 
 
 def _are_joined(left: NicSegments, right: NicSegments, *, is_one_cluster: bool) -> bool:

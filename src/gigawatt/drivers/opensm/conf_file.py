@@ -28,6 +28,7 @@ class ConfFile:
         self.kept_path = path.with_name(path.name + ".kept")
         self._lock_path = path.with_name(path.name + ".lock")
         self._fabric_id = fabric_id
+        self._known: tuple[bytes, IbPartitions] | None = None
 
     def lay_down(self, managers: Collection[int] = ()) -> bool:
         """Write the first file, with no partitions but the default one; False if there was one.
@@ -71,11 +72,16 @@ class ConfFile:
 
     def _parsed(self, path: Path) -> IbPartitions:
         try:
-            return parse_partitions(path.read_bytes().decode("ascii"), self._fabric_id)
+            found, known = path.read_bytes(), self._known
+            # The same bytes say the same: those that were read, or rendered, before.
+            if known is None or known[0] != found:
+                known = found, parse_partitions(found.decode("ascii"), self._fabric_id)
+                self._known = known
         except (OSError, UnicodeDecodeError, DataError) as error:
             raise DataError(
                 f"{path} is not as it was written: {error}", next_step=self.next_step
             ) from error
+        return known[1]
 
     def write(self, ib_partitions: IbPartitions) -> None:
         """Change the file as a whole: all of it, on the disk, or nothing.
@@ -95,7 +101,8 @@ class ConfFile:
         """
         text = render_partitions(ib_partitions)
         again = parse_partitions(text, self._fabric_id)
-        assert render_partitions(again) == text, "what we render is what we read"
+        assert again == ib_partitions, "what we render is what we read"
+        self._known = text.encode("ascii"), again
         with self._on_disk():
             prepare_files((self.kept_path, self.path), text)
 

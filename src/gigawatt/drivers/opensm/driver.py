@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from gigawatt.boundary.entries import Entry, PartitionMember, PortLocation
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.opensm import rules
-from gigawatt.drivers.opensm.fabric_reader import PortTables
 from gigawatt.drivers.opensm.linting import lint_files, lint_ports
 from gigawatt.drivers.opensm.opened_fabric import OpenedFabric
 from gigawatt.drivers.opensm.partitions_conf import DEFAULT_TABLE, IbPartitions
 from gigawatt.drivers.opensm.probing import reaches
+from gigawatt.drivers.opensm.questions import PortTables
 from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet, hang_up
-from gigawatt.drivers.opensm.sweeping import Sweep, wrong_ports
+from gigawatt.drivers.opensm.sweeping import LOOK_S_MAX, Sweep, wrong_ports
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
@@ -25,9 +25,6 @@ from gigawatt.interfaces.driver import Endpoint, Fence, Observation
 from gigawatt.interfaces.fabric_care import FabricFinding
 
 POLL_S = 0.02
-EARLY, EARLY_S_MAX = 0.4, 1.0
-"""Ports are first looked at after this share of the time that the last change took, for reading
-takes time from the managers; what is right sooner is then found sooner each time. Ours."""
 HANG_UP_AGAIN_S, HANG_UP_AGAIN_S_PER_PORT = 1.0, 0.0025
 """How long a manager may sweep before it is told again; 10,000 ports took 17 to 25 s on ibsim.
 
@@ -58,7 +55,6 @@ class OpensmDriver:
         self._fabrics = {fabric.device: OpenedFabric(fleet, fabric) for fabric in fabrics}
         self._clock = clock
         self._patience = patience
-        self._usual_s: dict[DeviceId, float] = {}
 
     @property
     def plane(self) -> Plane:
@@ -278,27 +274,24 @@ class OpensmDriver:
             DriverPermanentError: OpenSM opened the fabric instead.
         """
         subnets = fabric.subnets_of(guids)
-        began_s = now_s = self._clock.now_s()
-        until_s, again_s = now_s + self._patience.change_s, now_s
-        early_s = min(EARLY * self._usual_s.get(fabric.device, 0.0), EARLY_S_MAX)
+        now_s = again_s = self._clock.now_s()
+        until_s = now_s + self._patience.change_s
         sweep = Sweep(fabric, wanted, guids)
         gone: DriverRetryableError | None = None
         while True:
-            if now_s >= again_s:
+            is_told = now_s >= again_s
+            if is_told:
                 again_s = now_s + HANG_UP_AGAIN_S + HANG_UP_AGAIN_S_PER_PORT * len(fabric.guids)
                 gone = _hang_up_all(subnets)
-                await self._clock.sleep(max(sweep.pause_s, early_s))
-                early_s = 0.0
-            wrong = await sweep.look()
+            wait_s_max = LOOK_S_MAX if gone is None else 0.0
+            wrong = await sweep.look(is_told=is_told, wait_s_max=wait_s_max)
             if wrong is None:
-                self._usual_s[fabric.device] = self._clock.now_s() - began_s
                 return
             if gone is not None:
                 raise gone
             now_s = self._clock.now_s()
             if now_s >= until_s:
                 raise _disagrees(fabric.device, wrong, wanted, self._patience.change_s)
-            await self._clock.sleep(sweep.pause_s)
 
 
 def _hang_up_all(subnets: Sequence[Subnet]) -> DriverRetryableError | None:

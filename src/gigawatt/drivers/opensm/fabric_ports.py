@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 from gigawatt.boundary.entries import (
     DEFAULT_P_KEY,
@@ -11,12 +12,16 @@ from gigawatt.boundary.entries import (
     PartitionMember,
     PortLocation,
 )
-from gigawatt.drivers.opensm.fabric_reader import FabricReader, PortTables
+from gigawatt.drivers.opensm import questions
+from gigawatt.drivers.opensm.fabric_reader import FabricReader, side_by_side
 from gigawatt.drivers.opensm.probing import Paths
+from gigawatt.drivers.opensm.questions import PortTables, Question, Wake
 from gigawatt.drivers.opensm.subnet import Subnet
 from gigawatt.fleet.discovery.port_health import PortReading
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import FabricId, SwitchId
+
+_Found = TypeVar("_Found")
 
 
 class FabricPorts:
@@ -39,7 +44,14 @@ class FabricPorts:
         self._subnets = tuple(subnets)
         self._manager_guids = frozenset(manager_guids)
         self.readers = {subnet.name: FabricReader(subnet) for subnet in subnets}
-        self._subnet_of_guid = {guid: s for s in subnets for guid in s.guids}
+        # OpenSM goes through ports by their GUID, as a little-endian machine reads what came from
+        # the network: the last byte counts most.
+        in_order = sorted(
+            ((guid, s) for s in subnets for guid in s.guids),
+            key=lambda each: each[0].to_bytes(8, "little"),
+        )
+        self._subnet_of_guid = dict(in_order)
+        self._rank_of_guid = {guid: rank for rank, (guid, _) in enumerate(in_order)}
         self.guids = self._subnet_of_guid.keys()
         self._switch_ids = dict(zip(fleet.switches.guid.tolist(), fleet.switches.ids, strict=True))
 
@@ -59,21 +71,15 @@ class FabricPorts:
         Raises:
             DriverRetryableError: a subnet cannot be read.
         """
-        found = await asyncio.gather(
-            *(asyncio.to_thread(reader.health) for reader in self.readers.values())
-        )
+        found = await self._ask({name: questions.health() for name in self.readers})
         return [port for ports in found for port in ports]
 
     def in_sweep_order(self, guids: Collection[int]) -> dict[str, list[int]]:
-        """By subnet those of ``guids`` that hang on it, as its manager comes to them.
-
-        OpenSM goes through ports by their GUID, as a little-endian machine reads what came from
-        the network: the last byte counts most.
-        """
+        """By subnet those of ``guids`` that hang on it, as its manager comes to them."""
         found: dict[str, list[int]] = {}
-        for guid in sorted(guids, key=lambda guid: guid.to_bytes(8, "big")[::-1]):
-            if guid in self._subnet_of_guid:
-                found.setdefault(self._subnet_of_guid[guid].name, []).append(guid)
+        known = [guid for guid in guids if guid in self._rank_of_guid]
+        for guid in sorted(known, key=self._rank_of_guid.__getitem__):
+            found.setdefault(self._subnet_of_guid[guid].name, []).append(guid)
         return found
 
     async def scan(self) -> list[PortTables]:
@@ -82,16 +88,9 @@ class FabricPorts:
         Raises:
             DriverRetryableError: a manager does not answer, or a subnet cannot be read.
         """
-        await asyncio.gather(
-            *(
-                asyncio.to_thread(self.readers[subnet.name].paths, [(guid, guid)])
-                for subnet in self._subnets
-                for guid in [min(subnet.guids)]
-            )
-        )
-        found = await asyncio.gather(
-            *(asyncio.to_thread(reader.scan) for reader in self.readers.values())
-        )
+        own = {subnet.name: (min(subnet.guids),) * 2 for subnet in self._subnets}
+        await self._ask({name: questions.paths([pair]) for name, pair in own.items()})
+        found = await self._ask({name: questions.scan() for name in self.readers})
         return [port for ports in found for port in ports]
 
     async def tables(self, guids: Collection[int]) -> list[PortTables]:
@@ -101,10 +100,17 @@ class FabricPorts:
             DriverRetryableError: a subnet cannot be read.
         """
         by_subnet = self.in_sweep_order(guids)
-        found = await asyncio.gather(
-            *(asyncio.to_thread(self.readers[n].tables, some) for n, some in by_subnet.items())
-        )
+        found = await self._ask({n: questions.tables(some) for n, some in by_subnet.items()})
         return [port for ports in found for port in ports]
+
+    async def follow(self, wakes: Mapping[str, Wake]) -> dict[str, list[PortTables]]:
+        """By subnet what the ports of its ``Wake`` hold, or its last one alone.
+
+        Raises:
+            DriverRetryableError: a subnet cannot be read.
+        """
+        found = await self._ask({name: questions.follow(wake) for name, wake in wakes.items()})
+        return dict(zip(wakes, found, strict=True))
 
     async def present(self, guids: Collection[int]) -> set[int]:
         """Those of ``guids`` that are on the fabric.
@@ -113,9 +119,7 @@ class FabricPorts:
             DriverRetryableError: a subnet cannot be read.
         """
         by_subnet = self.in_sweep_order(guids)
-        found = await asyncio.gather(
-            *(asyncio.to_thread(self.readers[n].present, some) for n, some in by_subnet.items())
-        )
+        found = await self._ask({n: questions.present(some) for n, some in by_subnet.items()})
         return set[int]().union(*found)
 
     async def paths(self, pairs: Collection[tuple[int, int]]) -> Paths:
@@ -128,12 +132,15 @@ class FabricPorts:
         for a, b in pairs:
             if self._subnet_of_guid[a] is self._subnet_of_guid[b]:
                 by_subnet[self._subnet_of_guid[a].name].append((a, b))
-        answers = await asyncio.gather(
-            *(asyncio.to_thread(self.readers[n].paths, some) for n, some in by_subnet.items())
-        )
+        answers = await self._ask({n: questions.paths(some) for n, some in by_subnet.items()})
         asked = [pair for some in by_subnet.values() for pair in some]
         given = [is_path for answer in answers for is_path in answer]
         return {pair for pair, is_path in zip(asked, given, strict=True) if is_path}
+
+    async def _ask(self, asked: Mapping[str, Question[_Found]]) -> list[_Found]:
+        """What comes of one question to each of some subnets, in their order."""
+        work = [(self.readers[name], question) for name, question in asked.items()]
+        return await asyncio.to_thread(side_by_side, work)
 
     def entries(self, port_tables: Sequence[PortTables]) -> frozenset[Entry]:
         """What hosts or leaves hold, full where either says full; limited default apart."""

@@ -1,24 +1,21 @@
-"""Asks the process that reads a subnet; see ``mad_reader``."""
+"""Asks the processes that read subnets, side by side; see ``mad_reader`` and ``questions``."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from select import select
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-from gigawatt.boundary.entries import DEFAULT_P_KEY
-from gigawatt.drivers.opensm import mad_reader
-from gigawatt.drivers.opensm.port_info import port_reading
+from gigawatt.drivers.opensm import mad_reader, questions
+from gigawatt.drivers.opensm.questions import Answer, PortTables, Question, Request
 from gigawatt.drivers.opensm.subnet import Subnet
 from gigawatt.errors import DriverRetryableError
-from gigawatt.fleet.discovery.port_health import PortReading
 
 ANSWER_S_MAX, ANSWER_S_MAX_PER_PORT = 60.0, 0.03
 """A scan of 10,000 ports takes some ten seconds, on a busy machine a hundred; then it hangs."""
@@ -26,113 +23,98 @@ END_S_MAX = 2.0
 """A process that waits for its next request ends at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortTables:
-    """A host's port as its subnet sees it: where it is, and the P_Keys (16 bits) it may use.
-
-    Fields: ``host`` is the port's own table, ``leaf`` that of the switch port it is cabled to.
-    """
-
-    guid: int
-    switch_guid: int
-    switch_port: int
-    host: frozenset[int]
-    leaf: frozenset[int]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is a full member of the default partition and so reaches every port."""
-        return DEFAULT_P_KEY | 0x8000 in self.host | self.leaf
+_Found = TypeVar("_Found")
 
 
 class FabricReader:
-    """Reads one subnet through a process of its own, started when first asked; thread-safe."""
+    """Reads one subnet through a process of its own, started when first asked; thread-safe.
+
+    Attributes:
+        lock: held by who asks, until the answer has come.
+    """
 
     def __init__(self, subnet: Subnet) -> None:
         """Read ``subnet``."""
         self._subnet = subnet
-        self._lock = Lock()
+        self.lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="gigawatt-reader-")
 
     def scan(self) -> list[PortTables]:
-        """Every host port of the subnet, found anew.
+        """See ``questions.scan``.
 
         Raises:
             DriverRetryableError: the subnet cannot be read.
         """
-        return self._rows({"do": "scan"})
+        return self.ask(questions.scan())
 
     def tables(self, guids: Collection[int]) -> list[PortTables]:
-        """Those of ``guids`` that are where they were; looks for them when one is not.
+        """See ``questions.tables``.
 
         Raises:
             DriverRetryableError: the subnet cannot be read.
         """
-        rows = self._rows({"do": "tables", "guids": sorted(guids)})
-        if len(rows) < len(guids):
-            rows = [row for row in self.scan() if row.guid in guids]
-        return rows
-
-    def present(self, guids: Collection[int]) -> set[int]:
-        """Those of ``guids`` that are on the subnet; looks for them when one is not where it was.
-
-        Raises:
-            DriverRetryableError: the subnet cannot be read.
-        """
-        found = set(self._ask({"do": "present", "guids": sorted(guids)})["guids"])
-        if len(found) < len(guids):
-            found = {row.guid for row in self.scan()}.intersection(guids)
-        return found
+        return self.ask(questions.tables(guids))
 
     def paths(self, pairs: Sequence[tuple[int, int]]) -> list[bool]:
-        """For each pair of port GUIDs whether the subnet manager gives a path.
+        """See ``questions.paths``.
 
         Raises:
             DriverRetryableError: the subnet manager does not answer.
         """
-        answer = self._ask({"do": "paths", "pairs": pairs})
-        return [bool(is_path) for is_path in answer["paths"]]
+        return self.ask(questions.paths(pairs))
 
-    def health(self) -> list[PortReading]:
-        """Link and counters of every port at either end of a link.
+    def ask(self, question: Question[_Found]) -> _Found:
+        """What comes of a question.
 
         Raises:
             DriverRetryableError: the subnet cannot be read.
         """
-        return [port_reading(*row) for row in self._ask({"do": "health"})["links"]]
+        return side_by_side([(self, question)])[0]
 
     def close(self) -> None:
         """End the process."""
-        with self._lock:
+        with self.lock:
             self._end()
             self._folder.cleanup()
 
-    def _rows(self, request: dict[str, object]) -> list[PortTables]:
-        answer = self._ask(request)
-        return [
-            PortTables(guid, switch_guid, switch_port, frozenset(host), frozenset(leaf))
-            for guid, switch_guid, switch_port, host, leaf in answer["ports"]
-        ]
+    def tell(self, request: Request) -> None:
+        """Send a request to the process; ``heard`` is its answer. Its ``lock`` must be held.
 
-    def _ask(self, request: dict[str, object]) -> dict[str, list[Any]]:
-        with self._lock:
-            try:
-                answer = json.loads(self._exchange(json.dumps(request).encode() + b"\n"))
-            except (OSError, ValueError) as error:
-                self._end()
-                raise self._silent(f"its reader ended ({error})") from error
+        Raises:
+            DriverRetryableError: the subnet cannot be read.
+        """
+        with self._reporting():
+            process = self._process = self._process or self._start()
+            assert process.stdin is not None, "opened with a pipe"
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+
+    def heard(self) -> Answer:
+        """The answer to what was told. Its ``lock`` must be held.
+
+        Raises:
+            DriverRetryableError: the subnet cannot be read.
+        """
+        with self._reporting():
+            answer = dict[str, Any](json.loads(self._line()))
         if "error" in answer:
             raise self._silent(answer["error"])
-        return dict(answer)
+        return answer
 
-    def _exchange(self, line: bytes) -> bytes:
-        process = self._process or self._start()
-        self._process = process
-        assert process.stdin is not None, "opened with a pipe"
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self._end()
+            raise self._silent(f"its reader ended ({error})") from error
+
+    def _line(self) -> bytes:
+        process = self._process
+        if process is None:
+            raise OSError("dead")
         assert process.stdout is not None, "opened with a pipe"
-        process.stdin.write(line)
-        process.stdin.flush()
         answer, wait_s_max = b"", ANSWER_S_MAX + ANSWER_S_MAX_PER_PORT * len(self._subnet.guids)
         while not answer.endswith(b"\n"):
             is_readable, _, _ = select([process.stdout], [], [], wait_s_max)
@@ -178,3 +160,50 @@ class FabricReader:
 
     def _silent(self, reason: str) -> DriverRetryableError:
         return DriverRetryableError(f"subnet {self._subnet.name} cannot be read: {reason}")
+
+
+def side_by_side(work: Sequence[tuple[FabricReader, Question[_Found]]]) -> list[_Found]:
+    """What comes of one question to each of some readers, in their order.
+
+    All are asked before the first answer is waited for, so that the processes work at the same
+    time; one thread waits for all of them.
+
+    Raises:
+        DriverRetryableError: a subnet cannot be read; the others have answered all the same.
+    """
+    found: dict[int, _Found] = {}
+    with ExitStack() as stack:
+        # Always in the same order, so that two who ask the same readers do not wait for each other.
+        for reader, _ in sorted(work, key=lambda each: id(each[0])):
+            stack.enter_context(reader.lock)
+        asked = {row: next(question) for row, (_, question) in enumerate(work)}
+        while asked:
+            answers = _round([(work[row][0], request) for row, request in asked.items()])
+            under_way, asked = list(asked), {}
+            for row, answer in zip(under_way, answers, strict=True):
+                try:
+                    asked[row] = work[row][1].send(answer)
+                except StopIteration as end:
+                    found[row] = end.value
+    return [found[row] for row in range(len(work))]
+
+
+def _round(requests: Sequence[tuple[FabricReader, Request]]) -> list[Answer]:
+    """Tell all, then hear all: no answer is left in a pipe for the next who asks."""
+    answers: list[Answer] = []
+    failed: DriverRetryableError | None = None
+    told: list[FabricReader] = []
+    for reader, request in requests:
+        try:
+            reader.tell(request)
+            told.append(reader)
+        except DriverRetryableError as error:
+            failed = failed or error
+    for reader in told:
+        try:
+            answers.append(reader.heard())
+        except DriverRetryableError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return answers

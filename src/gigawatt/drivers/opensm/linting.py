@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gigawatt.drivers.opensm.fabric_reader import PortTables
 from gigawatt.drivers.opensm.hygiene import HygieneFinding, lint_options
 from gigawatt.drivers.opensm.hygiene_partitions import lint_partitions
+from gigawatt.drivers.opensm.questions import PortTables
 from gigawatt.drivers.opensm.subnet import ManagedFabric, Subnet
 from gigawatt.fleet.model import Fleet
 from gigawatt.interfaces.fabric_care import FabricFinding

@@ -86,10 +86,19 @@ def hang_up(subnet: Subnet) -> None:
 def _living(path: Path) -> int | None:
     """The process that a file names, if it lives and is a subnet manager."""
     try:
-        pid = int(path.read_text())
+        pid = int(_content(path))
         # A number may have been given to another process since; that one is not to be told.
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        head, _, tail = _content(f"/proc/{pid}/stat").rpartition(b")")
     except (OSError, ValueError):
         return None
-    return pid if name == PROCESS_NAME and state != "Z" else None
+    is_manager = head.partition(b"(")[2] == PROCESS_NAME.encode()
+    return pid if is_manager and tail.split()[0] != b"Z" else None
+
+
+def _content(path: Path | str) -> bytes:
+    """The first bytes of a small file, read in the shortest way: managers wait to be told."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(opened, 4_096)
+    finally:
+        os.close(opened)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sushy import exceptions as said_by_sushy
@@ -22,15 +22,23 @@ from gigawatt.drivers.redfish.account_table import (
     set_account,
 )
 from gigawatt.drivers.redfish.bounded import Bounded, Deadline
-from gigawatt.drivers.redfish.connection import connector_to, operator_password, said
+from gigawatt.drivers.redfish.connection import AGAIN, connector_to, operator_password, said
 from gigawatt.drivers.redfish.password import password_of
 from gigawatt.drivers.redfish.settings import RedfishSettings
-from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
+from gigawatt.errors import (
+    DriverError,
+    DriverPermanentError,
+    DriverRetryableError,
+    UnknownIdError,
+)
 from gigawatt.ids import DeviceId, NodeId
 from gigawatt.interfaces.secrets import Secrets
 
 UNKNOWN_SECRET = ""
 """Secret of an account that is not as we made it: nobody's, so it never is what was asked for."""
+
+UNLISTED = "(unlisted) "
+"""Begins the secret of an account that is on no list and let in: never what was asked for."""
 
 Accounts = Mapping[str, BmcAccount]
 """Accounts by user name."""
@@ -60,10 +68,22 @@ class BmcAccounts:
         self._bounded = bounded
 
     async def look(self, node_id: NodeId, noted: Accounts) -> tuple[BmcAccount, ...]:
-        """Every account but the golden ones as they must be."""
-        table = await self._run(node_id, "read accounts", self._read)
+        """Every account but the golden ones as they must be.
+
+        One of ``noted`` that is on no list and is let in all the same is there.
+        """
+
+        def read(at: Place) -> tuple[AccountTable, list[BmcAccount]]:
+            table = self._read(at)
+            unlisted = (one for name, one in noted.items() if name not in table.by_name)
+            return table, [one for one in unlisted if self._is_let_in(at, one)]
+
+        table, hidden = await self._run(node_id, "read accounts", read)
         found = (self._entry(node_id, table, held, noted) for held in table.by_name.values())
-        return tuple(entry for entry in found if entry is not None)
+        return (
+            *(entry for entry in found if entry is not None),
+            *(replace(one, secret_ref=f"{UNLISTED}{_ref_of(one)}") for one in hidden),
+        )
 
     async def put(self, node_id: NodeId, held: Accounts, wanted: Accounts) -> None:
         """Make the accounts be there and log in, or leave all as it was.
@@ -81,8 +101,8 @@ class BmcAccounts:
             raise
         for name, entry in wanted.items():
             before = held.get(name)
-            if before and before.secret_ref not in {UNKNOWN_SECRET, entry.secret_ref}:
-                self._secrets.forget(before.secret_ref)
+            if before and _ref_of(before) not in {UNKNOWN_SECRET, entry.secret_ref}:
+                self._secrets.forget(_ref_of(before))
 
     async def take(self, node_id: NodeId, leaving: Accounts) -> None:
         """Take accounts out, and see that they are gone.
@@ -94,7 +114,7 @@ class BmcAccounts:
         await self._run(node_id, "take out accounts", lambda at: self._take(at, leaving))
         for entry in leaving.values():
             if entry.secret_ref != UNKNOWN_SECRET:
-                self._secrets.forget(entry.secret_ref)
+                self._secrets.forget(_ref_of(entry))
 
     async def rotate(self, account: BmcAccount) -> None:
         """Give an account another password; the former is gone at both ends when it returns.
@@ -180,7 +200,7 @@ class BmcAccounts:
             if before is None:
                 clear_account(at.connector, now)
             elif before.secret_ref != UNKNOWN_SECRET:
-                password = self._secrets.read(before.secret_ref)
+                password = self._secrets.read(_ref_of(before))
                 set_account(at.connector, at.service, table, (name, password), now.role)
 
     def _log_in(self, at: Place, username: str, password: str) -> None:
@@ -195,6 +215,24 @@ class BmcAccounts:
                 raise DriverPermanentError(
                     f"bmc/{at.node_id}: took the password of {username} and does not let it in"
                 ) from error
+
+    def _is_let_in(self, at: Place, account: BmcAccount) -> bool:
+        """Whether an account logs in with its password; not if we know none."""
+        try:
+            password = self._secrets.read(_ref_of(account))
+        except UnknownIdError:
+            return False
+        reach = self._settings.reach
+        connector = connector_to(reach.bmcs[at.node_id], reach, at.deadline)
+        device = DeviceId(f"bmc/{at.node_id}")
+        with closing(connector), said(device, "see who is let in", (password,)):
+            try:
+                with session(connector, account.username, password):
+                    return True
+            except said_by_sushy.HTTPError as error:
+                if not 400 <= error.status_code < 500 or error.status_code in AGAIN:
+                    raise
+                return False
 
     def _take(self, at: Place, leaving: Accounts) -> None:
         golden = self._settings.golden_accounts
@@ -211,3 +249,16 @@ class BmcAccounts:
             raise DriverPermanentError(
                 f"bmc/{at.node_id}: says that {', '.join(left)} left, and still has it"
             )
+        # A list is but what a BMC says.
+        for name, account in leaving.items():
+            if name not in golden and self._is_let_in(at, account):
+                raise DriverPermanentError(
+                    f"bmc/{at.node_id}: says that {name} left, and still lets it in",
+                    device=DeviceId(f"bmc/{at.node_id}"),
+                    next_step="Reset the BMC, look who is let in, then 'gw reconcile'.",
+                )
+
+
+def _ref_of(account: BmcAccount) -> str:
+    """The name of an account's password."""
+    return account.secret_ref.removeprefix(UNLISTED)

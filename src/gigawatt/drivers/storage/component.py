@@ -6,7 +6,7 @@ from gigawatt.boundary.entries import Entry, Export, FileSystem, FileUsage
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fenced import Entries, SeesNoNics
 from gigawatt.drivers.storage import rules
-from gigawatt.drivers.storage.engine import PoolEngine, PoolState
+from gigawatt.drivers.storage.engine import Doors, HasDoors, PoolEngine, PoolState
 from gigawatt.drivers.storage.networks import Networks
 from gigawatt.drivers.storage.probing import Prober
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
@@ -125,6 +125,32 @@ class PoolComponent(SeesNoNics):
             )
         prober = Prober(self._fleet, self._engines, self.networks)
         return tuple([await prober.reaches(a, b) for a, b in pairs])
+
+    def doors(self, device: DeviceId) -> Doors | None:
+        """Doors for objects of a pool; None where its engine has none.
+
+        Raises:
+            DriverPermanentError: there is no such pool.
+        """
+        engine = self._engines.get(device)
+        if engine is None:
+            raise DriverPermanentError(f"{device} is no pool of this driver", device=device)
+        return engine.objects if isinstance(engine, HasDoors) else None
+
+    async def quota_of(self, device: DeviceId, filesystem: int, owner: ClusterId) -> int:
+        """Quota of a file system in bytes, read now.
+
+        Raises:
+            DriverRetryableError: the pool does not answer.
+            DriverPermanentError: the owner has no such file system.
+        """
+        await self.look(device, {})
+        there = self._seen[device].files.get(filesystem)
+        if there is None or there.owner != owner:
+            raise DriverPermanentError(
+                f"{device} has no filesystem {filesystem} of {owner}", device=device
+            )
+        return there.quota_bytes
 
     async def _verify(self, device: DeviceId, wanted: Entries) -> None:
         there = {entry.key: entry for entry in await self.look(device, {})}

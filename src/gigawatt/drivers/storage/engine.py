@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gigawatt.boundary.entries import FileSystem
 from gigawatt.ids import ClusterId
+from gigawatt.interfaces.object_doors import ObjectDoor, ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +99,42 @@ class PoolEngine(Protocol):
         Raises:
             DriverRetryableError: it could not be tried.
         """
+        ...
+
+
+class Doors(Protocol):
+    """The doors for objects of one pool; shutting one is part of ``PoolEngine.delete`` as well."""
+
+    async def door(self, filesystem: int) -> ObjectDoor:
+        """The door of a file system, shut if nobody opened it.
+
+        Raises:
+            DriverError: the engine does not answer.
+        """
+        ...
+
+    async def new_key(self, filesystem: int, quota_bytes: int) -> ObjectKey:
+        """Another key, the only one then; opens a door that is shut.
+
+        Raises:
+            DriverError: no new key is known.
+        """
+        ...
+
+    async def shut(self, filesystem: int) -> None:
+        """No key, bucket or object any more; nothing to do if it is shut.
+
+        Raises:
+            DriverError: not all is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class HasDoors(Protocol):
+    """An engine that can have doors for objects."""
+
+    @property
+    def objects(self) -> Doors | None:
+        """The doors; None where its settings name none."""
         ...

@@ -20,6 +20,7 @@ from gigawatt.lab.layout import MANAGEMENT_BMC_SIDE, MEDIA_PORT
 from gigawatt.lab.machine.config import MachineConfig, MachinesConfig, config_text
 from gigawatt.lab.redfish.config import BmcConfig
 from gigawatt.lab.running import Running
+from gigawatt.lab.storage.pool_folders import pool_folder
 
 CONFIG_NAME = "machines.json"
 PROGRAM = "media"
@@ -109,14 +110,9 @@ def machines_of(lab: Running) -> MachinesConfig:
         for row in rows
         if not layout.is_hypervisor(row)
     }
-    storage = lab.settings.get(Plane.STORAGE, [])
-    pools = {
-        str(one["pool_id"]): str(one["folder"])
-        for settings in storage
-        if settings["driver"] == "btrfs"
-        for one in settings["storage_pools"]
-    }
-    return MachinesConfig(found, pools, (str(lab.folder), *pools.values()))
+    pools = {name: str(pool_folder(lab, name)) for name in lab.fleet.storage_pools.ids}
+    mounted = pools if lab.settings.get(Plane.STORAGE) else {}
+    return MachinesConfig(found, mounted, (str(lab.folder), *mounted.values()))
 
 
 def lab_hooks(config_path: Path) -> dict[HookName, HookSettings]:

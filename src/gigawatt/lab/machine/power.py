@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gigawatt.drivers.btrfs.exports import attach_commands
+from gigawatt.drivers.storage.exports import attach_commands
 from gigawatt.errors import InputError
 from gigawatt.lab.machine.config import MachineConfig, MachinesConfig
 from gigawatt.lab.machine.disk import furnish, is_installed

@@ -64,6 +64,7 @@ class Accounts:
         self._salt = secrets.token_bytes(16)
         self._session_count = 0
         self.by_number: dict[int, Account] = {}
+        self.hidden: dict[str, Account] = {}
         self.sessions: dict[int, Session] = {}
         self.roles: dict[str, tuple[str, ...]] = dict(STANDARD_ROLES)
         for username, role in config.accounts.items():
@@ -97,8 +98,8 @@ class Accounts:
         self.by_number[account.number] = account
         return account
 
-    def remove(self, account: Account) -> None:
-        """Take the account out, and end its sessions.
+    def remove(self, account: Account, *, only_hides: bool = False) -> None:
+        """Take the account out, and end its sessions; ``only_hides``: it still logs in.
 
         Raises:
             RefusedError: it is the last that may administrate.
@@ -107,6 +108,8 @@ class Accounts:
         if admins == [account]:
             raise RefusedError(400, "ResourceCannotBeDeleted", "it is the last Administrator")
         del self.by_number[account.number]
+        if only_hides:
+            self.hidden[account.username] = account
         self.end_sessions(account)
 
     def set_password(self, account: Account, password: str) -> None:
@@ -141,7 +144,7 @@ class Accounts:
         Raises:
             RefusedError: it is not, or the account is disabled or locked.
         """
-        account = self.named(username)
+        account = self.named(username) or self.hidden.get(username)
         refusal = RefusedError(401, "InsufficientPrivilege", "name or password is wrong")
         if account is None or not account.is_enabled or account.is_locked:
             raise refusal

@@ -34,6 +34,8 @@ def _do(bmc: SimulatedBmc, asked: Json) -> object:
         match asked["do"]:
             case "faults":
                 bmc.failing.become(Faults.model_validate(asked["faults"]))
+                if not bmc.failing.now.hides:
+                    bmc.accounts.hidden.clear()
             case "plant":
                 words = asked["username"], asked["password"], asked["role"]
                 bmc.accounts.make(*words, is_policed=False)

@@ -13,6 +13,7 @@ class Faults(BaseModel):
         hangs: ``accept`` accepts connections and says nothing, ``request`` takes requests and
             answers none.
         lies: says that changes were made, and makes none.
+        hides: takes an account that leaves off its list, and lets it in as before until mended.
         error_status, error_share, error_seed: answers this share of requests with this status.
         drop_after_bytes: ends the connection after so many bytes of an answer.
         delay_s: waits before each answer.
@@ -21,6 +22,7 @@ class Faults(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     hangs: Literal["accept", "request"] | None = None
     lies: bool = False
+    hides: bool = False
     error_status: Literal[500, 503] = 500
     error_share: float = Field(default=0.0, ge=0, le=1)
     error_seed: int = 0

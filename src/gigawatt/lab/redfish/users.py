@@ -163,7 +163,7 @@ def _fill(request: Request, number: int) -> Answer:
 
 
 def _removed(request: Request, held: Account) -> Answer:
-    request.bmc.accounts.remove(held)
+    request.bmc.accounts.remove(held, only_hides=request.bmc.failing.now.hides)
     request.bmc.tell("ResourceEvent.1.3.ResourceRemoved", f"account {held.username} was removed")
     return NO_CONTENT
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gigawatt.drivers.btrfs.exports import exports_folder
 from gigawatt.lab.running import Running
+from gigawatt.lab.storage.pool_folders import pool_folder, share_exports
 
 DISK_BYTES_MAX = 15 * 2**40
 """Largest disk of a pool: ext4, on which the file lies, has files of 16 TiB at most."""
@@ -25,11 +25,6 @@ METADATA_BYTES_MIN = 512 * 2**20
 def disk_bytes_of(capacity_bytes: int) -> int:
     """Size of the disk of a pool that promises ``capacity_bytes``."""
     return min(capacity_bytes + capacity_bytes // 10 + METADATA_BYTES_MIN, DISK_BYTES_MAX)
-
-
-def pool_folder(lab: Running, pool_id: str) -> Path:
-    """The pool folder of a pool in a lab."""
-    return lab.folder / "storage" / pool_id
 
 
 class BtrfsPart:
@@ -81,9 +76,8 @@ def start_pool(lab: Running, folder: Path, capacity_bytes: int) -> None:
     Raises:
         InputError: it cannot be mounted.
     """
-    disk, image, exports = folder / "disk", folder / "pool.img", exports_folder(folder)
-    for path in (disk, exports):
-        path.mkdir(parents=True, exist_ok=True)
+    disk, image = folder / "disk", folder / "pool.img"
+    disk.mkdir(parents=True, exist_ok=True)
     if not image.exists():
         fresh = folder / "pool.new"
         lab.run(["truncate", f"--size={disk_bytes_of(capacity_bytes)}", str(fresh)])
@@ -93,6 +87,4 @@ def start_pool(lab: Running, folder: Path, capacity_bytes: int) -> None:
     lab.run(["btrfs", "quota", "enable", str(disk)])
     # The driver takes a disk without this folder for another disk, not for an empty pool.
     (disk / "tree").mkdir(exist_ok=True)
-    options = "size=16m,mode=0755,nosuid,nodev"
-    lab.run(["mount", "-t", "tmpfs", "-o", options, "gigawatt-exports", str(exports)])
-    lab.run(["mount", "--make-shared", str(exports)])
+    share_exports(lab, folder)

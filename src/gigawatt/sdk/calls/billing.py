@@ -50,6 +50,12 @@ def create_credit_note(invoice_id: str, wanted: doc.CreateCreditNote) -> Call[do
     return Call("POST", path, doc.Invoice, body=wanted)
 
 
+def plan_credit_note(invoice_id: str, wanted: doc.CreateCreditNote) -> Call[doc.CreditNotePlan]:
+    """What a credit note would write; nothing is changed."""
+    path = path_of("invoices", invoice_id, "credit-notes", "plan")
+    return Call("POST", path, doc.CreditNotePlan, body=wanted)
+
+
 def get_statement(organisation_id: str) -> Call[doc.Statement]:
     """What an organisation owes, and how it came to that."""
     return Call("GET", path_of("organisations", organisation_id, "statement"), doc.Statement)

@@ -17,6 +17,21 @@ def get_fleet_cells(*, with_places: bool | None = None) -> Call[doc.FleetCells]:
     return Call("GET", path_of("fleet", "cells"), doc.FleetCells, query)
 
 
+def get_fleet_power() -> Call[doc.FleetPower]:
+    """What feeds and racks may give, what their nodes may draw, and what their GPUs report."""
+    return Call("GET", path_of("fleet", "power"), doc.FleetPower)
+
+
+def get_fleet_load() -> Call[doc.FleetLoad]:
+    """What every GPU reports now: how busy it is, and what it draws."""
+    return Call("GET", path_of("fleet", "load"), doc.FleetLoad)
+
+
+def get_stranded() -> Call[doc.Stranded]:
+    """Free GPUs by what they are of use for, and what would make more of them so."""
+    return Call("GET", path_of("fleet", "stranded"), doc.Stranded)
+
+
 def get_fleet_map() -> Call[doc.FleetMap]:
     """The floor plan."""
     return Call("GET", path_of("fleet", "map"), doc.FleetMap)

@@ -19,6 +19,19 @@ def create_reconciliation() -> Call[doc.Reconciliation]:
     return Call("POST", path_of("reconciliations"), doc.Reconciliation)
 
 
+def list_reconciliations(
+    *, cursor: str | None = None, limit: int | None = None
+) -> Call[doc.Page[doc.ReconciliationRecord]]:
+    """Passes that found something, broke off, or were asked for; the newest first."""
+    query = query_of(cursor=cursor, limit=limit)
+    return Call("GET", path_of("reconciliations"), doc.Page[doc.ReconciliationRecord], query)
+
+
+def get_reconciler() -> Call[doc.Reconciler]:
+    """How the reconciler stands, and what is owed to devices now."""
+    return Call("GET", path_of("reconciler"), doc.Reconciler)
+
+
 def get_reconciliation(
     reconciliation_id: str, *, wait_s: float | None = None
 ) -> Call[doc.Reconciliation]:

@@ -41,6 +41,22 @@ def delete_file_system(file_system_id: str, *, version: int | None = None) -> Ca
     return Call("DELETE", path, doc.FileSystem, if_match=version)
 
 
+def get_s3_door(file_system_id: str) -> Call[doc.S3Door]:
+    """Where and with which key the objects of a file system are reached."""
+    return Call("GET", path_of("file-systems", file_system_id, "s3"), doc.S3Door)
+
+
+def rotate_s3_key(file_system_id: str) -> Call[doc.S3Key]:
+    """Another key for the objects of a file system; its secret is in this answer only."""
+    path = path_of("file-systems", file_system_id, "s3", verb="rotate-key")
+    return Call("POST", path, doc.S3Key)
+
+
+def shut_s3_door(file_system_id: str) -> Call[doc.S3Door]:
+    """Shut the door for objects, and delete them."""
+    return Call("DELETE", path_of("file-systems", file_system_id, "s3"), doc.S3Door)
+
+
 def get_storage_quota(project_id: str) -> Call[doc.StorageQuota]:
     """Storage granted and promised."""
     return Call("GET", path_of("projects", project_id, "storage-quota"), doc.StorageQuota)

@@ -14,6 +14,7 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[
 Line = Annotated[str, StringConstraints(max_length=16_384, pattern=_VISIBLE)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_VISIBLE)]
 
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_VISIBLE)]
 
 CursorText = Annotated[str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$")]
 

@@ -115,6 +115,27 @@ class CreateCreditNote(Request):
     item_id: Id | None = None
 
 
+class LedgerPosting(Answer):
+    """One side of an entry of the ledger; positive is debit. The sides sum to zero."""
+
+    account: str
+    amount_micro_usd: int
+
+
+class CreditNotePlan(Answer):
+    """What a credit note would write; nothing is kept of it.
+
+    ``left_micro_usd`` is what could still be taken back then of its invoice's charges, before
+    taxes; ``owed_micro_usd`` what its organisation owes now, ``owed_then_micro_usd`` afterwards.
+    """
+
+    note: Invoice
+    postings: list[LedgerPosting]
+    left_micro_usd: int
+    owed_micro_usd: int
+    owed_then_micro_usd: int
+
+
 StatementKind = Literal["invoice", "credit_note", "payment", "refund", "chargeback", "other"]
 
 
@@ -174,7 +195,11 @@ class ContractItem(Answer):
 
 
 class CreateProductPrice(Request):
-    """What a unit costs from a month on: of "storage" a TiB-hour, else of an external event."""
+    """What a unit costs from a month on: of a known product, or of another external event.
+
+    Known are "storage" by the TiB-hour, "sandbox.cpu_seconds" by the CPU-hour, and
+    "network.egress_bytes" by the GiB; of others unit and parts have to be said.
+    """
 
     product: Name
     price_micro_usd: Annotated[int, Field(ge=0, le=10_000_000_000)]

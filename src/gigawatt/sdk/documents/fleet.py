@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gigawatt.sdk.documents.base import Answer, CursorText, Id, Reason, Request
+from gigawatt.sdk.documents.base import Answer, CursorText, Id, Reason, Request, SearchText
 
 NodeStateName = Literal["available", "drained", "quarantined"]
 
@@ -111,9 +111,16 @@ class Node(Answer):
 
 
 class NodeFilter(Request):
-    """Which nodes a list shows; what is left out shows all."""
+    """Which nodes a list shows; what is left out shows all.
 
+    ``text`` is found in ids of node, rack and hall, the state and its reason, names and ids of
+    clusters and projects that hold it, as the beginning of its BMC's address, or as the GUID or MAC
+    of one of its NICs.
+    """
+
+    text: SearchText | None = None
     state: NodeStateName | None = None
+    project_id: Id | None = None
     site_id: Id | None = None
     gpu_type: Id | None = None
     rack_id: Id | None = None

@@ -61,7 +61,8 @@ class Rate(Answer):
 class AskPrice(Request):
     """GPUs that somebody would like to know the price of; nothing is kept of it.
 
-    A number of GPUs that no node type has is rounded up to whole nodes.
+    A number of GPUs that no node type has is rounded up to whole nodes. ``from_at`` is the first
+    start that is of use, now if left out: what is on demand or spot is promised for no later one.
     """
 
     project_id: Id
@@ -72,13 +73,15 @@ class AskPrice(Request):
     site_ids: Annotated[list[Id], Field(max_length=100)] = []
     spare_count: Annotated[int, Field(ge=0, le=64)] = 0
     duration_s: Annotated[float, Field(gt=0, le=200_000_000)] | None = None
+    from_at: AwareDatetime | None = None
 
 
 class PriceOffer(Answer):
     """One way to have GPUs.
 
     ``gpu_count`` leaves spares out, which ``price_micro_usd_per_hour`` has. ``is_free_now`` is null
-    where nobody looked: for capacity from a later date, a reservation says it.
+    where nobody knows. ``starts_at`` is the first moment at which reserved capacity fits, by the
+    calendar; null for none that is known. Without months a reservation is of the time asked for.
     """
 
     gpu_type: str
@@ -92,6 +95,7 @@ class PriceOffer(Answer):
     price_micro_usd_per_hour: int
     total_micro_usd: int | None = None
     is_free_now: bool | None = None
+    starts_at: datetime | None = None
     cancellation: str
 
 

@@ -43,10 +43,27 @@ class Cancellation(Answer):
     charge_micro_usd: int
 
 
+class ReservationGap(Answer):
+    """A promised node that was out of use, until another one took its place or it was mended.
+
+    ``until_at`` is null while nothing does; it may lie ahead, where who is on the other node has
+    notice to leave it.
+    """
+
+    node_id: str
+    gpu_count: int
+    is_growth: bool
+    since: datetime
+    until_at: datetime | None
+    replaced_by: str | None
+
+
 class Reservation(Answer):
     """Nodes that are promised, or would be: a plan promises nothing and lapses.
 
-    The price is bound. ``amount_micro_usd`` is what all of it costs, used or not.
+    The price is bound. ``amount_micro_usd`` is what all of it costs, used or not;
+    ``credited_micro_usd`` is what of it is taken off until now for nodes that could not be had.
+    ``short_gpu_count`` are GPUs that it lacks now.
     """
 
     id: str
@@ -72,6 +89,9 @@ class Reservation(Answer):
     booked_at: datetime | None
     cancelled_at: datetime | None
     charged_micro_usd: int
+    short_gpu_count: int = 0
+    credited_micro_usd: int = 0
+    gaps: list[ReservationGap] | None = None
     nodes: list[str] | None = None
     growth_nodes: list[str] | None = None
 

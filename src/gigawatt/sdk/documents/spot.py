@@ -1,9 +1,11 @@
 """Documents of spot: prices of rounds, and notices to give nodes back."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from gigawatt.sdk.documents.base import Answer
+from pydantic import Field
+
+from gigawatt.sdk.documents.base import Answer, Request
 
 NoticeStateName = Literal["given", "begun", "done", "withdrawn"]
 
@@ -26,7 +28,7 @@ class Notice(Answer):
     """Nodes that a cluster gives back, and when they are taken: save what has to be saved.
 
     ``state`` is "given" until the deadline, "begun" while they are taken, then "done"; "withdrawn"
-    when nobody needs them any more.
+    when nobody needs them any more. ``answer`` is what the cluster's tenant said of its work.
     """
 
     id: str
@@ -40,6 +42,34 @@ class Notice(Answer):
     seconds_left: float
     state: NoticeStateName
     state_since: datetime
+    answer: Literal["saved", "failed"] | None = None
+    answered_at: datetime | None = None
+
+
+class AnswerNotice(Request):
+    """What became of the work on nodes that are asked back.
+
+    Once everybody who is asked for the same demand has said "saved", the nodes are taken at once,
+    and cost nothing from then on. "failed" changes nothing: they are taken at the deadline.
+    """
+
+    answer: Literal["saved", "failed"]
+    detail: Annotated[str, Field(max_length=500)] = ""
+
+
+class ClassRule(Answer):
+    """One class of demand, and from whom it takes nodes when it is short of room."""
+
+    term: Literal["on_demand", "reserved", "spot"]
+    takes_from_spot: bool
+    takes_from_lent: bool
+    sentence: str
+
+
+class MarketOrder(Answer):
+    """Classes in the order in which they are served."""
+
+    order: list[ClassRule]
 
 
 class Checkpoint(Answer):

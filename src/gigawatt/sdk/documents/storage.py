@@ -68,6 +68,29 @@ class FileSystem(Answer):
     operation_id: str | None = None
 
 
+class S3Door(Answer):
+    """The door for objects of a file system: a quota of its own, as large as the file system's.
+
+    ``access_key_id`` is null while the door is shut; ``quota_bytes`` and ``used_bytes`` are then 0.
+    """
+
+    file_system_id: str
+    endpoint: str
+    is_open: bool
+    access_key_id: str | None
+    quota_bytes: int
+    used_bytes: int
+
+
+class S3Key(Answer):
+    """A key for the objects of a file system; the secret is shown once, and null when repeated."""
+
+    file_system_id: str
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str | None = None
+
+
 class StorageQuota(Answer):
     """Storage of a project in bytes: granted, and promised to its file systems and clusters.
 

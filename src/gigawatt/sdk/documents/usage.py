@@ -63,8 +63,21 @@ class StorageLine(Answer):
     is_under_way: bool
 
 
+class ExternalLine(Answer):
+    """What other services measured of one product for one project, summed up."""
+
+    product: str
+    project_id: str
+    quantity: int
+    unit: str
+    event_count: int
+
+
 class UsageSummary(Answer):
-    """Usage from ``from_ms`` up to ``to_ms``, by key, and its total."""
+    """Usage from ``from_ms`` up to ``to_ms``, by key, and its total.
+
+    ``external`` is of no cluster, so it is empty where one is asked for.
+    """
 
     by: UsageBy
     from_ms: int
@@ -72,6 +85,7 @@ class UsageSummary(Answer):
     lines: list[UsageLine]
     total: UsageLine
     storage: list[StorageLine]
+    external: list[ExternalLine] = []
 
 
 class UsageEventData(Request):
@@ -121,18 +135,19 @@ class UsageEventsKept(Answer):
 
 
 class UsageDifference(Answer):
-    """Where records of usage are not what the audit trail says."""
+    """Where records of usage are not what the audit trail says; of storage it is of no node."""
 
     cluster_id: str
-    node_id: str
+    node_id: str | None
     from_ms: int
     to_ms: int
     sentence: str
 
 
 class UsageCheck(Answer):
-    """Records of usage compared with a second reckoning from the audit trail."""
+    """Records of GPUs and of storage compared with a second reckoning from the audit trail."""
 
     cluster_count: int
+    storage_holder_count: int
     is_sound: bool
     differences: list[UsageDifference]

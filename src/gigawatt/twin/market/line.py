@@ -3,7 +3,9 @@
 from collections import Counter
 
 from gigawatt.intent.queue import QueuePolicy
+from gigawatt.intent.term import Term
 from gigawatt.twin.market.demand import Wish
+from gigawatt.twin.market.floor import OPEN
 from gigawatt.twin.queue import JobQueue
 
 
@@ -38,6 +40,11 @@ class Line:
     def has(self, wish: Wish) -> bool:
         """Whether somebody waits here."""
         return any(other is wish for other in self.queue)
+
+    @property
+    def term(self) -> Term:
+        """The class of who waits here."""
+        return Term.ON_DEMAND if self.area == OPEN else Term.RESERVED
 
     @property
     def gpu_count_min(self) -> int | None:

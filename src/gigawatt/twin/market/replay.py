@@ -6,7 +6,7 @@ out are devices and the executor, whose part is a launch and a cleaning of fixed
 takes minutes. The other replay (``gigawatt.twin.replay``) has them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TextIO
@@ -17,6 +17,7 @@ from gigawatt.intent.queue import QueuePolicy
 from gigawatt.intent.term import Term
 from gigawatt.market.calendar import Calendar
 from gigawatt.market.ledger import LedgerEntry
+from gigawatt.market.order import in_order
 from gigawatt.market.utilisation import Stretch
 from gigawatt.twin.events import EventLog
 from gigawatt.twin.failures import node_failures
@@ -209,7 +210,7 @@ class _Game:
     def _join(self, line: Line, wish: Wish) -> None:
         line.push(wish)
         if not line.queue.is_hopeless(wish):
-            self._serve(line)
+            self._serve_in_order((line,))
         if line.area != OPEN:
             wait_ms = round(self.stage.settings.overflow_s * 1000)
             self.stage.agenda.add(
@@ -231,8 +232,7 @@ class _Game:
             line.queue.reopen()
             if line.area != OPEN:
                 self._move_on(line)
-        for line in self.lines.values():
-            self._serve(line)
+        self._serve_in_order(self.lines.values())
         self.spot.is_due = True
 
     def _move_on(self, line: Line) -> None:
@@ -261,10 +261,22 @@ class _Game:
 
     def _freed(self, rows: Collection[int]) -> None:
         self.spot.is_due = True
-        for area in sorted({int(self.stage.floor.reserved_by[row]) for row in rows}):
-            line = self.lines[area]
+        areas = sorted({int(self.stage.floor.reserved_by[row]) for row in rows})
+        lines = [self.lines[area] for area in areas]
+        for line in lines:
             line.queue.reopen()
-            self._serve(line)
+        self._serve_in_order(lines)
+
+    def _serve_in_order(self, lines: Iterable[Line]) -> None:
+        """Serve class by class; spot waits for its round where it is served last."""
+        settings = self.stage.settings
+        groups = in_order(lines, lambda line: line.term, settings.order)
+        for rule, group in zip(settings.order, groups, strict=True):
+            is_first = rule.term is Term.SPOT and rule is not settings.order[-1]
+            if is_first and settings.policy.sells_spot:
+                self.spot.hold_round(self.lines)
+            for line in group:
+                self._serve(line)
 
     def _serve(self, line: Line) -> None:
         """Launch who fits, in the line's order; make room for who does not."""
@@ -280,9 +292,8 @@ class _Game:
             if self._start(line, wish):
                 continue
             line.queue.refuse(wish)
-            area, gpu_count = line.area, wish.gpu_count
-            is_coming = self.stage.floor.has_room_soon(area, gpu_count)
-            if is_coming or self.spot.make_room(area, gpu_count):
+            is_coming = self.stage.floor.has_room_soon(line.area, wish.gpu_count)
+            if is_coming or self.spot.make_room(line, wish.gpu_count):
                 line.claim = wish
                 return
 

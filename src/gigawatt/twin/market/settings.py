@@ -6,6 +6,7 @@ from gigawatt.errors import InputError, UnknownIdError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import SiteId
 from gigawatt.intent.term import Term
+from gigawatt.market.order import ORDER, Order
 from gigawatt.market.rates import Rate, RateCard, RateQuestion
 from gigawatt.twin.failures import FailureRates
 from gigawatt.units import DAY_S, HOUR_S, MINUTE_S
@@ -102,6 +103,7 @@ class MarketSettings:
     Fields:
         seed: of all chance.
         policy, mix, rates: what is sold how, who asks, what breaks.
+        order: of classes: who is served first, and for whom spot gives way.
         reserved_ratio: price of reserved capacity over the list price. Source: headline ratio of a
             one-year AWS savings plan, 0.60.
         floor_ratio: least price of spot over the list price.
@@ -119,6 +121,7 @@ class MarketSettings:
 
     seed: int = 7
     policy: MarketPolicy = POLICIES[-1]
+    order: Order = ORDER
     mix: MarketMix = field(default_factory=MarketMix)
     rates: FailureRates = field(default_factory=FailureRates)
     reserved_ratio: float = 0.6

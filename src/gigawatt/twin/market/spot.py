@@ -4,6 +4,7 @@ import numpy as np
 
 from gigawatt.fleet.model import U16
 from gigawatt.intent.term import Term
+from gigawatt.market.order import comes_before, gives_way
 from gigawatt.market.spot import SpotBid, SpotRound, clear_spot
 from gigawatt.twin.market.clusters import Clusters, Stage
 from gigawatt.twin.market.demand import Wish
@@ -78,10 +79,16 @@ class SpotDesk:
         floor, is_lending = self._stage.floor, self._stage.settings.policy.is_lending
         free: U16 = floor.free.copy()
         for area, line in lines.items():
-            is_kept = line.claim is not None or (area != OPEN and len(line.queue) > 0)
+            # What a claim is made room for is kept whoever comes first; the notices were given.
+            waits = area != OPEN and len(line.queue) > 0
+            is_kept = line.claim is not None or (waits and self._is_after(line))
             if is_kept or (area != OPEN and not is_lending):
                 free[floor.reserved_by == area] = 0
         return free
+
+    def _is_after(self, line: Line) -> bool:
+        """Whether spot is served after who waits in a line."""
+        return comes_before(line.term, Term.SPOT, self._stage.settings.order)
 
     def _serve(self, result: SpotRound, free: U16) -> None:
         stage, sold = self._stage, False
@@ -107,14 +114,19 @@ class SpotDesk:
         if sold:
             stage.metrics.round_prices.append(price)
 
-    def make_room(self, area: int, gpu_count: int) -> bool:
+    def make_room(self, line: Line, gpu_count: int) -> bool:
         """Tell spot clusters to leave so that a cluster fits; False if that is not enough."""
         restart_s = self._stage.settings.restart_s
         harm = {
             run: (self._clusters.unsaved_ms(run) / 1000 + restart_s) * run.gpu_count
             for run in self.runs
+            if self._gives_way(run, line.term)
         }
-        chosen = victims_for(self._stage.floor, area, gpu_count, harm)
+        chosen = victims_for(self._stage.floor, line.area, gpu_count, harm)
         for run in chosen:
             self._clusters.preempt(run)
         return bool(chosen)
+
+    def _gives_way(self, run: Run, wanting: Term) -> bool:
+        is_lent = any(self._stage.floor.reserved_by[row] != OPEN for row in run.members)
+        return gives_way(wanting, run.term, self._stage.settings.order, is_lent=is_lent)

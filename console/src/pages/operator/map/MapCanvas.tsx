@@ -1,17 +1,22 @@
 /** The canvas of the floor: looks at a part of it, and lets a node be chosen by hand or keys. */
 import { Minus, Plus, Scan } from "lucide-react";
-import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { Button } from "../../../ui/basics";
 import { useTheme } from "../../../ui/theme";
-import { type By, legendOf, projectsOf, type Swatch, tenantsOf } from "./colours";
+import { type By, legendOf, projectsOf, type Reported, reportedCodes, tenantsOf } from "./colours";
 import { type Cells, type Floor, Names, neighbour, nodeAt, update } from "./floor";
-import { type Look, Painter, pixelOf, type View } from "./painter";
+import { useGestures } from "./gestures";
+import { type Look, Painter, pixelOf, tilesOf, type View } from "./painter";
+import { following, middleOf, moved, wholeOf, zoomed } from "./view";
 
 interface Props {
   floor: Floor;
   cells: Cells;
   by: By;
+  said: Reported;
   chosen: number;
+  /** The one place in the legend that is shown in full colour; -1 for all. */
+  only: number;
   onChoose: (node: number) => void;
   onOpen: (node: number) => void;
   /** Says what a node is, for those who hear it. */
@@ -19,7 +24,8 @@ interface Props {
 }
 
 const ZOOM_STEP = 1.6;
-const ZOOM_MAX = 24;
+/** How much of the window Shift and an arrow move. */
+const PAN_SHARE = 0.2;
 const ARROWS: Record<string, [number, number]> = {
   ArrowLeft: [-1, 0],
   ArrowRight: [1, 0],
@@ -27,45 +33,37 @@ const ARROWS: Record<string, [number, number]> = {
   ArrowDown: [0, 1],
 };
 
-function lookOf(floor: Floor, by: By, names: Names): Look {
+function lookOf({ floor, by, only, said }: Props, names: Names): Look {
   const projects = projectsOf(floor);
-  const legend: Swatch[] = legendOf(by, projects, String);
   return {
     by,
-    palette: Uint32Array.from(legend, ({ token }) => pixelOf(token)),
+    tiles: tilesOf(legendOf(by, projects, String), only),
     ground: pixelOf("card"),
     text: getComputedStyle(document.documentElement).getPropertyValue("--text"),
     tenants: tenantsOf(floor, names, projects),
+    codes: reportedCodes(floor, by, said),
   };
 }
 
-/** Where zoom and middle of the reader's choice put the corner of the plan. */
-interface Place {
-  zoom: number;
-  x: number;
-  y: number;
-}
-
 export function MapCanvas(props: Props) {
-  const { floor, cells, by, chosen, onChoose, onOpen } = props;
+  const { floor, cells, by, said, chosen, only, onChoose, onOpen } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const painter = useRef<Painter | null>(null);
   const names = useRef(new Names());
   const view = useRef<View>({ scale: 1, x: 0, y: 0 });
-  const drag = useRef<{ x: number; y: number; moved: boolean } | null>(null);
   const { scheme } = useTheme();
-  const { width_px: planWidth, height_px: planHeight } = floor.places;
-  const [place, setPlace] = useState<Place>({ zoom: 1, x: planWidth / 2, y: planHeight / 2 });
+  const plan = floor.places;
+  const [place, setPlace] = useState(() => wholeOf(plan));
   const projects = projectsOf({ ...floor, cells }).join();
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: colours change with these alone
   useEffect(() => {
     if (!canvas.current) return;
     update(floor, cells, names.current);
-    const look = lookOf(floor, by, names.current);
+    const look = lookOf(props, names.current);
     if (painter.current) painter.current.wear(look);
     else painter.current = new Painter(canvas.current, floor, look);
-  }, [by, scheme, projects, floor]);
+  }, [by, only, said.load, said.power, scheme, projects, floor]);
 
   useEffect(() => {
     const changed = update(floor, cells, names.current);
@@ -73,7 +71,10 @@ export function MapCanvas(props: Props) {
     painter.current?.changed(changed);
   }, [floor, cells]);
 
-  useEffect(() => painter.current?.choose(chosen), [chosen]);
+  useEffect(() => {
+    painter.current?.choose(chosen);
+    if (chosen >= 0) setPlace((now) => following(now, floor, chosen));
+  }, [chosen, floor]);
 
   useEffect(() => {
     const node = canvas.current;
@@ -82,7 +83,7 @@ export function MapCanvas(props: Props) {
       const ratio = window.devicePixelRatio;
       const width = Math.max(1, Math.round(node.clientWidth * ratio));
       const height = Math.max(1, Math.round(node.clientHeight * ratio));
-      const scale = Math.min(width / planWidth, height / planHeight) * place.zoom;
+      const scale = Math.min(width / plan.width_px, height / plan.height_px) * place.zoom;
       view.current = { scale, x: place.x - width / scale / 2, y: place.y - height / scale / 2 };
       painter.current?.show(view.current, width, height);
     };
@@ -90,7 +91,7 @@ export function MapCanvas(props: Props) {
     const watcher = new ResizeObserver(fit);
     watcher.observe(node);
     return () => watcher.disconnect();
-  }, [place, planWidth, planHeight]);
+  }, [place, plan]);
 
   useEffect(
     () => () => {
@@ -102,41 +103,31 @@ export function MapCanvas(props: Props) {
 
   const zoomBy = (factor: number): void =>
     setPlace((now) => {
-      const zoom = Math.min(ZOOM_MAX, Math.max(1, now.zoom * factor));
-      if (zoom === 1) return { zoom, x: planWidth / 2, y: planHeight / 2 };
-      if (chosen < 0 || factor < 1) return { ...now, zoom };
-      return { zoom, ...middleOf(floor, chosen) };
+      if (factor === 0) return wholeOf(plan);
+      const isNearer = chosen >= 0 && factor > 1;
+      return zoomed(isNearer ? { ...now, ...middleOf(floor, chosen) } : now, plan, factor);
     });
-  const at = (event: PointerEvent<HTMLCanvasElement>): number => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const ratio = window.devicePixelRatio / view.current.scale;
-    return nodeAt(
-      floor,
-      view.current.x + (event.clientX - box.left) * ratio,
-      view.current.y + (event.clientY - box.top) * ratio,
-    );
-  };
-  const onMove = (event: PointerEvent<HTMLCanvasElement>): void => {
-    const from = drag.current;
-    if (!from || place.zoom === 1) return;
-    const [dx, dy] = [event.clientX - from.x, event.clientY - from.y];
-    if (!from.moved && Math.abs(dx) + Math.abs(dy) < 5) return;
-    const ratio = window.devicePixelRatio / view.current.scale;
-    drag.current = { x: event.clientX, y: event.clientY, moved: true };
-    setPlace((now) => ({ ...now, x: now.x - dx * ratio, y: now.y - dy * ratio }));
-  };
-  const onUp = (event: PointerEvent<HTMLCanvasElement>): void => {
-    const wasDragged = drag.current?.moved ?? false;
-    drag.current = null;
-    const node = at(event);
-    if (!wasDragged && node >= 0) onChoose(node);
-  };
+  const handlers = useGestures(canvas, view, place.zoom > 1, {
+    onZoom: (factor, at) => setPlace((now) => zoomed(now, plan, factor, { ...now, ...at })),
+    onMove: (dx, dy) => setPlace((now) => (now.zoom === 1 ? now : moved(now, plan, dx, dy))),
+    onPress: ({ x, y }) => {
+      const node = nodeAt(floor, x, y);
+      if (node >= 0) onChoose(node);
+    },
+  });
   const onKey = (event: KeyboardEvent): void => {
     const arrow = ARROWS[event.key];
-    if (arrow) onChoose(chosen < 0 ? 0 : neighbour(floor, chosen, ...arrow));
+    if (arrow && event.shiftKey) {
+      const [dx, dy] = arrow;
+      const step = PAN_SHARE / place.zoom;
+      setPlace((now) => moved(now, plan, dx * plan.width_px * step, dy * plan.height_px * step));
+    } else if (arrow) onChoose(chosen < 0 ? 0 : neighbour(floor, chosen, ...arrow));
+    else if (event.key === "Home") onChoose(0);
+    else if (event.key === "End") onChoose(floor.nodeCount - 1);
     else if (event.key === "+" || event.key === "=") zoomBy(ZOOM_STEP);
     else if (event.key === "-") zoomBy(1 / ZOOM_STEP);
     else if (event.key === "0") zoomBy(0);
+    else if (event.key === "Escape" && chosen >= 0) onChoose(-1);
     else if (event.key === "Enter" && chosen >= 0) onOpen(chosen);
     else return;
     event.preventDefault();
@@ -145,7 +136,7 @@ export function MapCanvas(props: Props) {
     <div className="map">
       <div
         role="application"
-        aria-label="Fleet map; arrow keys go from node to node, Enter opens one, + and - zoom, 0 shows all"
+        aria-label="Fleet map; arrow keys go from node to node, Home and End to the first and last, Enter opens one, + and - zoom, Shift and an arrow move, 0 shows all, Escape lets go"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: an application takes the keys
         tabIndex={0}
         className="map-frame"
@@ -153,15 +144,10 @@ export function MapCanvas(props: Props) {
       >
         <canvas
           ref={canvas}
-          style={{ aspectRatio: planWidth / planHeight }}
+          style={{ aspectRatio: plan.width_px / plan.height_px }}
           className={place.zoom > 1 ? "map-canvas near" : "map-canvas"}
-          onPointerDown={(event) => {
-            drag.current = { x: event.clientX, y: event.clientY, moved: false };
-            event.currentTarget.setPointerCapture(event.pointerId);
-          }}
-          onPointerMove={onMove}
-          onPointerUp={onUp}
-          onDoubleClick={() => zoomBy(ZOOM_STEP)}
+          data-zoom={place.zoom.toFixed(2)}
+          {...handlers}
         />
       </div>
       <div className="map-buttons">
@@ -180,9 +166,4 @@ export function MapCanvas(props: Props) {
       </p>
     </div>
   );
-}
-
-function middleOf(floor: Floor, node: number): { x: number; y: number } {
-  const [x = 0, y = 0, width = 0, height = 0] = floor.box.subarray(4 * node, 4 * node + 4);
-  return { x: x + width / 2, y: y + height / 2 };
 }

@@ -1,5 +1,5 @@
 /** Paints the floor into a canvas: only what changed, at most once for each frame. */
-import { type By, colour, type Tenants } from "./colours";
+import { type By, colour, isOver, type Swatch, type Tenants, TILE } from "./colours";
 import { type Floor, STRIDE } from "./floor";
 
 /** How the plan lies in the canvas: device pixels for each unit, and the plan's corner. */
@@ -11,12 +11,23 @@ export interface View {
 
 export interface Look {
   by: By;
-  /** Colours as packed pixels, in the order of the legend. */
-  palette: Uint32Array;
+  /** What cells are filled with, in the order of the legend. */
+  tiles: readonly Tile[];
   ground: number;
   text: string;
   tenants: Tenants;
+  /** Codes of all GPUs where they come from what was reported, not from what the floor holds. */
+  codes: Uint16Array | null;
 }
+
+/** A square of packed pixels that is repeated; of a plain colour it is one pixel. */
+export interface Tile {
+  size: number;
+  pixels: Uint32Array;
+}
+
+/** Share of its colour that a cell keeps while another one is looked for. */
+const FADED = 0.15;
 
 /** Above so many changed nodes one copy of the whole is cheaper than many of parts. */
 const PARTS_MAX = 400;
@@ -27,7 +38,7 @@ export class Painter {
   private readonly context: CanvasRenderingContext2D;
   private image: ImageData;
   private pixels: Uint32Array;
-  private readonly codes: Uint8Array;
+  private readonly codes: Uint16Array;
   private readonly dirty = new Set<number>();
   private isAllDirty = true;
   private frame = 0;
@@ -42,7 +53,7 @@ export class Painter {
     const context = canvas.getContext("2d", { alpha: false });
     if (context === null) throw new Error("this browser draws no canvas");
     this.context = context;
-    this.codes = new Uint8Array(floor.nodeCount * STRIDE);
+    this.codes = new Uint16Array(floor.nodeCount * STRIDE);
     this.image = context.createImageData(1, 1);
     this.pixels = new Uint32Array(this.image.data.buffer);
     this.wear(look);
@@ -92,7 +103,12 @@ export class Painter {
   }
 
   private encode(node: number): void {
-    colour(this.floor, this.look.by, this.look.tenants, node, this.codes);
+    const { by, codes, tenants } = this.look;
+    if (codes === null) colour(this.floor, by, tenants, node, this.codes);
+    else {
+      const at = node * STRIDE;
+      this.codes.set(codes.subarray(at, at + STRIDE), at);
+    }
   }
 
   private all(): void {
@@ -158,14 +174,14 @@ export class Painter {
     const base = node * STRIDE;
     const cell = (right - left) / gpus;
     if (cell < CELL_PX_MIN) {
-      this.fill(left, top, right, bottom - gap, this.pixel(this.worst(base, gpus)));
+      this.fill(left, top, right, bottom - gap, this.worst(base, gpus));
       return;
     }
     const between = cell >= 5 ? 1 : 0;
     for (let gpu = 0; gpu < gpus; gpu += 1) {
       const from = Math.round(left + gpu * cell);
       const to = Math.round(left + (gpu + 1) * cell) - between;
-      this.fill(from, top, to, bottom - gap, this.pixel(this.codes[base + gpu] ?? 0));
+      this.fill(from, top, to, bottom - gap, this.codes[base + gpu] ?? 0);
     }
   }
 
@@ -176,18 +192,21 @@ export class Painter {
     return worst;
   }
 
-  private pixel(code: number): number {
-    return this.look.palette[code] ?? 0;
-  }
-
-  private fill(left: number, top: number, right: number, bottom: number, pixel: number): void {
+  private fill(left: number, top: number, right: number, bottom: number, code: number): void {
+    const tile = this.look.tiles[code];
     const { width, height } = this.image;
     const from = Math.max(0, left);
     const to = Math.min(width, Math.max(right, left + 1));
     const last = Math.min(height, Math.max(bottom, top + 1));
-    if (to <= from) return;
+    if (to <= from || tile === undefined) return;
+    const { size, pixels } = tile;
     for (let y = Math.max(0, top); y < last; y += 1) {
-      this.pixels.fill(pixel, y * width + from, y * width + to);
+      const row = y * width;
+      if (size === 1) this.pixels.fill(pixels[0] ?? 0, row + from, row + to);
+      else {
+        const base = (y % size) * size;
+        for (let x = from; x < to; x += 1) this.pixels[row + x] = pixels[base + (x % size)] ?? 0;
+      }
     }
   }
 
@@ -223,4 +242,39 @@ export function pixelOf(token: string): number {
   const value = Number.parseInt(digits, 16);
   // Little-endian, as every browser of today runs: alpha, blue, green, red.
   return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
+}
+
+/** What the swatches of a legend fill cells with; all but the one at `only` are faded. */
+export function tilesOf(legend: readonly Swatch[], only: number): Tile[] {
+  const ground = pixelOf("card");
+  return legend.map((swatch, row) => {
+    const isFaded = only >= 0 && row !== only;
+    const fade = (pixel: number): number => (isFaded ? mixed(pixel, ground, FADED) : pixel);
+    return tileOf(fade(pixelOf(swatch.token)), fade(pixelOf(swatch.over)), swatch.pattern);
+  });
+}
+
+function tileOf(pixel: number, over: number, pattern: number): Tile {
+  if (pattern === 0) return { size: 1, pixels: Uint32Array.of(pixel) };
+  // Stripes are as wide on a screen with small pixels.
+  const coarse = Math.max(1, Math.round(devicePixelRatio));
+  const size = TILE * coarse;
+  const pixels = new Uint32Array(size * size);
+  for (let y = 0; y < size; y += 1) {
+    for (let x = 0; x < size; x += 1) {
+      const isCovered = isOver(pattern, Math.floor(x / coarse), Math.floor(y / coarse));
+      pixels[y * size + x] = isCovered ? over : pixel;
+    }
+  }
+  return { size, pixels };
+}
+
+/** A share of one pixel, the rest of another; opaque. */
+function mixed(pixel: number, other: number, share: number): number {
+  let out = 0xff;
+  for (const shift of [16, 8, 0]) {
+    const [a, b] = [(pixel >> shift) & 0xff, (other >> shift) & 0xff];
+    out = (out << 8) | Math.round(share * a + (1 - share) * b);
+  }
+  return out >>> 0;
 }

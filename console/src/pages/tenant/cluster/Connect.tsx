@@ -1,31 +1,17 @@
-/** How to use a cluster: the files that the service generates, to read and to keep. */
+/** How to use a cluster: the files that the service generates, by what one wants to do. */
 import { useQuery } from "@tanstack/react-query";
 import { Download, FileText } from "lucide-react";
 import { useState } from "react";
 import { api, type Schemas } from "../../../api/client";
-import { Button, Card, Loading, Note } from "../../../ui/basics";
+import { save } from "../../../api/save";
+import { Answer } from "../../../ui/answer";
+import { Button, Card } from "../../../ui/basics";
 import { FormDialog } from "../../../ui/dialog";
 import { bytes } from "../../../ui/format";
 import { ProblemNote } from "../../../ui/problem";
-import { type Column, Table } from "../../../ui/table";
 import type { Cluster } from "../Cluster";
-
-const PURPOSE: Record<string, string> = {
-  ssh_config: "Names every host for ssh; include it in your own configuration",
-  hosts: "Names and addresses for /etc/hosts",
-  hostfile: "Hosts and slots for mpirun",
-  "nccl.env": "Which adapters and P_Key NCCL uses",
-  "nccl-topo.xml": "How GPUs and adapters hang together, for NCCL",
-  "slurm.conf": "Slurm's nodes and partitions",
-  "gres.conf": "GPUs for Slurm",
-  "cgroup.conf": "Limits for Slurm's jobs",
-  "topology.conf": "Leaf groups and pods as a tree, for Slurm",
-  "topology.yaml": "The same for newer Slurm",
-  "slurm.sh": "Starts a Slurm on all hosts",
-  "torchrun.sh": "Starts a PyTorch job on all hosts",
-  "kubernetes-labels.yaml": "Where each node stands, for Kubernetes",
-  fstab: "What is mounted where",
-};
+import { LogIn } from "./LogIn";
+import { PURPOSE, WAYS, type Way } from "./ways";
 
 type File = Schemas["File"];
 
@@ -38,44 +24,24 @@ export function Connect({ cluster }: { cluster: Cluster }) {
   const files = api.useQuery("get", "/gw/v1/clusters/{cluster_id}/files", {
     params: { path: { cluster_id: cluster.id } },
   });
-  if (files.isPending) return <Loading what="the files" />;
-  if (files.error) return <ProblemNote error={files.error} />;
-  const columns: Column<File>[] = [
-    { head: "File", cell: (file) => <code>{file.name}</code>, sortBy: (file) => file.name },
-    { head: "For", cell: (file) => PURPOSE[file.name] ?? "Generated from the plan" },
-    {
-      head: "Size",
-      isNumber: true,
-      cell: (file) => bytes(file.size_bytes),
-      sortBy: (file) => file.size_bytes,
-    },
-    {
-      head: "Take",
-      cell: (file) => (
-        <span className="actions">
-          <Button onClick={() => setShown(file.name)} aria-label={`Read ${file.name}`}>
-            <FileText aria-hidden size={16} /> Read
-          </Button>
-          <a
-            className="button"
-            href={url(cluster.id, file.name)}
-            download={`${cluster.name}-${file.name}`}
-            aria-label={`Download ${file.name}`}
-          >
-            <Download aria-hidden size={16} /> Download
-          </a>
-        </span>
-      ),
-    },
-  ];
+  const named = new Set(WAYS.flatMap((way) => way.files));
   return (
     <>
-      <Card title="Log in">
-        <Steps cluster={cluster} />
-      </Card>
-      <Card title="Files made for this cluster">
-        <Table label="Files" columns={columns} rows={files.data.items} rowKey={(one) => one.name} />
-      </Card>
+      <LogIn cluster={cluster} />
+      <Answer query={files} what="the files">
+        {({ items }) => (
+          <>
+            {WAYS.map((way) => (
+              <WayCard key={way.key} way={way} cluster={cluster} files={items} onRead={setShown} />
+            ))}
+            <Rest
+              cluster={cluster}
+              files={items.filter((file) => !named.has(file.name))}
+              onRead={setShown}
+            />
+          </>
+        )}
+      </Answer>
       <FormDialog open={shown !== null} onClose={() => setShown(null)} title={shown ?? ""}>
         {shown && <Content clusterId={cluster.id} name={shown} />}
       </FormDialog>
@@ -83,33 +49,78 @@ export function Connect({ cluster }: { cluster: Cluster }) {
   );
 }
 
-function Steps({ cluster }: { cluster: Cluster }) {
-  if (cluster.config?.ssh_public_keys.length === 0) {
-    return (
-      <Note kind="warn" title="No SSH key is in this cluster">
-        <p>
-          Nobody can log in: keys are put in when a cluster is launched. Add yours under SSH keys,
-          and choose it at the next launch.
-        </p>
-      </Note>
-    );
-  }
-  const file = `${cluster.name}-ssh_config`;
+interface FilesProps {
+  cluster: Cluster;
+  files: readonly File[];
+  onRead: (name: string) => void;
+}
+
+function WayCard({ way, ...props }: FilesProps & { way: Way }) {
+  const mine = props.files.filter((file) => way.files.includes(file.name));
+  // In the order in which the way names them.
+  mine.sort((a, b) => way.files.indexOf(a.name) - way.files.indexOf(b.name));
+  if (mine.length === 0) return null;
   return (
-    <ol className="plain-list">
-      <li>
-        Download <code>ssh_config</code> below.
-      </li>
-      <li>
-        Log in to the first host:{" "}
-        <code>
-          ssh -F {file} {cluster.name}-0000
-        </code>
-      </li>
-      <li>
-        Or take all files at once: <code>gw cluster files {cluster.name} --to .</code>
-      </li>
-    </ol>
+    <Card title={way.title}>
+      <ol className="plain-list">
+        {way.steps(props.cluster.name).map((step, place) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: steps never change places
+          <li key={place}>{step}</li>
+        ))}
+      </ol>
+      <Files {...props} files={mine} label={`Files: ${way.title}`} />
+    </Card>
+  );
+}
+
+function Rest(props: FilesProps) {
+  if (props.files.length === 0) return null;
+  return (
+    <Card title="Further files">
+      <Files {...props} label="Further files" />
+    </Card>
+  );
+}
+
+function Files({ cluster, files, onRead, label }: FilesProps & { label: string }) {
+  const [error, setError] = useState<unknown>(null);
+  const take = (name: string): void => {
+    setError(null);
+    save(url(cluster.id, name), name).catch(setError);
+  };
+  return (
+    <>
+      {error !== null && <ProblemNote error={error} />}
+      <ul className="file-list" aria-label={label}>
+        {files.map((file) => (
+          <li key={file.name}>
+            <span>
+              <code>{file.name}</code>{" "}
+              <span className="faint small">
+                {PURPOSE[file.name] ?? "Generated from the plan"}, {bytes(file.size_bytes)}
+              </span>
+            </span>
+            <span className="actions">
+              <Button onClick={() => onRead(file.name)} aria-label={`Read ${file.name}`}>
+                <FileText aria-hidden size={16} /> Read
+              </Button>
+              <a
+                className="button"
+                href={url(cluster.id, file.name)}
+                download={file.name}
+                onClick={(event) => {
+                  event.preventDefault();
+                  take(file.name);
+                }}
+                aria-label={`Download ${file.name}`}
+              >
+                <Download aria-hidden size={16} /> Download
+              </a>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
@@ -122,12 +133,14 @@ function Content({ clusterId, name }: { clusterId: string; name: string }) {
       return await response.text();
     },
   });
-  if (text.isPending) return <Loading what={name} />;
-  if (text.error) return <ProblemNote error={text.error} />;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: long text is scrolled by keyboard
-    <section tabIndex={0} aria-label={name} className="scrolled">
-      <pre>{text.data}</pre>
-    </section>
+    <Answer query={text} what={name}>
+      {(shown) => (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: long text is scrolled by keyboard
+        <section tabIndex={0} aria-label={name} className="scrolled">
+          <pre>{shown}</pre>
+        </section>
+      )}
+    </Answer>
   );
 }

@@ -122,7 +122,7 @@ function PlaneEvidence({ name, means, probe, pairs }: PlaneEvidenceProps) {
         <div className="plane-name">{name}</div>
         <div className="faint small">
           {sentence(means)} {probe && probeWords(probe)}{" "}
-          {pairs > 0 && `Proven apart from ${counted(pairs, "other cluster")}.`}
+          {pairs > 0 && `Proven apart: ${counted(pairs, "pair")} of clusters on the site.`}
         </div>
       </div>
       <div className="plane-count">{isGood ? "closed" : "not closed"}</div>
