@@ -137,6 +137,8 @@ def settled(fabric: RunningFabric, is_coming: bool, number: int) -> None:
     fabric.until(lambda: fabric.entries() is not None)
     call = fabric.driver.ensure if is_coming else fabric.driver.remove
     asyncio.run(call(fabric.device, NEW, Fence(A, number)))
+    # A change may end before the managers' sweep does, and they may not know their subnet yet.
+    fabric.until(lambda: fabric.entries() is not None)
     assert fabric.entries() == {*HELD, *(NEW if is_coming else [])}
     assert not any(fabric.paths(ACROSS))
     assert all(fabric.paths(WITHIN))
