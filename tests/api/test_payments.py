@@ -204,6 +204,17 @@ def test_what_nobody_tells_is_looked_for_and_what_nobody_answers_is_given_up(sho
     assert "gave no page within 20 h" in failed["reason"]
 
 
+def test_a_page_that_is_over_is_not_shown_again(shop: Shop, monkeypatch: Any):
+    first = shop.asked()
+    shop.double.of("checkout.session")[0]["status"] = "expired"
+    later_s = shop.world.service.now_s() + 24 * 3_600
+    monkeypatch.setattr(shop.payments, "_now_s", lambda: later_s)
+    second = shop.asked()
+    assert second["id"] != first["id"]
+    assert second["url"] != first["url"]
+    assert shop.seen(first["id"])["state"] == "expired"
+
+
 def test_a_payment_is_cancelled_and_one_in_parts_is_paid(shop: Shop):
     first = shop.asked({"amount_micro_usd": 190 * USD})
     path = f"/invoices/{shop.invoice}/payments"

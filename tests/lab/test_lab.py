@@ -16,6 +16,7 @@ from select import select
 
 import pytest
 
+from gigawatt.errors import GigawattError
 from gigawatt.fleet.demo import HGX_H100
 from gigawatt.fleet.discovery.ibnetdiscover import fleet_from_ibnetdiscover
 from gigawatt.lab.fabric import subnets_of
@@ -279,3 +280,43 @@ def test_a_cluster_is_created_and_released_through_ufm(machine):
     machine.gw("cluster", "release", "train", "--profile", "lab:tenant", "--yes")
     assert held() == set()
     machine.gw("lab", "audit", "--expect-empty")
+
+
+def test_a_control_plane_that_was_killed_is_started_again_with_the_same_keys(machine):
+    lab = json.loads(machine.gw("lab", "up", *SMALL, "-o", "json"))
+
+    def servers() -> list[int]:
+        return [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if is_server_of(path, machine.folder())
+        ]
+
+    def control() -> dict:
+        (lab,) = json.loads(machine.gw("lab", "status", "-o", "json"))
+        return next(part for part in lab["parts"] if part["name"] == "control")
+
+    for number in (1, 2):
+        (pid,) = servers()
+        os.kill(pid, signal.SIGKILL)
+        machine.until(lambda pid=pid: servers() not in ([], [pid]), "another server")
+        with Client(lab["url"], lab["keys"]["operator"]) as operator:
+            machine.until(lambda operator=operator: serves(operator), "its answer")
+        said = control()
+        assert said["state"] == "up"
+        assert said["said"].startswith(f"started again, the {number}. time")
+
+
+def is_server_of(path: Path, folder: Path) -> bool:
+    try:
+        words = path.read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"gigawatt.lab.control_plane" in words and str(folder).encode() in words
+
+
+def serves(client: Client) -> bool:
+    try:
+        return client.who_am_i() is not None
+    except GigawattError:
+        return False

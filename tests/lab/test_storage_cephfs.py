@@ -36,9 +36,11 @@ from gigawatt.lab.storage.cephfs import CephfsPart, ceph, ceph_folder
 from memory_secrets import MemorySecrets
 
 LOST = missing_packages(CephfsPart().package_of_tool)
+# Each word to Ceph starts an interpreter, and where processors are busy that takes seconds.
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(bool(LOST), reason=f"not installed: {', '.join(LOST)}"),
 ]
 

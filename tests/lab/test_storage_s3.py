@@ -32,9 +32,11 @@ from memory_secrets import MemorySecrets
 
 TOOLS = {**CephfsPart(has_s3=True).package_of_tool, "s3cmd": "s3cmd"}
 LOST = missing_packages(TOOLS)
+# Each word to Ceph starts an interpreter, and where processors are busy that takes seconds.
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(bool(LOST), reason=f"not installed: {', '.join(LOST)}"),
 ]
 

@@ -9,10 +9,20 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from fault_change import CLOSE, Act, Fault, breaks_in_the_middle, nothing, standing
-from fault_lab import B_NODES, SPARE, FaultLab
+from fault_change import (
+    CLOSE,
+    Act,
+    Fault,
+    breaks_in_the_middle,
+    create,
+    leftovers,
+    nothing,
+    standing,
+)
+from fault_lab import B_NODES, ENDED, SPARE, FaultLab
 from lab_watch import machine_of
 
+from gigawatt.errors import GigawattError
 from gigawatt.lab.guests.part import start_libvirtd
 from gigawatt.lab.oob import control_of
 from gigawatt.lab.redfish.faults import Faults
@@ -148,3 +158,34 @@ def lab(started: FaultLab) -> Iterator[FaultLab]:
 )
 def test_what_breaks_in_the_middle_opens_nothing(lab: FaultLab, fault: Fault):
     breaks_in_the_middle(lab, fault)
+
+
+def test_a_bmc_that_lets_a_former_tenant_in_keeps_its_node_from_everybody(lab: FaultLab):
+    """The release ends, as its tenant has nothing more; its node is nobody's until it is seen."""
+    plain = Fault("none", nothing, nothing)
+    cluster_id, node_id = create(lab, plain), lab.node_id(B_NODES[0])
+    lab.until(lambda: lab.operation(cluster_id).state in ENDED, "B's cluster")
+    assert lab.operator.get_cluster(cluster_id).state == "active"
+    bmc(Faults(hides=True))(lab)
+    lab.b.release_cluster(cluster_id)
+    lab.until(lambda: lab.operation(cluster_id).state in ENDED, "the release")
+    assert lab.operator.get_cluster(cluster_id).state == "released"
+    for _ in range(2):
+        node = lab.operator.get_node(node_id)
+        assert node.state == "quarantined"
+        assert f"bmc/{node_id}: says that" in node.state_reason
+        assert "still lets it in" in node.state_reason
+        with pytest.raises(GigawattError):
+            create(lab, plain)
+        found = lab.reconciled().result
+        assert found is not None
+        assert not found.is_converged
+        assert any(x.startswith(f"bmc/{node_id}:account/") for x in found.remaining)
+        with pytest.raises(GigawattError):
+            lab.operator.return_node(node_id, "said to be mended")
+    bmc(Faults())(lab)
+    found = lab.reconciled().result
+    assert found is not None
+    assert found.is_converged, found.remaining
+    lab.operator.return_node(node_id, "mended")
+    assert leftovers(lab) == []

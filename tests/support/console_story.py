@@ -19,7 +19,7 @@ from gigawatt.app.server import APPLICATION, load_application
 from gigawatt.app.service import make_first_key
 from gigawatt.app.serving import Serving, serving
 from gigawatt.app.wiring import FakeSite
-from gigawatt.drivers.fake.latency import site_latency
+from gigawatt.drivers.fake.latency import SITE_LATENCY_MEDIAN_S, Latency
 from gigawatt.market.demo_card import NOTE, demo_rates
 from gigawatt.sdk import Client
 from gigawatt.sdk import documents as doc
@@ -33,8 +33,17 @@ BEGIN = datetime(2026, 10, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 """When the pictures are made."""
 
-STEP_S, FINE_STEP_S = 20.0, 0.25
+STEP_S, FINE_STEP_S = 10.0, 0.25
 """How far the clock goes on at once while an operation is under way; while it is looked at."""
+
+LOOK_STEP_COUNT = 4
+"""Steps between two looks at an operation: a lease is renewed at each, a request is dear."""
+
+OPERATION_S_MAX = 7_200.0
+"""Longest operation of the story, by its own clock."""
+
+LATENCY_MEDIAN_S = {**SITE_LATENCY_MEDIAN_S, "boot host": 120.0, "remove host": 120.0}
+"""How long devices take; hosts less than at a site, so that the story is told sooner."""
 
 TENANTS = {
     "ada": ("Polaris Labs", "language", 6_500),
@@ -51,6 +60,11 @@ class StoryClock:
     def __init__(self) -> None:
         """Show the beginning."""
         self.at_s = BEGIN.timestamp()
+        self._due_s: set[float] = set()
+
+    def has_sleepers(self) -> bool:
+        """Whether somebody sleeps still whose time has come."""
+        return any(due_s <= self.at_s for due_s in tuple(self._due_s))
 
     def now_s(self) -> float:
         """Unix seconds."""
@@ -59,8 +73,12 @@ class StoryClock:
     async def sleep(self, duration_s: float) -> None:
         """Wait until the story has gone on so far."""
         until_s = self.at_s + duration_s
-        while self.at_s < until_s:  # noqa: ASYNC110 - another thread moves it on
-            await asyncio.sleep(0.005)
+        self._due_s.add(until_s)
+        try:
+            while self.at_s < until_s:  # noqa: ASYNC110 - another thread moves it on
+                await asyncio.sleep(0.005)
+        finally:
+            self._due_s.discard(until_s)
 
 
 class StoryIds:
@@ -103,14 +121,19 @@ class Story:
     def ended(self, who: str, operation_id: str | None) -> str:
         """An operation after its end."""
         assert operation_id is not None
+        until_s = self.clock.at_s + OPERATION_S_MAX
         while self.clients[who].get_operation(operation_id).finished_at is None:
-            self.go_on(STEP_S)
+            assert self.clock.at_s < until_s, self.clients[who].get_operation(operation_id)
+            for _ in range(LOOK_STEP_COUNT):
+                self.go_on(STEP_S)
         return operation_id
 
     def go_on(self, duration_s: float) -> None:
         """Let time pass, and whoever waited for it do their work."""
         self.clock.at_s += duration_s
-        threading.Event().wait(0.03)
+        threading.Event().wait(0.01)
+        while self.clock.has_sleepers():
+            threading.Event().wait(0.01)
 
     def launch(self, who: str, name: str, gpu_count: int, **more: object) -> str:
         """A cluster of a person's project, running; the operation that launched it."""
@@ -130,7 +153,9 @@ def told(folder: Path) -> Iterator[Story]:
     """A server over the site at the end of the story."""
     clock = StoryClock()
     home = Home(folder / "home", database_url=None)
-    site = FakeSite(latency=site_latency(7), clock=clock, ids=StoryIds())
+    site = FakeSite(
+        latency=Latency(LATENCY_MEDIAN_S, spread=0.3, seed=7), clock=clock, ids=StoryIds()
+    )
     with serving(home, load_application(APPLICATION), devices=site) as served, ExitStack() as stack:
         served.service.rate = RateLimiter(rate_per_s=1e6, burst_count=1e6)
         story = Story(served.url, clock)

@@ -157,6 +157,10 @@ class Payments:
             account_id=account_id,
         )
         kept = self.book.ask(asked)
+        if kept.expires_s is not None and kept.expires_s <= now_s:
+            # Nobody told us yet what came of a page that is over.
+            self.refresh(kept.payment_id)
+            kept = self.book.ask(asked)
         return self.ask_provider(kept) if kept.state is PaymentState.ASKED else kept
 
     def _provider_for(self, invoice: Invoice) -> PaymentProvider:

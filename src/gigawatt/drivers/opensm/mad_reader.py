@@ -49,9 +49,11 @@ WINDOW = 8
 """Requests that are on their way at once. A socket of the simulator holds ten; OpenSM has four on
 their way unless told otherwise, NVIDIA's more (``max_wire_smps``)."""
 EARLY, PAUSE, PAUSE_S_MIN, PAUSE_S_MAX = 0.9, 0.1, 0.001, 0.05
-"""When a manager's sweep is first looked at, as a share of the time that the last one took to come
-to its last port, and the pause between two looks, as a share of the time since. Each look takes
-time from the manager; what is right sooner is then found sooner each time. Ours."""
+"""When a manager's sweep is first looked at, as a share of the least time that one of the last
+``LATELY`` took to come to its last port, and the pause between two looks, as a share of the time
+since. Each look takes time from the manager; what is right sooner is found sooner the next time,
+and one slow sweep makes nobody wait at the next. Ours."""
+LATELY = 4
 
 Row = list[object]
 Path = tuple[int, ...]
@@ -217,7 +219,7 @@ class MadReader:
             self._mad.smp_mkey_set(self._opened, ctypes.c_uint64(m_key))
         self._smps = _Smps(self._mad, self._opened, m_key)
         self._told_s = 0.0
-        self._usual_s = 0.0
+        self._lately_s: deque[float] = deque(maxlen=LATELY)
 
     def scan(self) -> list[Row]:
         """Every host port of the subnet with both its tables, found by walking over all links.
@@ -343,7 +345,7 @@ class MadReader:
         Else, that is after ``wait_s`` or when it is not where it was, its own row at most.
         """
         began_s = now_s = time.monotonic()
-        pause_s = self._told_s + EARLY * self._usual_s - now_s
+        pause_s = self._told_s + EARLY * min(self._lately_s, default=0.0) - now_s
         while True:
             time.sleep(min(max(pause_s, PAUSE_S_MIN), wait_s))
             last = self.tables(guids[-1:])
@@ -353,7 +355,7 @@ class MadReader:
             pause_s = min(PAUSE * (now_s - self._told_s), PAUSE_S_MAX)
         if not last or last[0][3:] != [table, table]:
             return False, last
-        self._usual_s = now_s - self._told_s
+        self._lately_s.append(now_s - self._told_s)
         return True, [*self.tables(guids[:-1]), *last]
 
     def told(self) -> None:

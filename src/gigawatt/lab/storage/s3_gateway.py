@@ -18,6 +18,8 @@ CAPABILITIES = ("mon", "allow rw", "osd", "allow rwx")
 LOOPBACK, S3_PORT = "127.0.0.1", 7480
 """The port is the gateway's own default."""
 START_S_MAX = 120.0
+DATA_POOLS = ("default.rgw.buckets.index", "default.rgw.buckets.data")
+"""Made before the gateway, which would make its first tenant wait for them."""
 PROGRAM = "ceph-rgw"
 OPTIONS = {
     "rgw_frontends": f"beast endpoint={LOOPBACK}:{S3_PORT}",
@@ -40,6 +42,9 @@ def start_gateway(lab: Running, conf: Path) -> str:
     if not keyring.exists():
         made = ["auth", "get-or-create", GATEWAY, *CAPABILITIES, "-o", str(keyring)]
         lab.run(["timeout", "60", "ceph", "--conf", str(conf), *made])
+        for name in DATA_POOLS:
+            for words in (["create", name, "8"], ["application", "enable", name, "rgw"]):
+                lab.run(["timeout", "60", "ceph", "--conf", str(conf), "osd", "pool", *words])
     (conf.parent / "rgw").mkdir(exist_ok=True)
     program = lab.spawn(PROGRAM, ["radosgw", "--conf", str(conf), "-f", "--name", GATEWAY])
     asked = ["curl", "--silent", "--noproxy", "*", "--max-time", "5", "--output", "/dev/null"]
