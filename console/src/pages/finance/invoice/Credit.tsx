@@ -51,7 +51,7 @@ export function Credit({ invoice }: { invoice: Schemas["Invoice"] }) {
     set(text);
   };
   return (
-    <Card title="Take it back">
+    <Card title="Take it back" className="screen-only">
       <p>
         An invoice that went out stays as it is. A credit note takes all of it back, or a part, with
         its taxes: what is owed first, then what credits and commitments had paid, to be used again.

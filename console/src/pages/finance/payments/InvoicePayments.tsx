@@ -35,7 +35,7 @@ export function InvoicePayments({ invoice }: { invoice: Invoice }) {
         {open > 0 && !isOperator && <Pay key={invoice.id} invoice={invoice} open={open} />}
       </Card>
       {isOperator && open > 0 && (
-        <Card title="Money came by bank">
+        <Card title="Money came by bank" className="screen-only">
           <RecordTransfer
             key={open}
             organisationId={invoice.organisation_id}
