@@ -40,10 +40,15 @@ async def _relays(*pairs: tuple[str, str]):
 
 
 async def _until_open(path):
-    for _ in range(1_000):
-        if path.exists():
+    for _ in range(10_000):
+        try:
+            _, writer = await asyncio.open_unix_connection(path)
+        except OSError:
+            # A socket has a file before anybody listens there.
+            await asyncio.sleep(0)
+        else:
+            writer.close()
             return
-        await asyncio.sleep(0)
     raise AssertionError(f"{path} does not open")
 
 

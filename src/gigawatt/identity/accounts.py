@@ -31,7 +31,7 @@ class AccountRole(StrEnum):
     MEMBER = "member"
     """Makes, changes and releases clusters of the organisation's projects."""
     BILLING = "billing"
-    """Sees clusters, prices and quotas."""
+    """Sees clusters, prices, quotas and invoices; pays them."""
     READ_ONLY = "read_only"
     """Sees what members see and changes nothing."""
 

@@ -44,8 +44,16 @@ async def _join(near: Streams, place: str) -> None:
 async def relay(here: str, there: str) -> None:
     """Take connections at ``here`` and lead each to ``there``, until cancelled."""
 
+    # When one side of a connection has ended, the loop holds nothing that holds its task.
+    taken: set[asyncio.Task[None] | None] = set()
+
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _join((reader, writer), there)
+        task = asyncio.current_task()
+        taken.add(task)
+        try:
+            await _join((reader, writer), there)
+        finally:
+            taken.discard(task)
 
     kind, _, where = here.partition(":")
     if kind == "unix":
