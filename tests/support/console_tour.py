@@ -48,8 +48,8 @@ def _choose_and_look(page: Page) -> None:
 def _choose_and_turn(page: Page) -> None:
     """The same, turned to the plan, which stands below the form on a phone."""
     _choose(page)
-    page.evaluate(
-        "scrollTo(0, document.querySelector('.plan-card').getBoundingClientRect().top - 64)"
+    page.locator(".plan-card").evaluate(
+        "card => scrollTo(0, card.getBoundingClientRect().top + scrollY - 64)"
     )
 
 
