@@ -244,6 +244,9 @@ def test_a_key_that_opens_more_than_its_file_system_is_noticed(lab, driver):
     with pytest.raises(DriverRetryableError, match="wanted"):
         give(driver, [files(1, "a")])
     ceph(lab, "auth", "rm", entity)
+    # The mount that was made with it is there still, until it is taken away.
+    assert seen(driver).entries[DEVICE] == {files(1, "a"), Export(POOL, 1, 900)}
+    withdraw(driver, [Export(POOL, 1, 900)])
     assert seen(driver).entries[DEVICE] == {files(1, "a")}
 
 
