@@ -14,7 +14,7 @@ import {
   Note,
   useTick,
 } from "../../ui/basics";
-import { at, bytes, count, counted, duration, usd, usdPerHour, words } from "../../ui/format";
+import { at, bytes, count, counted, duration, usd, usdExact, usdPerHour, words } from "../../ui/format";
 import { PLANES } from "../../ui/plane";
 import { ProblemNote, sentence } from "../../ui/problem";
 import type { Wish } from "./launch/wish";
@@ -119,7 +119,7 @@ export function PlanFacts({ plan }: { plan: Plan }) {
             <Figure
               name="Price"
               value={usdPerHour(plan.price_micro_usd_per_hour)}
-              more={`${usd(perGpu)} per GPU and hour, ${words(plan.term ?? "on_demand")}`}
+              more={`${usdExact(perGpu)} per GPU and hour, ${words(plan.term ?? "on_demand")}`}
             />
             <Figure
               name="A day costs"
