@@ -43,7 +43,6 @@ async def _join(near: Streams, place: str) -> None:
 
 async def relay(here: str, there: str) -> None:
     """Take connections at ``here`` and lead each to ``there``, until cancelled."""
-
     # When one side of a connection has ended, the loop holds nothing that holds its task.
     taken: set[asyncio.Task[None] | None] = set()
 
