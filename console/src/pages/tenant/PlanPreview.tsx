@@ -14,7 +14,17 @@ import {
   Note,
   useTick,
 } from "../../ui/basics";
-import { at, bytes, count, counted, duration, usd, usdExact, usdPerHour, words } from "../../ui/format";
+import {
+  at,
+  bytes,
+  count,
+  counted,
+  duration,
+  usd,
+  usdExact,
+  usdPerHour,
+  words,
+} from "../../ui/format";
 import { PLANES } from "../../ui/plane";
 import { ProblemNote, sentence } from "../../ui/problem";
 import type { Wish } from "./launch/wish";
