@@ -122,7 +122,7 @@ def measure(browser: Browser, url: str, key: str, node_count: int) -> str:
         before = answers[0]
         gaps = made.page.evaluate(FRAMES, SECONDS)[1:]
         shown = made.page.locator(".figure-value").first.inner_text()
-        paints = made.page.locator("canvas").get_attribute("data-painted")
+        paints = made.page.locator("canvas.map-canvas").get_attribute("data-painted")
         ordered = sorted(gaps)
         return (
             f"{shown} GPUs shown, painted {paints} times; "
