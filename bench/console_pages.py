@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from console_browser import missing, running_browser, tab
 from console_pages import OPERATOR_PAGES, PAGES, WIDE
 from gigawatt.app.gpu_loads import open_loads
+from gigawatt.app.heap import keep_heap
 from gigawatt.app.home import Home
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.server import APPLICATION, load_application
@@ -175,6 +176,7 @@ def main() -> None:
         home.make()
         home.fleet_path.write_text(dump_fleet(hgx_fleet(GPU_COUNT)), encoding="utf-8")
         with serving(home, load_application(APPLICATION)) as served:
+            keep_heap()
             key = make_first_key(served.service, "operator")
             served.service.rate = RateLimiter(rate_per_s=1e6, burst_count=1e6)
             with Client(served.url, key) as client:

@@ -14,6 +14,7 @@ import uvicorn
 from typing_extensions import override
 
 from gigawatt.app.address import inherited_socket, parse_listen
+from gigawatt.app.heap import keep_heap
 from gigawatt.app.home import Home
 from gigawatt.app.service import Service, open_service
 from gigawatt.app.upkeep import PERIOD_S
@@ -103,6 +104,7 @@ def serve(
         maker = load_application(application)
         server = make_server(maker, service, host, tcp_port, tls=options.tls)
         prepare(service)
+        keep_heap()
         run_server(server, service, options.grace_s, handed_in)
 
 
