@@ -310,17 +310,22 @@ def open_service(
                 members=open_members(store),
                 tenancy=open_tenancy(store),
                 receipts=open_receipts(store),
-                redfish=open_redfish_proxy(
-                    home, control.around.fleet, open_secrets(home, store, control.around.clock)
-                ),
+                redfish=_open_redfish(home, control, store),
                 market=opened.market,
-                loads=open_loads(
-                    watched.settings.telemetry, control.around.fleet, control.around.clock
-                ),
+                loads=_open_loads(watched, control),
             )
             _let_log_in(service, home)
             _let_pay(service, home, store)
             yield service
+
+
+def _open_redfish(home: Home, control: Control, store: SqlStore) -> RedfishProxy:
+    around = control.around
+    return open_redfish_proxy(home, around.fleet, open_secrets(home, store, around.clock))
+
+
+def _open_loads(watched: Watching, control: Control) -> GpuLoads:
+    return open_loads(watched.settings.telemetry, control.around.fleet, control.around.clock)
 
 
 def _let_log_in(service: Service, home: Home) -> None:

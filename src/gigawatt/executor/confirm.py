@@ -67,6 +67,20 @@ def _judge_entries(wanted: Sequence[Entry], seen: ReadBack, found: Confirmation)
             found.blame([node_id] if node_id else [], sentence)
 
 
+def _prove_read(
+    fleet: Fleet, targets: Sequence[ClusterTarget], seen: ReadBack, snapshot: StoreSnapshot
+) -> Proof:
+    """The isolation proof on what was read of the devices."""
+    return prove(
+        fleet,
+        targets,
+        seen.entries(),
+        port_locations=seen.port_locations,
+        buried=[(t.entry.device, t.entry.key) for t in snapshot.tombstones],
+        scope="read_back",
+    )
+
+
 def _judge_proof(
     proof: Proof, cluster_id: ClusterId, target: ClusterTarget, found: Confirmation
 ) -> list[str]:
@@ -155,14 +169,7 @@ async def confirm(
     others = _others(snapshot, operation.cluster_id)
     proof_lines: dict[str, Any] = {"ran": False}
     if policy.is_proving:
-        proof = prove(
-            fleet,
-            [*others, target],
-            seen.entries(),
-            port_locations=seen.port_locations,
-            buried=[(t.entry.device, t.entry.key) for t in snapshot.tombstones],
-            scope="read_back",
-        )
+        proof = _prove_read(fleet, [*others, target], seen, snapshot)
         wrong = _judge_proof(proof, operation.cluster_id, target, found)
         proof_lines = {
             "ran": True,

@@ -1,19 +1,8 @@
 /** The plan of a wish, made again while the reader chooses; and the button that applies it. */
-import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useLocation } from "wouter";
 import { api, call, type Problem, type Schemas } from "../../api/client";
-import { useSettled } from "../../api/settled";
-import {
-  Button,
-  Card,
-  type Fact,
-  Facts,
-  Figure,
-  LinkButton,
-  Loading,
-  Note,
-  useTick,
-} from "../../ui/basics";
+import { Button, type Fact, Facts, Figure, LinkButton, Note, useTick } from "../../ui/basics";
 import {
   at,
   bytes,
@@ -26,6 +15,7 @@ import {
   words,
 } from "../../ui/format";
 import { PLANES } from "../../ui/plane";
+import { PlanCard, type Planned } from "../../ui/planning";
 import { ProblemNote, sentence } from "../../ui/problem";
 import type { Wish } from "./launch/wish";
 
@@ -44,38 +34,19 @@ interface PreviewProps {
 }
 
 export function PlanPreview({ wish, isReady }: PreviewProps) {
-  const settled = useSettled(wish);
-  const plan = useQuery<Plan, Problem>({
-    queryKey: ["plan", settled],
-    queryFn: ({ signal }) => planFor(settled, signal),
-    enabled: isReady,
-    retry: false,
-    gcTime: 0,
-    staleTime: Number.POSITIVE_INFINITY,
-    placeholderData: keepPreviousData,
-  });
-  const isMoving = settled !== wish || plan.isFetching;
   return (
-    <Card title="The plan" className="plan-card">
-      <div aria-live="polite" aria-busy={isMoving} className="stack">
-        {!isReady && <Note>Complete the form to see the plan.</Note>}
-        {isReady && plan.isPending && <Loading what="a plan for this" />}
-        {isReady && plan.error && <NoPlan problem={plan.error} wish={settled} />}
-        {isReady && plan.data && !plan.error && (
-          <PlanDetails plan={plan.data} isMoving={isMoving} again={() => void plan.refetch()} />
-        )}
-      </div>
-    </Card>
+    <PlanCard
+      name="cluster"
+      wish={wish}
+      isReady={isReady}
+      planFor={planFor}
+      shown={(planned) => <PlanDetails {...planned} />}
+      refused={(problem, asked) => <NoPlan problem={problem} wish={asked} />}
+    />
   );
 }
 
-interface DetailsProps {
-  plan: Plan;
-  isMoving: boolean;
-  again: () => void;
-}
-
-function PlanDetails({ plan, isMoving, again }: DetailsProps) {
+function PlanDetails({ plan, isMoving, again }: Planned<Plan>) {
   return (
     <>
       <div className={`stack ${isMoving ? "stale" : ""}`}>
@@ -182,7 +153,7 @@ export function PlanPlanes({ plan }: { plan: Plan }) {
   );
 }
 
-function Apply({ plan, isMoving, again }: DetailsProps) {
+function Apply({ plan, isMoving, again }: Planned<Plan>) {
   const [, go] = useLocation();
   useTick(1_000);
   const left = (new Date(plan.expires_at).getTime() - Date.now()) / 1000;

@@ -173,7 +173,7 @@ def _set_prices(operator: Connection) -> None:
             product=product, price_micro_usd=price_micro_usd, from_month=f"{now:%Y-%m}"
         )
         client.create_product_price(wanted)
-    console.print("Prices are made up: an illustrative rate card, see 'gw rate list'.")
+    console.print("\nPrices are made up: an illustrative rate card, see 'gw rate list'.")
 
 
 def _opening(url: str, key: str) -> None:

@@ -1,21 +1,12 @@
 /** The plan of a reservation, made again while the reader chooses; and the button that books it. */
-import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, useLocation } from "wouter";
 import { api, call, type Problem } from "../../../api/client";
 import { refresh } from "../../../api/live";
 import { useMayManage, useMe } from "../../../api/session";
-import { useSettled } from "../../../api/settled";
-import {
-  Button,
-  Card,
-  Facts,
-  Figure,
-  LinkButton,
-  Loading,
-  Note,
-  useTick,
-} from "../../../ui/basics";
+import { Button, Facts, Figure, LinkButton, Note, useTick } from "../../../ui/basics";
 import { at, count, counted, duration, usd, usdExact } from "../../../ui/format";
+import { PlanCard } from "../../../ui/planning";
 import { ProblemNote } from "../../../ui/problem";
 import type { ReservationWish } from "../Reserve";
 import { Room } from "./Room";
@@ -35,34 +26,23 @@ interface PlanProps {
 }
 
 export function ReservationPlan({ wish, isReady, beginAt }: PlanProps) {
-  const settled = useSettled(wish);
-  const plan = useQuery<Reservation, Problem>({
-    queryKey: ["reservation plan", settled],
-    queryFn: ({ signal }) => planFor(settled, signal),
-    enabled: isReady,
-    retry: false,
-    gcTime: 0,
-    staleTime: Number.POSITIVE_INFINITY,
-    placeholderData: keepPreviousData,
-  });
-  const isMoving = settled !== wish || plan.isFetching;
   return (
-    <Card title="The plan" className="plan-card">
-      <div aria-live="polite" aria-busy={isMoving} className="stack">
-        {!isReady && <Note>Complete the form to see the plan.</Note>}
-        {isReady && plan.isPending && <Loading what="a plan for this" />}
-        {isReady && plan.error && <NoPlan problem={plan.error} />}
-        {isReady && plan.data && !plan.error && (
-          <>
-            <div className={isMoving ? "stack stale" : "stack"}>
-              <Terms one={plan.data} />
-            </div>
-            <Book plan={plan.data} isMoving={isMoving} again={() => void plan.refetch()} />
-          </>
-        )}
-        {isReady && <Room wish={settled} beginAt={beginAt} />}
-      </div>
-    </Card>
+    <PlanCard
+      name="reservation"
+      wish={wish}
+      isReady={isReady}
+      planFor={planFor}
+      shown={(planned) => (
+        <>
+          <div className={planned.isMoving ? "stack stale" : "stack"}>
+            <Terms one={planned.plan} />
+          </div>
+          <Book {...planned} />
+        </>
+      )}
+      refused={(problem) => <NoPlan problem={problem} />}
+      below={(asked) => <Room wish={asked} beginAt={beginAt} />}
+    />
   );
 }
 
