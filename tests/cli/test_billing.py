@@ -6,55 +6,25 @@ Method: commands in this process against a real server on loopback, as its opera
 before this one has a contract and no usage.
 """
 
-import io
-import os
-import shlex
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from beancount import loader
+from command_line import commanded, new_home, said
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigawatt.api.application import build_application
-from gigawatt.app.home import Home
-from gigawatt.app.service import make_first_key
-from gigawatt.app.serving import serving
-from gigawatt.cli.main import main
-from gigawatt.cli.settings import flags
 from gigawatt.cli.work.amounts import micro_usd_of, ppm_of
 from gigawatt.errors import InputError
-from gigawatt.fleet.demo import hgx_fleet
-from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.market.month import month_at, month_before
 
 
 @pytest.fixture
 def last_month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The month before this one, of a server that this computer's commands talk to."""
-    for name in [name for name in os.environ if name.startswith("GIGAWATT_")]:
-        monkeypatch.delenv(name)
-    home = Home(tmp_path / "home")
-    home.make()
-    home.fleet_path.write_text(dump_fleet(hgx_fleet(64)), encoding="utf-8")
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    flags.server = flags.profile = None
-    with serving(home, build_application) as found:
-        monkeypatch.setenv("GIGAWATT_SERVER", found.url)
-        monkeypatch.setenv("GIGAWATT_API_KEY", make_first_key(found.service, "olu"))
-        yield month_before(month_at(int(found.service.now_s() * 1000)))
-
-
-def said(words: str, status: int = 0) -> str:
-    """What a command writes; it must end with this status."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main(shlex.split(words))
-    assert int(end.value.code or 0) == status, out.getvalue() + err.getvalue()
-    return out.getvalue() + err.getvalue()
+    with commanded(new_home(tmp_path / "home", monkeypatch), monkeypatch) as found:
+        yield month_before(month_at(int(found.now_s() * 1000)))
 
 
 def test_a_month_from_its_contract_to_its_payment(last_month: str, tmp_path: Path):

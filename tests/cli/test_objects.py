@@ -5,54 +5,25 @@ Method: commands in this process against a real server on loopback, as its opera
 pools' fake driver, with and without doors over it.
 """
 
-import io
 import json
-import os
-import shlex
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from command_line import commanded, new_home, said
 from plain_doors import ENDPOINT, WithDoors, hidden
 
-from gigawatt.api.application import build_application
-from gigawatt.app.home import Home
-from gigawatt.app.service import Service, make_first_key
-from gigawatt.app.serving import serving
+from gigawatt.app.service import Service
 from gigawatt.boundary.plane import Plane
-from gigawatt.cli.main import main
-from gigawatt.cli.settings import flags
-from gigawatt.fleet.demo import hgx_fleet
-from gigawatt.fleet.yaml_dump import dump_fleet
 
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """A server that this computer's commands talk to, with a file system called data."""
-    for name in [name for name in os.environ if name.startswith("GIGAWATT_")]:
-        monkeypatch.delenv(name)
-    home = Home(tmp_path / "home")
-    home.make()
-    home.fleet_path.write_text(dump_fleet(hgx_fleet(64)), encoding="utf-8")
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    flags.server = flags.profile = None
-    with serving(home, build_application) as found:
-        monkeypatch.setenv("GIGAWATT_SERVER", found.url)
-        monkeypatch.setenv("GIGAWATT_API_KEY", make_first_key(found.service, "olu"))
+    with commanded(new_home(tmp_path / "home", monkeypatch), monkeypatch) as found:
         said("file-system create data --size 1TiB --project default")
-        yield found.service
-
-
-def said(words: str, status: int = 0) -> str:
-    """What a command writes; it must end with this status."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main(shlex.split(words))
-    assert int(end.value.code or 0) == status, out.getvalue() + err.getvalue()
-    return out.getvalue() + err.getvalue()
+        yield found
 
 
 def test_a_door_is_opened_shown_and_shut(service: Service, monkeypatch: pytest.MonkeyPatch):

@@ -7,37 +7,19 @@ library behind it and a double of Stripe; the month before this one has a contra
 """
 
 import io
-import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+from command_line import commanded, new_home, said
 
-from gigawatt.api.application import build_application
 from gigawatt.app.home import Home
 from gigawatt.app.market.payment_settings import parse_payment_settings
-from gigawatt.app.service import make_first_key
-from gigawatt.app.serving import serving
-from gigawatt.cli.main import main
-from gigawatt.cli.settings import flags
 from gigawatt.errors import InputError
-from gigawatt.fleet.demo import hgx_fleet
-from gigawatt.fleet.yaml_dump import dump_fleet
 from gigawatt.market.month import month_at, month_before
 from stripe_double import KEY, SIGNING_SECRET, StripeDouble, stripe_double
-
-
-def said(words: str, status: int = 0) -> str:
-    """What a command writes; it must end with this status."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main(shlex.split(words))
-    assert int(end.value.code or 0) == status, out.getvalue() + err.getvalue()
-    return out.getvalue() + err.getvalue()
 
 
 @pytest.fixture
@@ -49,16 +31,11 @@ def double() -> Iterator[StripeDouble]:
 @pytest.fixture
 def home(tmp_path: Path, double: StripeDouble, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home whose invoices can be paid through the double, once it has the keys."""
-    for name in [name for name in os.environ if name.startswith("GIGAWATT_")]:
-        monkeypatch.delenv(name)
-    found = Home(tmp_path / "home")
-    found.make()
-    found.fleet_path.write_text(dump_fleet(hgx_fleet(64)), encoding="utf-8")
+    found = new_home(tmp_path / "home", monkeypatch)
     found.payments_path.write_text(
         f"due_days: 14\nstripe:\n  return_url: https://gw.example.com/x\n  api_url: {double.url}\n",
         encoding="utf-8",
     )
-    flags.server = flags.profile = None
     monkeypatch.setenv("GIGAWATT_HOME", str(found.path))
     return found
 
@@ -86,10 +63,8 @@ def test_an_invoice_is_paid_refunded_and_a_transfer_written_down(
     home: Home, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ):
     seal(monkeypatch, f"{KEY}\n{SIGNING_SECRET}\n")
-    with serving(home, build_application) as found:
-        monkeypatch.setenv("GIGAWATT_SERVER", found.url)
-        monkeypatch.setenv("GIGAWATT_API_KEY", make_first_key(found.service, "olu"))
-        double.clock_s = int(found.service.now_s())
+    with commanded(home, monkeypatch) as found:
+        double.clock_s = int(found.now_s())
         month = month_before(month_at(double.clock_s * 1000))
         said(f"contract add minimum least --amount 1,000.00 --from {month} --to {month}")
         said(f"billing close {month} --yes")

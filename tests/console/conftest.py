@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from console_browser import running_browser
+
 _API = Path(__file__).parents[1] / "api" / "conftest.py"
 
 
@@ -40,6 +42,13 @@ def _without_login(world: Any) -> None:
 @contextmanager
 def _new(path: Path) -> Iterator[Any]:
     with _of_the_api().new_world(path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    with running_browser() as made:
         yield made
 
 

@@ -7,14 +7,13 @@ once as it should not.
 """
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import button, check_quiet, missing, tab
 from console_pages import PHONE, WIDE
 from gigawatt.market.month import month_at, month_before
 
@@ -29,22 +28,6 @@ CARD = (
     {"term": "reserved", "price_micro_usd_per_gpu_hour": 2_000_000, "month_count_min": 1},
     {"term": "spot", "price_micro_usd_per_gpu_hour": 800_000},
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
-
-
-def check_quiet(made: Tab) -> None:
-    """Nothing was asked of another host, and neither scripts nor the policy complained."""
-    assert made.elsewhere == []
-    assert made.faults == []
-
-
-def button(page: Page, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import Tab, missing, tab
 from console_pages import WIDE
 from gigawatt.app.gpu_loads import GpuLoads
 from gigawatt.app.home import Home
@@ -27,12 +27,6 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing() or "all is there"),
     pytest.mark.timeout(600),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ never an element from outside.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import Tab, missing, tab
 from console_pages import OPERATOR_PAGES, PAGES, PHONE, WIDE
 from gigawatt.market.month import month_at, month_before
 
@@ -24,12 +23,6 @@ pytestmark = [
 
 TABS_MAX = 80
 """More presses of Tab than any page needs."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
 
 
 FOCUSED = """() => {

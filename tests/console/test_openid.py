@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 import openid_provider
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import Tab, check_quiet, missing, tab
 from console_pages import PHONE, WIDE
 from gigawatt.app.service import CALLBACK_PATH, make_login
 from gigawatt.identity.provider import parse_settings
@@ -49,12 +49,6 @@ class Site:
         return tab(self.browser, self.world.url, size, scheme, provider_url=self.provider.issuer)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
-
-
 @pytest.fixture
 def site(plain_world: Any, browser: Any, tmp_path: Path) -> Iterator[Site]:
     provider = OpenidProcess(tmp_path, plain_world.url + CALLBACK_PATH, PEOPLE)
@@ -85,11 +79,6 @@ def log_in(made: Tab, name: str, path: str = "/") -> None:
     made.page.get_by_role("link", name=BY_PROVIDER).click()
     at_the_provider(made.page, name)
     made.page.wait_for_url(made.url + "/**")
-
-
-def check_quiet(made: Tab) -> None:
-    assert made.elsewhere == []
-    assert made.faults == []
 
 
 def session_cookie(context: BrowserContext) -> Any:

@@ -7,13 +7,12 @@ and on a phone, in light and in dark; axe judges every page.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import button, check_quiet, missing, tab
 from console_pages import OPERATOR_PAGES, PHONE, WIDE
 from gigawatt.market.month import month_at, month_before
 
@@ -25,22 +24,6 @@ pytestmark = [
 
 WHITE = 0xFFFFFFFF
 """A pixel of the card's colour in light."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
-
-
-def check_quiet(made: Tab) -> None:
-    """Nothing was asked of another host, and neither scripts nor the policy complained."""
-    assert made.elsewhere == []
-    assert made.faults == []
-
-
-def button(page: Page, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import Tab, button, check_quiet, missing, tab
 from console_pages import PAGES, PHONE, WIDE
 from gigawatt.api import console
 
@@ -26,22 +26,6 @@ pytestmark = [
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxhcHRvcGxhcHRvcGxhcHRvcGxhcHRvcGxhcHRv ada"
 MARKUP = "<img src=x onerror=window.broken=1>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
-
-
-def check_quiet(made: Tab) -> None:
-    """Nothing was asked of another host, and neither scripts nor the policy complained."""
-    assert made.elsewhere == []
-    assert made.faults == []
-
-
-def button(page: Page, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True)
 
 
 def launch(made: Tab) -> str:

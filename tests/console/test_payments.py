@@ -6,14 +6,13 @@ Chromium on a real server; the provider is a till in the same process whose page
 own, so that nothing leaves the machine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page as Tabs
 from playwright.sync_api import expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import button, check_quiet, missing, tab
 from console_pages import PHONE, WIDE
 from gigawatt.errors import InputError
 from gigawatt.identity.accounts import OrganisationId
@@ -66,22 +65,6 @@ class Till:
     def read(self, body: bytes, signature: str) -> News | None:
         """Nobody sends it messages."""
         raise InputError(f"{len(body)} bytes signed {signature!r} for a till")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
-
-
-def check_quiet(made: Tab) -> None:
-    """Nothing was asked of another host, and neither scripts nor the policy complained."""
-    assert made.elsewhere == []
-    assert made.faults == []
-
-
-def button(page: Tabs, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ was open; meanwhile the page tells nothing, and somebody else begins anew. Metho
 on a real server; the session is ended at the server, as idling does it.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from console_browser import Tab, missing, running_browser, tab
+from console_browser import Tab, missing, tab
 from console_pages import PHONE, WIDE
 
 pytestmark = [
@@ -20,12 +19,6 @@ pytestmark = [
 ]
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxhcHRvcGxhcHRvcGxhcHRvcGxhcHRvcGxhcHRv ada"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as made:
-        yield made
 
 
 def end_all_sessions(world: Any, name: str) -> None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from gigawatt.api import console
 
@@ -136,3 +144,14 @@ def tab(
         yield made
     finally:
         context.close()
+
+
+def check_quiet(made: Tab) -> None:
+    """Nothing was asked of another host, and neither scripts nor the policy complained."""
+    assert made.elsewhere == []
+    assert made.faults == []
+
+
+def button(page: Page, name: str) -> Locator:
+    """The button that is called so."""
+    return page.get_by_role("button", name=name, exact=True)
