@@ -210,7 +210,7 @@ def test_upkeep_keeps_what_it_found_and_a_pass_that_found_nothing_leaves_no_line
     status = operator.get_reconciler()
     assert status.counts_from is not None
     assert status.next_at is not None
-    assert (status.next_at - status.counts_from).total_seconds() == pytest.approx(0.05)
+    assert (status.next_at - status.counts_from).total_seconds() == pytest.approx(0.05, abs=1e-5)
 
 
 def wait_until(is_so: Any, limit_s: float = 30.0) -> None:
