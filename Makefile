@@ -19,12 +19,12 @@ TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - star
 CONSOLE  = $(shell find console/src console/public -type f ! -name schema.d.ts) \
            console/index.html console/vite.config.ts
 
-# A room for each file that has such tests, so that none finds what another left.
+# A room for each file that has such tests, so that none finds what another left; rooms do not see
+# each other, so several are open at once. What a file says is shown when it has ended.
 LAB_TESTS = files=$$($(BIN)/pytest -n 0 -q --collect-only -m "$(1)" tests/lab | sed -n 's/: [0-9]*$$//p' | sort -u); \
-            test -n "$$files" || { echo "no lab test was found"; exit 1; }; failed=; \
-            for file in $$files; do echo "$$file"; \
-              $(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" "$$file" || failed="$$failed $$file"; done; \
-            test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+            test -n "$$files" || { echo "no lab test was found"; exit 1; }; \
+            printf '%s\n' $$files | xargs -n 1 -P $(2) sh -c 'said=$$($(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" "$$0" 2>&1) \
+              && failed= || failed="failed: "; printf "%s\n%s\n" "$$failed$$0" "$$said"; test -z "$$failed"'
 
 .DEFAULT_GOAL := help
 .PHONY: help run console screenshots tour test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
@@ -52,10 +52,10 @@ test-long: check $(VENV)/console.stamp ## Gates and all tests, the slow ones too
 	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
 
 lab-test: lab-packages ## All tests against real components, in rooms of their own (root)
-	@$(call LAB_TESTS,lab or ibsim)
+	@$(call LAB_TESTS,lab or ibsim,1)
 
 lab-quick: lab-packages ## The quick ones of them
-	@$(call LAB_TESTS,lab and not slow)
+	@$(call LAB_TESTS,lab and not slow,$(WORKERS))
 
 lab-packages: $(VENV)/dev.stamp
 	@$(BIN)/python -m gigawatt.lab.parts
@@ -131,7 +131,7 @@ $(BIN)/python:
 	@echo "Setting up $* (once)"
 	@$(TIMED); "$(PYTHON)" -m venv --clear .venv-clients/$* \
 	  && .venv-clients/$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --quiet \
-	    --require-hashes -r $< && took
+	    --no-compile --require-hashes -r $< && took
 	@touch $@
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
