@@ -100,6 +100,8 @@ def session_document(session: Session, idle_s_max: float) -> doc.Session:
         created_at=at(session.created_s),
         last_used_at=at(session.last_used_s),
         ends_at=at(session.ends_s(idle_s_max)),
+        client_address=session.address,
+        user_agent=session.user_agent,
     )
 
 
