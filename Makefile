@@ -3,6 +3,7 @@
 
 VENV    ?= .venv
 WORKERS ?= 2
+ROOMS   ?= 2
 AT_LEAST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON  ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
              "$$name" -c '$(AT_LEAST)' 2> /dev/null && echo "$$name" && break; done)
@@ -19,12 +20,13 @@ TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - star
 CONSOLE  = $(shell find console/src console/public -type f ! -name schema.d.ts) \
            console/index.html console/vite.config.ts
 
-# A room for each file that has such tests, so that none finds what another left; rooms do not see
-# each other, so several are open at once. What a file says is shown when it has ended.
+# A room for each file that has such tests, so that none finds what another left; ROOMS at a time,
+# and what a room said comes when it is done.
 LAB_TESTS = files=$$($(BIN)/pytest -n 0 -q --collect-only -m "$(1)" tests/lab | sed -n 's/: [0-9]*$$//p' | sort -u); \
             test -n "$$files" || { echo "no lab test was found"; exit 1; }; \
-            printf '%s\n' $$files | xargs -n 1 -P $(2) sh -c 'said=$$($(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" "$$0" 2>&1) \
-              && failed= || failed="failed: "; printf "%s\n%s\n" "$$failed$$0" "$$said"; test -z "$$failed"'
+            printf '%s\n' $$files | xargs -P $(ROOMS) -I FILE sh -c \
+              'said=$$(mktemp); $(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" FILE > "$$said" 2>&1; end=$$?; \
+               echo FILE; cat "$$said"; rm "$$said"; test $$end -eq 0 || { echo "failed: FILE"; exit 1; }'
 
 .DEFAULT_GOAL := help
 .PHONY: help run console screenshots tour test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean
@@ -52,10 +54,10 @@ test-long: check $(VENV)/console.stamp ## Gates and all tests, the slow ones too
 	@$(BIN)/pytest -n $(WORKERS) --timeout=1800
 
 lab-test: lab-packages ## All tests against real components, in rooms of their own (root)
-	@$(call LAB_TESTS,lab or ibsim,1)
+	@$(call LAB_TESTS,lab or ibsim)
 
 lab-quick: lab-packages ## The quick ones of them
-	@$(call LAB_TESTS,lab and not slow,$(WORKERS))
+	@$(call LAB_TESTS,lab and not slow)
 
 lab-packages: $(VENV)/dev.stamp
 	@$(BIN)/python -m gigawatt.lab.parts
