@@ -95,6 +95,13 @@ def new_reservation(world: Any, project_id: str) -> str:
     return found
 
 
+def booked_reservation(world: Any, project_id: str) -> str:
+    """A reservation that no plan's end takes away, however long the tests take."""
+    reservation_id = new_reservation(world, project_id)
+    world.ok("operator", "POST", f"/reservations/{reservation_id}:book")
+    return reservation_id
+
+
 def ended_session(world: Any, ids: dict[str, str]) -> str:
     cookie, _ = world.cookie_for(ids["account.service"])
     return f"ses_{cookie.partition('_')[0]}"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from authorisation_objects import (
+    booked_reservation,
     invited,
     keep_invoices,
     new_notice,
-    new_reservation,
     new_ruleset,
     wish,
 )
@@ -34,7 +34,7 @@ def stage(
             files = {"project_id": project, "name": "f", "quota_bytes": 1 << 30}
             ids["file_system"] = world.ok("operator", "POST", "/file-systems", files)["id"]
             ids["ruleset"] = new_ruleset(world, project)
-            ids["reservation"] = new_reservation(world, project)
+            ids["reservation"] = booked_reservation(world, project)
             ids["notice"] = new_notice(world, project, made["id"])
         keep_invoices(world)
         world.ids["acme"]["proof"] = world.ok("operator", "POST", "/proofs", {})["id"]
