@@ -133,7 +133,7 @@ $(BIN)/python:
 	@echo "Setting up $* (once)"
 	@$(TIMED); "$(PYTHON)" -m venv --clear .venv-clients/$* \
 	  && .venv-clients/$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet --quiet \
-	    --require-hashes -r $< && took
+	    --no-compile --require-hashes -r $< && took
 	@touch $@
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python

@@ -47,14 +47,14 @@ class World:
     """A running server and who may use it.
 
     Fields: keys by name, where ``acme.owner`` is the owner of the organisation acme; ids of the
-    objects that were made for each organisation, by noun; method and path of each operation.
+    objects that were made for each organisation, by noun; operations by the door's path.
     """
 
     url: str
     service: Service
     keys: dict[str, str] = field(default_factory=dict)
     ids: dict[str, dict[str, str]] = field(default_factory=dict)
-    described: dict[str, tuple[str, str]] = field(default_factory=dict)
+    described: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30.0))
 
     def call(

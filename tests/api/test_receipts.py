@@ -1,7 +1,7 @@
 """Receipts of cleaning over the API.
 
 Goal: operators read what was done to a node, the newest first; of a node that is not there they are
-told so. Who may is in ``test_authorisation``.
+told so. Who may is in ``tests/api/authorisation``.
 Method: the service of this room's fixtures; receipts are put into its store.
 """
 

@@ -271,6 +271,13 @@ def test_the_policy_refuses_what_is_inline_or_from_elsewhere(busy_world: Any, br
         assert any("Content Security Policy" in fault for fault in made.faults)
 
 
+def test_a_request_to_elsewhere_is_noted(browser: Any):
+    nowhere, there = "http://127.0.0.1:1", "http://elsewhere.example/x.png"
+    with tab(browser, nowhere, WIDE, provider_url=nowhere) as made:
+        made.page.set_content(f'<img src="{there}">')
+        assert made.elsewhere == [there]
+
+
 def test_addresses_lead_to_pages_and_what_is_absent_stays_absent(busy_world: Any):
     def get(path: str, accept: str = "text/html") -> httpx.Response:
         return httpx.get(busy_world.url + path, headers={"Accept": accept})

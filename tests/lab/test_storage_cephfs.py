@@ -13,78 +13,60 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from contract import DriverContract, Subject, empty
+from contract import DriverContract, Subject
+from running_cephfs import (
+    AHEAD_BYTES,
+    DEVICE,
+    FLEET,
+    MIB,
+    POOL,
+    A,
+    B,
+    emptied,
+    files,
+    give,
+    held,
+    marks,
+    opened,
+    running_cephfs,
+    seen,
+    settings_of,
+    withdraw,
+)
 
 from gigawatt.app.clock import ManualClock, SystemClock
-from gigawatt.boundary.entries import Export, FileSystem, NetworkPort
+from gigawatt.boundary.entries import Export, NetworkPort
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.cephfs.engine import CephfsEngine
-from gigawatt.drivers.cephfs.opening import open_cephfs
 from gigawatt.drivers.cephfs.reading import entity_of, secret_ref_of
-from gigawatt.drivers.cephfs.settings import CephfsSettings
 from gigawatt.drivers.fake import DeviceWorld, Faults, fake_drivers
-from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.storage.commands import Commands
 from gigawatt.drivers.storage.networks import PortNetworks
 from gigawatt.errors import DriverPermanentError, DriverRetryableError, UnknownIdError
-from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import Endpoint, Fence
-from gigawatt.lab.fleet import lab_fleet
-from gigawatt.lab.layout import LabSpec, Layout
-from gigawatt.lab.running import Running, missing_packages
+from gigawatt.lab.running import Running
 from gigawatt.lab.storage.cephfs import CephfsPart, ceph, ceph_folder
 from memory_secrets import MemorySecrets
 
-LOST = missing_packages(CephfsPart().package_of_tool)
-# Each word to Ceph starts an interpreter, and where processors are busy that takes seconds.
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(bool(LOST), reason=f"not installed: {', '.join(LOST)}"),
-]
-
-MIB = 2**20
-AHEAD_BYTES = 4 * MIB
-SPEC = LabSpec(node_count=8, storage="cephfs", storage_bytes=2**30)
-FLEET = lab_fleet(SPEC)
-POOL = FLEET.storage_pools.ids[0]
-DEVICE = DeviceId(f"pool/{POOL}")
-A, B = ClusterId("clu_a"), ClusterId("clu_b")
-
+pytestmark = marks(CephfsPart().package_of_tool)
 
 SECRETS = MemorySecrets()
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    lab = Running(FLEET, Layout(SPEC, FLEET), tmp_path_factory.mktemp("lab"))
-    part = CephfsPart()
-    part.start(lab)
-    assert part.ailment(lab) == ""
-    yield lab
-    lab.stop()
-    assert "ceph-mon" in part.ailment(lab)
-
-
-def opened(lab: Running, folder: Path, **changed: object):
-    (settings,) = lab.settings["storage"]
-    opening = Opening(FLEET, SystemClock(), SECRETS, None, folder)
-    return open_cephfs(CephfsSettings.model_validate({**settings, **changed}), opening)
+    with running_cephfs(tmp_path_factory.mktemp("lab")) as made:
+        yield made
 
 
 @pytest.fixture
 def driver(lab, tmp_path):
-    driver = opened(lab, tmp_path / "driver")
-    empty(Subject(FLEET, {Plane.STORAGE: driver}))
-    return driver
+    return emptied(opened(lab, tmp_path / "driver", SECRETS))
 
 
 @pytest.fixture
 def engine(lab, driver):
-    (settings,) = lab.settings["storage"]
-    given = CephfsSettings.model_validate(settings)
-    return CephfsEngine(POOL, given, Commands(DEVICE), SECRETS, SystemClock())
+    return CephfsEngine(POOL, settings_of(lab), Commands(DEVICE), SECRETS, SystemClock())
 
 
 class TestContract(DriverContract):
@@ -97,24 +79,6 @@ class TestContract(DriverContract):
         return Subject(
             FLEET, {**drivers, Plane.STORAGE: driver}, probed=(Plane.STORAGE,), guest_nodes=()
         )
-
-
-def files(number: int, name: str, quota_bytes: int = 50 * MIB) -> FileSystem:
-    return FileSystem(POOL, number, f"/tenants/t/{name}", quota_bytes)
-
-
-def give(driver, entries, cluster=A, generation=1):
-    asyncio.run(driver.ensure(DEVICE, entries, Fence(cluster, generation)))
-
-
-def withdraw(driver, entries, cluster=A, generation=1):
-    asyncio.run(driver.remove(DEVICE, entries, Fence(cluster, generation)))
-
-
-def seen(driver):
-    observation = asyncio.run(driver.observe([DEVICE]))
-    assert not observation.unreachable
-    return observation
 
 
 def run(*words: str):
@@ -170,7 +134,7 @@ def test_a_quota_stops_a_writer_within_one_object_and_follows_its_changes(lab, d
         give(driver, [files(1, "a", 80 * MIB)])
         with pytest.raises(DriverPermanentError, match="holds"):
             give(driver, [files(1, "a", 40 * MIB)])
-        assert files(1, "a", 80 * MIB) in seen(driver).entries[DEVICE]
+        assert files(1, "a", 80 * MIB) in held(driver)
 
 
 def test_a_key_opens_one_file_system_for_the_servers_and_their_disks_alike(lab, driver, tmp_path):
@@ -214,7 +178,7 @@ def test_a_revoked_export_cuts_a_mount_with_an_open_file_and_only_that(lab, driv
     assert mount(lab, ours, folder_of(lab, 1), tmp_path / "no") != 0
     with pytest.raises(UnknownIdError):
         SECRETS.read(secret_ref_of(POOL, 1, 900))
-    assert seen(driver).entries[DEVICE] == {files(1, "a"), Export(POOL, 1, 901)}
+    assert held(driver) == {files(1, "a"), Export(POOL, 1, 901)}
 
 
 def test_deletion_leaves_no_object_no_key_and_no_snapshot(lab, driver, engine, tmp_path):
@@ -232,7 +196,7 @@ def test_deletion_leaves_no_object_no_key_and_no_snapshot(lab, driver, engine, t
     withdraw(driver, [files(1, "a"), Export(POOL, 1, 900)])
     assert run(*space).stdout.split() == []
     assert "gw-900" not in ceph(lab, "auth", "ls")
-    assert seen(driver).entries[DEVICE] == frozenset()
+    assert held(driver) == frozenset()
 
 
 def test_a_key_that_opens_more_than_its_file_system_is_noticed(lab, driver):
@@ -245,18 +209,18 @@ def test_a_key_that_opens_more_than_its_file_system_is_noticed(lab, driver):
         give(driver, [files(1, "a")])
     ceph(lab, "auth", "rm", entity)
     # The mount that was made with it is there still, until it is taken away.
-    assert seen(driver).entries[DEVICE] == {files(1, "a"), Export(POOL, 1, 900)}
+    assert held(driver) == {files(1, "a"), Export(POOL, 1, 900)}
     withdraw(driver, [Export(POOL, 1, 900)])
-    assert seen(driver).entries[DEVICE] == {files(1, "a")}
+    assert held(driver) == {files(1, "a")}
 
 
 def test_what_a_killed_call_left_without_its_mark_is_finished(lab, driver):
     """Killed between the subvolume, which has its quota from birth, and the mark."""
     made = ["--size", str(50 * MIB), "--namespace-isolated", "--group_name", POOL]
     ceph(lab, "fs", "subvolume", "create", "gigawatt", f"{POOL}-1", *made)
-    assert seen(driver).entries[DEVICE] == frozenset()
+    assert held(driver) == frozenset()
     give(driver, [files(1, "a", 60 * MIB)])
-    assert seen(driver).entries[DEVICE] == {files(1, "a", 60 * MIB)}
+    assert held(driver) == {files(1, "a", 60 * MIB)}
 
 
 @pytest.mark.parametrize("kind", ["mds", "osd", "mon"])
@@ -264,7 +228,7 @@ def test_a_part_of_ceph_that_stops_is_named_in_time_and_nothing_is_half_done(
     lab, driver, tmp_path, kind
 ):
     give(driver, [files(1, "a")])
-    impatient = opened(lab, tmp_path / "driver", command_s_max=4.0)
+    impatient = opened(lab, tmp_path / "driver", SECRETS, command_s_max=4.0)
     process = lab.programs[f"ceph-{kind}"]
     process.send_signal(signal.SIGSTOP)
     try:
@@ -274,7 +238,7 @@ def test_a_part_of_ceph_that_stops_is_named_in_time_and_nothing_is_half_done(
         process.send_signal(signal.SIGCONT)
     give(driver, [files(2, "b"), Export(POOL, 2, 900)])
     entries = {files(1, "a"), files(2, "b"), Export(POOL, 2, 900)}
-    assert seen(driver).entries[DEVICE] == entries
+    assert held(driver) == entries
 
 
 def test_probes_say_who_can_mount_what(driver):

@@ -4,89 +4,54 @@ Method: the lab's Ceph, the real driver with mounts of its own, and hosts to whi
 attached as machines have them. What a host does is done as a tenant or as the host's root.
 """
 
-import asyncio
 import subprocess
 from pathlib import Path
 from select import select
 
 import pytest
 from attached_host import attached_host
-from contract import Subject, empty
+from running_cephfs import (
+    AHEAD_BYTES,
+    MIB,
+    POOL,
+    B,
+    emptied,
+    files,
+    give,
+    held,
+    marks,
+    opened,
+    running_cephfs,
+    withdraw,
+)
 
-from gigawatt.app.clock import SystemClock
-from gigawatt.boundary.entries import Export, FileSystem
-from gigawatt.boundary.plane import Plane
-from gigawatt.drivers.cephfs.opening import open_cephfs
+from gigawatt.boundary.entries import Export
 from gigawatt.drivers.cephfs.reading import secret_ref_of
-from gigawatt.drivers.cephfs.settings import CephfsSettings
-from gigawatt.drivers.opening import Opening
-from gigawatt.ids import ClusterId, DeviceId
-from gigawatt.interfaces.driver import Fence
-from gigawatt.lab.fleet import lab_fleet
-from gigawatt.lab.layout import LabSpec, Layout
-from gigawatt.lab.running import Running, missing_packages
 from gigawatt.lab.storage.cephfs import CephfsPart, ceph, ceph_folder
 from gigawatt.lab.storage.pool_folders import pool_folder
 from memory_secrets import MemorySecrets
 
-LOST = missing_packages(CephfsPart().package_of_tool)
-# Each word to Ceph starts an interpreter, and where processors are busy that takes seconds.
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(bool(LOST), reason=f"not installed: {', '.join(LOST)}"),
-]
+pytestmark = marks(CephfsPart().package_of_tool)
 
-MIB = 2**20
-AHEAD_BYTES = 4 * MIB
-SPEC = LabSpec(node_count=8, storage="cephfs", storage_bytes=2**30)
-FLEET = lab_fleet(SPEC)
-POOL = FLEET.storage_pools.ids[0]
-DEVICE = DeviceId(f"pool/{POOL}")
-A, B = ClusterId("clu_a"), ClusterId("clu_b")
 SECRETS = MemorySecrets()
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    lab = Running(FLEET, Layout(SPEC, FLEET), tmp_path_factory.mktemp("lab"))
-    CephfsPart().start(lab)
-    yield lab
-    lab.stop()
+    with running_cephfs(tmp_path_factory.mktemp("lab")) as made:
+        yield made
 
 
 @pytest.fixture
 def driver(lab, tmp_path):
-    (settings,) = lab.settings["storage"]
-    opening = Opening(FLEET, SystemClock(), SECRETS, None, tmp_path / "driver")
-    driver = open_cephfs(CephfsSettings.model_validate(settings), opening)
-    empty(Subject(FLEET, {Plane.STORAGE: driver}))
+    driver = emptied(opened(lab, tmp_path / "driver", SECRETS))
     yield driver
-    empty(Subject(FLEET, {Plane.STORAGE: driver}))
+    emptied(driver)
     assert servers() == [], "a client outlives its export"
 
 
 def host(lab, vni: int, root: Path):
     return attached_host(pool_folder(lab, POOL), vni, root)
-
-
-def files(number: int, name: str, quota_bytes: int = 50 * MIB) -> FileSystem:
-    return FileSystem(POOL, number, f"/tenants/t/{name}", quota_bytes)
-
-
-def give(driver, entries, cluster=A):
-    asyncio.run(driver.ensure(DEVICE, entries, Fence(cluster, 1)))
-
-
-def withdraw(driver, entries, cluster=A):
-    asyncio.run(driver.remove(DEVICE, entries, Fence(cluster, 1)))
-
-
-def held(driver):
-    observation = asyncio.run(driver.observe([DEVICE]))
-    assert not observation.unreachable
-    return observation.entries[DEVICE]
 
 
 def pids(pattern: str) -> list[str]:

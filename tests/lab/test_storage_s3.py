@@ -11,63 +11,45 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from contract import Subject, empty
+from running_cephfs import (
+    DEVICE,
+    MIB,
+    POOL,
+    emptied,
+    files,
+    give,
+    marks,
+    opened,
+    running_cephfs,
+    withdraw,
+)
 
-from gigawatt.app.clock import SystemClock
-from gigawatt.boundary.entries import FileSystem
-from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.cephfs.objects import tenant_of
-from gigawatt.drivers.cephfs.opening import open_cephfs
-from gigawatt.drivers.cephfs.settings import CephfsSettings
-from gigawatt.drivers.opening import Opening
 from gigawatt.errors import DriverPermanentError
-from gigawatt.ids import ClusterId, DeviceId
-from gigawatt.interfaces.driver import Fence
+from gigawatt.ids import ClusterId
 from gigawatt.interfaces.object_doors import ObjectDoor, ObjectKey
-from gigawatt.lab.fleet import lab_fleet
-from gigawatt.lab.layout import LabSpec, Layout
-from gigawatt.lab.running import Running, missing_packages, tool_environment
+from gigawatt.lab.running import Running, tool_environment
 from gigawatt.lab.storage.cephfs import CephfsPart, conf_path
 from memory_secrets import MemorySecrets
 
-TOOLS = {**CephfsPart(has_s3=True).package_of_tool, "s3cmd": "s3cmd"}
-LOST = missing_packages(TOOLS)
-# Each word to Ceph starts an interpreter, and where processors are busy that takes seconds.
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(bool(LOST), reason=f"not installed: {', '.join(LOST)}"),
-]
+pytestmark = marks({**CephfsPart(has_s3=True).package_of_tool, "s3cmd": "s3cmd"})
 
-MIB = 2**20
 QUOTA_BYTES = 20 * MIB
-SPEC = LabSpec(node_count=8, storage="cephfs", storage_bytes=2**30, has_s3=True)
-FLEET = lab_fleet(SPEC)
-POOL = FLEET.storage_pools.ids[0]
-DEVICE = DeviceId(f"pool/{POOL}")
 A, B = ClusterId("fsy_a"), ClusterId("fsy_b")
+OURS, THEIRS = files(1, A, QUOTA_BYTES), files(2, B, QUOTA_BYTES)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    lab = Running(FLEET, Layout(SPEC, FLEET), tmp_path_factory.mktemp("lab"))
-    part = CephfsPart(has_s3=True)
-    part.start(lab)
-    assert part.ailment(lab) == ""
-    yield lab
-    lab.stop()
+    with running_cephfs(tmp_path_factory.mktemp("lab"), has_s3=True) as made:
+        yield made
 
 
 @pytest.fixture
 def driver(lab, tmp_path):
-    (settings,) = lab.settings["storage"]
-    opening = Opening(FLEET, SystemClock(), MemorySecrets(), None, tmp_path / "driver")
-    driver = open_cephfs(CephfsSettings.model_validate(settings), opening)
-    empty(Subject(FLEET, {Plane.STORAGE: driver}))
-    for number, owner in ((1, A), (2, B)):
-        entry = FileSystem(POOL, number, f"/tenants/t/{owner}", QUOTA_BYTES)
-        asyncio.run(driver.ensure(DEVICE, [entry], Fence(owner, 1)))
+    driver = emptied(opened(lab, tmp_path / "driver", MemorySecrets()))
+    give(driver, [OURS], A)
+    give(driver, [THEIRS], B)
     return driver
 
 
@@ -155,8 +137,7 @@ def test_a_quota_is_kept_and_follows_that_of_the_file_system(lab, driver, tmp_pa
         done = s3(key, tmp_path, "put", piece, f"s3://data/{name}")
         assert (done.returncode == 0) is is_let
         assert ("403 (QuotaExceeded)" in done.stderr) is not is_let
-    larger = FileSystem(POOL, 1, f"/tenants/t/{A}", 2 * QUOTA_BYTES)
-    asyncio.run(driver.ensure(DEVICE, [larger], Fence(A, 1)))
+    give(driver, [files(1, A, 2 * QUOTA_BYTES)], A)
     assert door(driver).quota_bytes == 2 * QUOTA_BYTES
     assert s3(key, tmp_path, "put", piece, "s3://data/3").returncode == 0
 
@@ -189,7 +170,6 @@ def test_a_door_ends_with_its_file_system(lab, driver, tmp_path):
     key, piece = new_key(driver), file_of(tmp_path, 12)
     assert s3(key, tmp_path, "mb", "s3://data").returncode == 0
     assert s3(key, tmp_path, "put", piece, "s3://data/one").returncode == 0
-    entry = FileSystem(POOL, 1, f"/tenants/t/{A}", QUOTA_BYTES)
-    asyncio.run(driver.remove(DEVICE, [entry], Fence(A, 1)))
+    withdraw(driver, [OURS], A)
     assert "403 (InvalidAccessKeyId)" in s3(key, tmp_path, "ls", "s3://data").stderr
     assert left(lab) == []

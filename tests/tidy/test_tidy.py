@@ -2,8 +2,9 @@
 
 Goal: a rule that is written down is kept, and whoever breaks it is told where and what instead.
 Method: every rule is a function from one parsed file to complaints, "path:line: sentence". All
-files of ``src/gigawatt`` go through all rules in one pass; each rule also gets a snippet that
-breaks it and one that keeps it, because a check that cannot complain proves nothing.
+files of ``src/gigawatt`` go through all rules in one pass, those of ``tests`` and ``bench`` through
+that of length; each rule also gets a snippet that breaks it and one that keeps it, because a check
+that cannot complain proves nothing.
 """
 
 import ast
@@ -126,10 +127,14 @@ def body_lines(function: Function) -> int:
     return (function.end_lineno or 0) - function.lineno + 1 - doc
 
 
-def sizes(file: File) -> Iterator[str]:
-    lines = file.text.count("\n")
+def length(path: str, text: str) -> Iterator[str]:
+    lines = text.count("\n")
     if lines > FILE_LINES_MAX:
-        yield f"{file.path}: {lines} lines, at most {FILE_LINES_MAX}: split it by noun"
+        yield f"{path}: {lines} lines, at most {FILE_LINES_MAX}: split it by noun"
+
+
+def sizes(file: File) -> Iterator[str]:
+    yield from length(file.path, file.text)
     for function in functions(file.tree):
         count = body_lines(function)
         if count > FUNCTION_LINES_MAX:
@@ -298,6 +303,14 @@ def test_source_keeps_every_house_rule():
     assert not found, "\n" + "\n".join(found)
 
 
+def test_tests_and_benches_are_no_longer_than_source():
+    there = [path for folder in ("tests", "bench") for path in (ROOT / folder).rglob("*.py")]
+    ours = sorted(path for path in there if "node_modules" not in path.parts)
+    assert ours
+    found = [line for path in ours for line in length(str(path), path.read_text(encoding="utf-8"))]
+    assert not found, "\n" + "\n".join(found)
+
+
 def test_every_import_is_a_declared_dependency():
     declared = declared_imports()
     found = [line for file in all_files() for line in undeclared(file, declared)]
@@ -367,6 +380,12 @@ def test_rule_complains_about_bad_and_not_about_good(
 ):
     assert list(rule(File.of(path, bad)))
     assert not list(rule(File.of(path, good)))
+
+
+def test_a_long_test_file_is_caught():
+    (found,) = length("tests/app/test_a.py", "\n" * (FILE_LINES_MAX + 1))
+    assert found.startswith("tests/app/test_a.py: 601 lines, at most 600")
+    assert not list(length("tests/app/test_a.py", "\n" * FILE_LINES_MAX))
 
 
 def test_shell_may_do_what_core_may_not():

@@ -10,6 +10,7 @@ from gigawatt.cli import backend
 from gigawatt.cli.options import (
     Format,
     NameArgument,
+    OneOrganisationOption,
     OutputOption,
     QuietOption,
     WhoseOption,
@@ -32,9 +33,7 @@ class FileFormat(StrEnum):
 
 @app.command("list")
 def list_(
-    organisation: Annotated[
-        str | None, typer.Option("--organisation", help="Id (org_...) of one alone.")
-    ] = None,
+    organisation: OneOrganisationOption = None,
     month: Annotated[str | None, typer.Option("--month", help="One month alone.")] = None,
     output: OutputOption = Format.TABLE,
     quiet: QuietOption = False,

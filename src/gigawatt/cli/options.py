@@ -65,6 +65,9 @@ def _project_option(text: str) -> Any:  # noqa: ANN401 - typer's own
     )
 
 
+OneOrganisationOption = Annotated[
+    str | None, typer.Option("--organisation", help="Id (org_...) of one alone.")
+]
 WhoseOption = Annotated[
     str | None, _project_option("Whose cluster, when several projects have one of this name.")
 ]
@@ -274,15 +277,26 @@ def build_request(
     )
 
 
-def with_request(run: Callable[..., None]) -> Callable[..., None]:
-    """A command that takes the options of a request, then its own, from ``run(request, ...)``."""
-    wished = inspect.signature(build_request).parameters
-    own = list(inspect.signature(run).parameters.values())[1:]
+def taking(build: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the command takes the options of ``build``, then its own.
 
-    @wraps(run)
-    def command(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
-        request = build_request(**{name: given.pop(name) for name in wished})
-        run(request, **given)
+    What ``build`` makes of its options is the first argument of the function that is decorated.
+    """
+    options = inspect.signature(build).parameters
 
-    command.__signature__ = inspect.Signature([*wished.values(), *own])  # type: ignore[attr-defined]
-    return command
+    def decorate(run: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(run).parameters.values())[1:]
+
+        @wraps(run)
+        def command(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
+            built = build(**{name: given.pop(name) for name in options})
+            run(built, **given)
+
+        command.__signature__ = inspect.Signature([*options.values(), *own])  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+with_request = taking(build_request)
+"""A command that takes the options of a request, then its own, from ``run(request, ...)``."""

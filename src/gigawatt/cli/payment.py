@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from gigawatt.cli import backend
-from gigawatt.cli.options import Format, OutputOption, QuietOption, YesOption, new_group
+from gigawatt.cli.options import (
+    Format,
+    OneOrganisationOption,
+    OutputOption,
+    QuietOption,
+    YesOption,
+    new_group,
+)
 from gigawatt.cli.project import OrganisationOption
 
 app = new_group("See payments; write transfers down, refund, see what is overdue.")
@@ -37,9 +44,7 @@ class Verdict(StrEnum):
 
 @app.command("list")
 def list_(
-    organisation: Annotated[
-        str | None, typer.Option("--organisation", help="Id (org_...) of one alone.")
-    ] = None,
+    organisation: OneOrganisationOption = None,
     invoice: Annotated[
         str | None, typer.Option("--invoice", help="Those of one invoice alone.")
     ] = None,

@@ -1,7 +1,7 @@
 """``gw reservation``: capacity from one moment to another, at a price that is known before."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from gigawatt.cli.options import (
     QuietOption,
     YesOption,
     new_group,
+    taking,
 )
 
 app = new_group("Reserve GPUs from one moment to another; look at reservations, give them up.")
@@ -39,8 +40,7 @@ MaxPrice = Annotated[
 ]
 
 
-@app.command()
-def plan(
+def build_wish(
     name: NameOption,
     gpus: Gpus,
     gpu_type: GpuType,
@@ -51,6 +51,17 @@ def plan(
     lent: Lent = False,
     site: Site = None,
     max_price: MaxPrice = None,
+) -> Any:  # noqa: ANN401 - what the options describe, of a module that is imported when it is run
+    """The reservation that the options describe; each argument is the option of its name."""
+    work = backend.reservations
+    length = work.Length(hours, months, start)
+    return work.Wish(name, gpus, gpu_type, length, growth, lent, tuple(site or ()), max_price)
+
+
+@app.command()
+@taking(build_wish)
+def plan(
+    wish: Any,  # noqa: ANN401 - see build_wish
     project: ProjectOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -58,24 +69,13 @@ def plan(
 
     Example: gw reservation plan q3 --gpus 256 --type h100 --from 2027-07-01 --months 3
     """
-    work = backend.reservations
-    length = work.Length(hours, months, start)
-    wish = work.Wish(name, gpus, gpu_type, length, growth, lent, tuple(site or ()), max_price)
-    work.plan(wish, project, output)
+    backend.reservations.plan(wish, project, output)
 
 
 @app.command()
+@taking(build_wish)
 def create(
-    name: NameOption,
-    gpus: Gpus,
-    gpu_type: GpuType,
-    start: From = None,
-    hours: Hours = None,
-    months: Months = None,
-    growth: Growth = 0,
-    lent: Lent = False,
-    site: Site = None,
-    max_price: MaxPrice = None,
+    wish: Any,  # noqa: ANN401 - see build_wish
     project: ProjectOption = None,
     yes: YesOption = False,
     output: OutputOption = Format.TABLE,
@@ -84,10 +84,7 @@ def create(
 
     Example: gw reservation create q3 --gpus 256 --type h100 --from 2027-07-01 --months 3
     """
-    work = backend.reservations
-    length = work.Length(hours, months, start)
-    wish = work.Wish(name, gpus, gpu_type, length, growth, lent, tuple(site or ()), max_price)
-    work.create(wish, project, output, yes=yes)
+    backend.reservations.create(wish, project, output, yes=yes)
 
 
 @app.command("list")
