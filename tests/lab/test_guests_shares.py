@@ -5,140 +5,33 @@ a guest is tried as its root, by ssh; beside it stands a machine's view of the s
 guest must not have is looked for with its own tools and at the storage server.
 """
 
-import asyncio
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from attached_host import attached_host
+from sharing_guests import MIB, VNI, A, B, Sharing, servers, sharing_guests
 
-from gigawatt.app.clock import SystemClock
-from gigawatt.boundary.entries import Export, FileSystem, HostSlice
-from gigawatt.drivers.btrfs.opening import open_btrfs
-from gigawatt.drivers.btrfs.settings import BtrfsSettings
-from gigawatt.drivers.opening import Opening
 from gigawatt.errors import DriverRetryableError
-from gigawatt.ids import ClusterId, DeviceId
-from gigawatt.interfaces.driver import OPERATOR, Fence
-from gigawatt.lab.storage.btrfs import BtrfsPart
-from running_guests import RunningGuests, guest_processes, put, running_guests, seen, take
+from gigawatt.interfaces.driver import Fence
+from running_guests import guest_processes, put, seen, take
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-
-MIB = 2**20
-A, B = ClusterId("clu_a"), ClusterId("clu_b")
-VNI = {A: 4100, B: 4200}
-SLOT = {A: 0, B: 4}
-MASK = {A: 0x0F, B: 0xF0}
-SSH = (
-    *("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"),
-    *("-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10", "-o", "IdentitiesOnly=yes"),
-)
-Done = subprocess.CompletedProcess[str]
-
-
-class Sharing:
-    """Guests with storage, and what a person would do in them."""
-
-    def __init__(self, guests: RunningGuests, key: Path) -> None:
-        self.guests, self.key = guests, key
-        self.pool_id = guests.lab.fleet.storage_pools.ids[0]
-        self.pool = DeviceId(f"pool/{self.pool_id}")
-        hypervisor = guests.settings.hypervisors[0]
-        self.folder = Path(hypervisor.storage_pools[self.pool_id])
-        (settings,) = guests.lab.settings["storage"]
-        opening = Opening(guests.lab.fleet, SystemClock(), None, None, guests.lab.folder / "fs")
-        self.storage = open_btrfs(BtrfsSettings.model_validate(settings), opening)
-
-    def slice(self, whose: ClusterId) -> HostSlice:
-        key = self.key.with_suffix(".pub").read_text().strip()
-        return self.guests.slice(MASK[whose], hostname=f"{whose[-1]}-0", ssh_public_keys=(key,))
-
-    def start(self, whose: ClusterId) -> HostSlice:
-        """A guest that runs in its network."""
-        entry = self.slice(whose)
-        self.guests.connect(entry, VNI[whose], Fence(whose, 1))
-        put(self.guests.open(), entry, Fence(whose, 1))
-        self.guests.lab.until(lambda: self.sh(whose, "true").returncode == 0, f"ssh to {whose}")
-        return entry
-
-    def give(self, whose: ClusterId, number: int, quota_mib: int = 20) -> None:
-        """A file system, exported to its cluster's network."""
-        path = f"/tenants/{whose}/{number}"
-        files = FileSystem(self.pool_id, number, path, quota_mib * MIB)
-        export = Export(self.pool_id, number, VNI[whose])
-        asyncio.run(self.storage.ensure(self.pool, [files, export], Fence(whose, number)))
-
-    def cut(self, whose: ClusterId, number: int) -> None:
-        """The end of an export."""
-        export = Export(self.pool_id, number, VNI[whose])
-        asyncio.run(self.storage.remove(self.pool, [export], Fence(whose, number)))
-
-    def sh(self, whose: ClusterId, command: str) -> Done:
-        """A command of a guest's root, in the folder of the pool."""
-        words = [*SSH, "-i", str(self.key), f"root@10.77.{SLOT[whose]}.10"]
-        inside = f"cd /mnt/{self.pool_id} && {command}"
-        return subprocess.run([*words, inside], capture_output=True, text=True, check=False)
-
-    def said(self, whose: ClusterId, command: str) -> str:
-        done = self.sh(whose, command)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
-
-    def until(self, whose: ClusterId, command: str, said: str) -> None:
-        """Look until a guest says so: names live on in it for a second at most."""
-        self.guests.lab.until(lambda: self.sh(whose, command).stdout.strip() == said, said)
-
-
-def servers() -> list[str]:
-    """Command lines of all servers of shares in the room."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if any(word.endswith("virtiofsd") for word in words):
-            found.append(" ".join(words))
-    return found
 
 
 @pytest.fixture(scope="module")
 def sharing(tmp_path_factory) -> Iterator[Sharing]:
-    key = tmp_path_factory.mktemp("keys") / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    folder = tmp_path_factory.mktemp("guests")
-    with running_guests(folder, storage=BtrfsPart()) as guests:
-        ranges = []
-        for slot in SLOT.values():
-            bridge = guests.lab.layout.host_bridge(0, slot)
-            guests.lab.run(["ip", "address", "add", f"10.77.{slot}.1/24", "dev", bridge])
-            ranges.append(f"--dhcp-range=10.77.{slot}.10,10.77.{slot}.10")
-        files = ["--pid-file=", f"--dhcp-leasefile={folder / 'leases'}", "--conf-file=/dev/null"]
-        words = ["--keep-in-foreground", "--port=0", "--user=root", "--dhcp-authoritative"]
-        guests.lab.spawn("dnsmasq", ["dnsmasq", *words, *files, *ranges])
-        sharing = Sharing(guests, key)
+    with sharing_guests(tmp_path_factory.mktemp("guests"), "btrfs") as sharing:
         yield sharing
-        for path in (sharing.folder / "exports", sharing.folder / "disk"):
-            subprocess.run(["umount", "-lR", str(path)], check=False)
 
 
 @pytest.fixture(autouse=True)
 def _emptied(sharing, request) -> Iterator[None]:
-    """Every test ends with nothing of a guest and nothing exported."""
     sharing.guests.name = f"notes-{abs(hash(request.node.name))}"
     yield
-    driver = sharing.guests.open("emptying")
-    entry = sharing.slice(A)
-    held = seen(driver, entry) or ()
-    asyncio.run(driver.remove(entry.device, sorted(held, key=str), Fence(OPERATOR, 99)))
-    there = asyncio.run(sharing.storage.observe([sharing.pool])).entries[sharing.pool]
-    order = sorted(there, key=lambda one: isinstance(one, FileSystem))
-    asyncio.run(sharing.storage.remove(sharing.pool, order, Fence(OPERATOR, 99)))
-    assert servers() == guest_processes() == sharing.guests.files() == []
+    sharing.empty()
 
 
 def test_two_tenants_of_one_hypervisor_each_have_their_own_file_systems(sharing):
@@ -181,10 +74,12 @@ def test_file_systems_come_and_go_while_a_guest_runs_and_files_that_are_open_end
     sharing.give(A, 1)
     sharing.until(A, "ls", "1")
     sharing.said(A, "echo one > 1/kept")
-    # It reads and writes for as long as it may, with both files open all the while.
+    # It reads and writes for as long as it may, with both files open all the while. What the
+    # guest's memory has of a file it believes for a second more.
     loop = (
         "exec 5<1/kept 6>>1/log 2>/tmp/why; "
-        "while echo x >&6 && head -c 1 1/kept >/dev/null; do sleep 0.1; done; cat <&5; echo y >&6"
+        "while echo x >&6 && head -c 1 1/kept >/dev/null; do sleep 0.1; done; "
+        "sleep 1.5; cat <&5; echo y >&6"
     )
     sharing.said(A, f"(setsid sh -c {loop!r} >/tmp/read 2>&1 &) ; sleep 1; test -s 1/log")
     sharing.cut(A, 1)
@@ -277,14 +172,14 @@ def test_a_guest_with_the_share_of_another_cluster_is_drift_and_mended(sharing):
     moved = xml.replace(ours, theirs)
     sharing.guests.lab.run(["virsh", "--quiet", "define", "/dev/stdin"], stdin=moved)
     sharing.guests.virsh("start", name)
-    sharing.guests.lab.until(lambda: sharing.sh(A, "true").returncode == 0, "ssh")
+    sharing.until_up(A)
     assert sharing.said(A, "ls") == "2", "it does have what is not its own"
     driver = sharing.guests.open()
     (found,) = seen(driver, entry)
     assert (found.key, found.image) == (entry.key, "")
     put(driver, entry, Fence(A, 2))
     assert seen(driver, entry) == {entry}
-    sharing.guests.lab.until(lambda: sharing.sh(A, "true").returncode == 0, "ssh")
+    sharing.until_up(A)
     assert sharing.said(A, "ls") == "1"
 
 
@@ -295,5 +190,5 @@ def test_a_guest_that_dies_takes_its_server_along_and_is_started_again_with_its_
     os.kill(pid, 9)
     sharing.guests.lab.until(lambda: servers() == [], "the server to end")
     put(sharing.guests.open(), entry, Fence(A, 1))
-    sharing.guests.lab.until(lambda: sharing.sh(A, "true").returncode == 0, "ssh")
+    sharing.until_up(A)
     assert sharing.said(A, "ls") == "1"
