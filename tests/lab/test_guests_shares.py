@@ -157,9 +157,13 @@ def test_a_guest_in_no_network_waits_and_one_that_is_released_leaves_nothing(sha
 
 
 def test_a_guest_with_the_share_of_another_cluster_is_drift_and_mended(sharing):
+    own = {"share of a guest", "server of a share"}
+    assert sharing.audit() == set()
+    sharing.switch(A)
     sharing.give(A, 1)
     sharing.give(B, 2)
     entry = sharing.start(A)
+    assert sharing.audit() == own
     name = f"gw-{entry.node_id}-s0"
     xml = sharing.guests.virsh("dumpxml", "--inactive", name)
     ours, theirs = (f"exports/{VNI[whose]}'" for whose in (A, B))
@@ -175,12 +179,14 @@ def test_a_guest_with_the_share_of_another_cluster_is_drift_and_mended(sharing):
     sharing.until_up(A)
     assert sharing.said(A, "ls") == "2", "it does have what is not its own"
     driver = sharing.guests.open()
+    assert sharing.audit() == {"share of another network", "server of a share"}
     (found,) = seen(driver, entry)
     assert (found.key, found.image) == (entry.key, "")
     put(driver, entry, Fence(A, 2))
     assert seen(driver, entry) == {entry}
     sharing.until_up(A)
     assert sharing.said(A, "ls") == "1"
+    assert sharing.audit() == own
 
 
 def test_a_guest_that_dies_takes_its_server_along_and_is_started_again_with_its_share(sharing):

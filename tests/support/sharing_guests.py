@@ -17,6 +17,9 @@ from gigawatt.drivers.opening import Opening
 from gigawatt.drivers.storage.driver import StorageDriver
 from gigawatt.ids import ClusterId, DeviceId
 from gigawatt.interfaces.driver import OPERATOR, Fence
+from gigawatt.lab.audit_scene import AuditScene
+from gigawatt.lab.audit_shares import audit_shares
+from gigawatt.lab.folder import LabFolder
 from gigawatt.lab.running import Running
 from gigawatt.lab.storage.btrfs import BtrfsPart
 from gigawatt.lab.storage.cephfs import CephfsPart
@@ -88,6 +91,27 @@ class Sharing:
     def until_up(self, whose: ClusterId) -> None:
         """Look until a guest answers."""
         self.guests.lab.until(lambda: self.sh(whose, "true").returncode == 0, f"ssh to {whose}")
+
+    def switch(self, whose: ClusterId) -> None:
+        """A leaf whose port to a slice is in the bridge of its network."""
+        layout, slot = self.guests.lab.layout, SLOT[whose]
+        leaf, bridge = layout.leaf_of(0), f"br{VNI[whose]}"
+        self.guests.lab.add_namespace(leaf)
+        for words in (
+            f"{bridge} type bridge",
+            f"{layout.leaf_port(0, slot)} type veth peer name far",
+        ):
+            self.guests.lab.run(["ip", "link", "add", *words.split()], namespace=leaf)
+        port = ["ip", "link", "set", layout.leaf_port(0, slot), "master", bridge]
+        self.guests.lab.run(port, namespace=leaf)
+
+    def audit(self) -> set[str]:
+        """What a lab's audit finds of shares."""
+        lab = self.guests.lab
+        scene = AuditScene(LabFolder(lab.folder), lab.layout.spec, lab.layout)
+        scene.folder.rubbish_path.mkdir(exist_ok=True)
+        names = self.guests.virsh("list", "--all", "--name").split()
+        return {leftover.what for leftover in audit_shares(scene, names)}
 
     def empty(self) -> None:
         """Nothing of a guest is left and nothing stored, and so their drivers end."""
