@@ -20,7 +20,12 @@ from running_guests import RunningGuests, running_guests
 pytestmark = pytest.mark.lab
 
 GOLDEN = Path(__file__).parents[1] / "drivers/guests/golden"
-PASSED_ON = {"whole_node": 16, "half_node": 8, "one_gpu_virtual_function": 3}
+PASSED_ON = {
+    "whole_node": 16,
+    "half_node": 8,
+    "half_node_with_shares": 8,
+    "one_gpu_virtual_function": 3,
+}
 """PCI functions of the host that each hands over: GPUs, NICs of the fabric, a virtual function."""
 
 KIB = {"KiB": 1, "MiB": 1024}
@@ -56,6 +61,10 @@ def parts(root: Xml.Element) -> dict[str, object]:
         "cells": [(cell.get("cpus")) for cell in root.iter("cell")],
         "iommu": [iommu.get("model") for iommu in root.iter("iommu")],
         "arguments": [arg.get("value") for arg in root.iter(f"{QEMU}arg")],
+        "shares": sorted(
+            (one.find("source").get("dir"), one.find("binary").get("path"))
+            for one in root.findall("devices/filesystem")
+        ),
         "tpm": [tpm.get("model") for tpm in root.iter("tpm")],
     }
 

@@ -36,7 +36,10 @@ OF_MACHINES = {
     *(("storage", what) for what in ("export", "export server")),
     *(("host", what) for what in ("process", "address", "file on the disk")),
 }
-OF_GUESTS = {("host", what) for what in ("guest", "process of a guest", "tap", "file of a guest")}
+OF_GUESTS = {
+    *(("host", what) for what in ("guest", "process of a guest", "tap", "file of a guest")),
+    *(("host", what) for what in ("share of a guest", "server of a share")),
+}
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +296,8 @@ def test_the_exhaustive_matrix_also_with_guests(lab, tenants, pair):
     judge_ping(lab, a, b)
     judge_accounts(lab, a, b)
     judge_guests(lab, tenants, slices, a)
+    judge_guests_files(lab, tenants, slices)
+    judge_planted_share(lab, tenants, slices)
     assert "Proven" in lab.gw("prove")
     assert "nothing to repair" in lab.gw("reconcile")
     for tenant, one in zip(tenants, slices, strict=True):
@@ -349,6 +354,49 @@ def judge_guests(lab: WholeLab, tenants, slices: list[Carved], a: Carved) -> Non
         assert said.stdout.strip() == one.hostnames[0], said.stderr
         assert lab.ssh("outside", foreigner.key_path, address, "true").returncode == 255
         assert not lab.does(*lab.pings(hosts_of(a)[0][0], address))
+
+
+def in_guest(lab: WholeLab, tenant: Tenant, one: Carved, command: str) -> str:
+    """What a guest's root was told, in the folder of its file systems."""
+    (address,) = one.addresses
+    done = lab.ssh("outside", tenant.key_path, address, f"cd /mnt/ib0-fs && {command} 2>&1 || true")
+    return done.stdout.strip()
+
+
+def judge_guests_files(lab: WholeLab, tenants, slices: list[Carved]) -> None:
+    """Each guest has its own cluster's files, up to the quota, and no others."""
+    for tenant, one in zip(tenants, slices, strict=True):
+        own = str(one.filesystem)
+        assert in_guest(lab, tenant, one, "ls") == own
+        fill = f"dd if=/dev/zero of={own}/fill bs=64k count=512 conv=fsync"
+        assert "Disk quota exceeded" in in_guest(lab, tenant, one, fill)
+        size = int(in_guest(lab, tenant, one, f"stat -c %s {own}/fill"))
+        assert 0.9 * 16 * MIB <= size <= 16 * MIB
+        in_guest(lab, tenant, one, f"rm {own}/fill && echo {tenant.name} > {own}/whose")
+    for tenant, one in zip(tenants, slices, strict=True):
+        assert in_guest(lab, tenant, one, f"cat {one.filesystem}/whose") == tenant.name
+
+
+def judge_planted_share(lab: WholeLab, tenants, slices: list[Carved]) -> None:
+    """A guest that somebody gave another cluster's files is found by the switch, and made anew."""
+    strange = {("host", "share of another network")}
+    name = next(
+        one["where"].split()[0]
+        for one in lab.audit()
+        if one["what"] == "share of a guest" and one["where"].endswith(f"/{slices[0].vni}")
+    )
+    ours, theirs = (f"exports/{one.vni}" for one in slices)
+    program = lab.folder.path / "guests" / name / "share-ib0-fs"
+    program.write_text(program.read_text().replace(ours, theirs))
+    moved = lab.run(None, "virsh", "dumpxml", "--inactive", name).stdout.replace(ours, theirs)
+    assert lab.does(None, "virsh", "destroy", name)
+    assert lab.run(None, "virsh", "define", "/dev/stdin", stdin=moved).returncode == 0
+    assert lab.does(None, "virsh", "start", name)
+    assert strange <= {(one["plane"], one["what"]) for one in lab.audit()}
+    lab.gw("reconcile")
+    assert not strange & {(one["plane"], one["what"]) for one in lab.audit()}
+    tenant, one = tenants[0], slices[0]
+    lab.until(lambda: in_guest(lab, tenant, one, "ls") == str(one.filesystem), "its own files")
 
 
 @pytest.mark.slow

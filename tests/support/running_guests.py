@@ -1,4 +1,7 @@
-"""libvirt with the lab's small guests, for the tests of one module in a room."""
+"""libvirt with the lab's small guests, and storage if wanted, for the tests of a module in a room.
+
+In which network a guest's port is says a fake in-band plane, which the tests tell.
+"""
 
 import asyncio
 import json
@@ -9,18 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gigawatt.app.clock import SystemClock
-from gigawatt.boundary.entries import HostSlice
+from gigawatt.boundary.entries import HostSlice, NetworkPort
+from gigawatt.boundary.plane import Plane
+from gigawatt.drivers.fake import DeviceWorld, Faults, fake_drivers
 from gigawatt.drivers.fenced import FencedDriver
 from gigawatt.drivers.guests.opening import open_guests
 from gigawatt.drivers.guests.settings import GuestsSettings
 from gigawatt.drivers.opening import Opening
+from gigawatt.drivers.storage.networks import PortNetworks
 from gigawatt.ids import NodeId
-from gigawatt.interfaces.driver import Fence
+from gigawatt.interfaces.driver import Driver, Fence
 from gigawatt.interfaces.receipts import CleaningReceipt
 from gigawatt.lab.fleet import lab_fleet
 from gigawatt.lab.guests.part import GuestsPart
 from gigawatt.lab.layout import GuestImage, LabSpec, Layout
-from gigawatt.lab.running import Running
+from gigawatt.lab.running import Part, Running
 
 
 class NoSecrets:
@@ -57,15 +63,24 @@ class RunningGuests:
     settings: GuestsSettings
     receipts: KeptReceipts = field(default_factory=KeptReceipts)
     name: str = "driver"
+    in_band: Driver | None = None
 
     def open(self, name: str = "", **changed: object) -> FencedDriver:
         """A driver; with ``changed`` settings if any."""
         settings = GuestsSettings.model_validate(self.settings.model_dump() | changed)
         folder = self.lab.folder / (name or self.name)
         clock = SystemClock()
-        return open_guests(
-            settings, Opening(self.lab.fleet, clock, NoSecrets(), self.receipts, folder)
-        )
+        opening = Opening(self.lab.fleet, clock, NoSecrets(), self.receipts, folder)
+        driver = open_guests(settings, opening)
+        if self.in_band is not None:
+            driver.know_networks(PortNetworks(self.in_band))
+        return driver
+
+    def connect(self, entry: HostSlice, vni: int, fence: Fence) -> None:
+        """Put the port of a slice in a network."""
+        assert self.in_band is not None, "with storage only"
+        port = NetworkPort(entry.node_id, entry.slot, vni, f"10.77.{entry.slot}.10/24")
+        asyncio.run(self.in_band.ensure(port.device, [port], fence))
 
     def slice(self, mask: int, node: int = 0, **fields: object) -> HostSlice:
         """A slice that is on, unless ``fields`` says otherwise."""
@@ -123,15 +138,22 @@ def taps() -> list[str]:
 
 
 @contextmanager
-def running_guests(folder: Path, guest_image: GuestImage = "small") -> Iterator[RunningGuests]:
-    """Start libvirtd and declare; at the end nothing of it runs."""
+def running_guests(
+    folder: Path, guest_image: GuestImage = "small", storage: Part | None = None
+) -> Iterator[RunningGuests]:
+    """Start libvirtd and declare, after ``storage``; at the end nothing of them runs."""
     spec = LabSpec(node_count=4, hypervisor_count=2, guest_image=guest_image)
     fleet = lab_fleet(spec)
     lab = Running(fleet, Layout(spec, fleet), folder)
     try:
+        if storage is not None:
+            storage.start(lab)
         GuestsPart(guest_image).start(lab)
         (declared,) = lab.settings["host"]
         running = RunningGuests(lab, GuestsSettings.model_validate(declared))
+        if storage is not None:
+            fakes = fake_drivers(DeviceWorld(fleet), Faults(), SystemClock())
+            running.in_band = fakes[Plane.IN_BAND]
         yield running
         for name in running.virsh("list", "--name").split():
             running.virsh("destroy", name)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gigawatt.boundary.plane import Plane
 from gigawatt.lab.audit_scene import AuditScene, Leftover
+from gigawatt.lab.audit_shares import CONNECT, audit_shares
 
 LIBVIRT_FOLDERS = ("/var/lib/libvirt/qemu", "/etc/libvirt/qemu", "/run/libvirt/qemu")
 """Where libvirt keeps what is a guest's own."""
@@ -29,9 +30,10 @@ def audit_hosts(scene: AuditScene) -> Iterator[Leftover]:
 
 
 def _guests(scene: AuditScene) -> Iterator[Leftover]:
-    connect = ["virsh", "--quiet", "--connect", "qemu:///system"]
-    for name in scene.said([*connect, "list", "--all", "--name"]).split():
+    names = scene.said([*CONNECT, "list", "--all", "--name"]).split()
+    for name in names:
         yield Leftover(Plane.HOST, "guest", name)
+    yield from audit_shares(scene, names)
     for line in scene.processes():
         if line.partition(" ")[0].endswith("qemu-system-x86_64"):
             yield Leftover(Plane.HOST, "process of a guest", line[:120])

@@ -28,6 +28,7 @@ from gigawatt.drivers.guests.settings import (
     NicSettings,
     NumaSettings,
 )
+from gigawatt.drivers.guests.shares import Attachment
 from gigawatt.drivers.guests.spec import GuestSpec, Hypervisor
 from gigawatt.drivers.guests.virtual_machines import parse_vm
 from gigawatt.errors import InputError
@@ -62,6 +63,8 @@ SMALL = ImageSettings(
     ready_line="ready",
 )
 LAB = BoardSettings(accelerator="tcg")
+POOLS = {"ib0-fs": "/srv/ib0-fs", "archive": "/srv/archive"}
+MOUNTS = Attachment(4242, ("ib0-fs",))
 KEYS = ('ssh-ed25519 AAAA ada@<home> & "away"',)
 
 
@@ -71,7 +74,7 @@ def hypervisor(board: BoardSettings = BOARD, **port: str) -> Hypervisor:
         for slot in range(8)
     }
     settings = HypervisorSettings(
-        node_id=NodeId("h0"), board="b", folder="/var/g", nic_of_slot=ports
+        node_id=NodeId("h0"), board="b", folder="/var/g", nic_of_slot=ports, storage_pools=POOLS
     )
     return Hypervisor(settings, HGX_H100, board, {"debian-12-gpu": IMAGE, "small": SMALL}, 64)
 
@@ -88,11 +91,17 @@ def definitions() -> dict[str, str]:
     with_function = hypervisor(virtual_function="0000:c1:00.2")
     held = SliceMetadata(entry(0x0F), ClusterId("clu_a"), has_run=False)
     small = hypervisor(LAB).spec(entry(0x0F, "small"), ClusterId("clu_a"))
+    sharing = hypervisor(LAB).spec(entry(0x0F, "small"), ClusterId("clu_a"), MOUNTS)
+    both = Attachment(4242, tuple(POOLS))
     return {
         "whole_node": guest_xml(spec(0xFF)),
         "half_node": guest_xml(spec(0xF0)),
         "one_gpu_virtual_function": guest_xml(with_function.spec(entry(0x04), ClusterId("clu_a"))),
         "lab_guest": guest_xml(small),
+        "lab_guest_with_share": guest_xml(sharing),
+        "half_node_with_shares": guest_xml(
+            hypervisor().spec(entry(0xF0), ClusterId("clu_a"), both)
+        ),
         "held": idle_xml(held),
         "held_with_tpm": idle_xml(held, has_tpm=True),
     }

@@ -11,8 +11,10 @@ from gigawatt.boundary.entries import Entry, HostSlice
 from gigawatt.boundary.plane import Plane
 from gigawatt.drivers.fenced import Entries, HasNoFiles, SeesNoNics
 from gigawatt.drivers.guests.rules import refuses_slices
+from gigawatt.drivers.guests.shares import Attachment
 from gigawatt.drivers.guests.slots import Slots
 from gigawatt.drivers.guests.virtual_machines import owner_of
+from gigawatt.drivers.storage.networks import Networks
 from gigawatt.errors import DriverError, DriverPermanentError, DriverRetryableError
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, DeviceId, NodeId
@@ -29,6 +31,7 @@ class Guests(HasNoFiles, SeesNoNics):
         self._fleet = fleet
         self._slots_of = slots_of
         self._has_whole_nodes = has_whole_nodes
+        self.networks: Networks | None = None
 
     @property
     def plane(self) -> Plane:
@@ -66,8 +69,9 @@ class Guests(HasNoFiles, SeesNoNics):
         try:
             for entry in wanted.values():
                 assert isinstance(entry, HostSlice), "a host holds slices only"
+                attachment = await self._attachment(device, entry)
                 tried.append(entry)
-                await slots.make(entry, cluster_id)
+                await slots.make(entry, cluster_id, attachment)
         except DriverPermanentError as error:
             try:
                 for entry in reversed(tried):
@@ -118,6 +122,26 @@ class Guests(HasNoFiles, SeesNoNics):
             )
 
         return tuple(reaches(a, b) for a, b in pairs)
+
+    async def _attachment(self, device: DeviceId, entry: HostSlice) -> Attachment | None:
+        """What a guest for ``entry`` may mount now, by the network that its port is in.
+
+        Raises:
+            DriverRetryableError: the port does not answer, or is in no network yet.
+        """
+        pools = self._slots_of[device].hypervisor.settings.storage_pools
+        if entry.power == "off" or not pools:
+            return None
+        assert self.networks is not None, "who has storage pools is told of networks"
+        vni = await self.networks.vni_of(Endpoint(entry.node_id, entry.slot))
+        if vni is None:
+            raise DriverRetryableError(
+                f"{device}: slot {entry.slot} is in no in-band network, so nobody knows what its"
+                " guest may mount",
+                device=device,
+                next_step="Connect its port first; then try again.",
+            )
+        return Attachment(vni, tuple(sorted(pools)))
 
     def _device(self, node_id: NodeId) -> DeviceId:
         if node_id not in self._fleet.nodes.index_of:

@@ -14,10 +14,13 @@ from xml.etree import ElementTree as Xml
 
 from gigawatt.artefacts.nccl_topology import BUS_FIRST
 from gigawatt.drivers.guests.metadata import METADATA_TAG, SliceMetadata, metadata_element
+from gigawatt.drivers.guests.shares import Share
 from gigawatt.drivers.guests.spec import Cell, GuestSpec, guest_name, guest_uuid
 
 EXPANDER_SLOT_FIRST = 16
 """Slots of bus 0 from which expander buses are put; libvirt puts its own devices below. Ours."""
+SHARE_QUEUE_LENGTH = 1024
+"""Requests of a guest to a share that wait at once. Source: libvirt, kbase/virtiofs.html."""
 IDLE_MEMORY_MIB = 16
 """Memory of a definition that never runs. Ours."""
 
@@ -44,17 +47,13 @@ QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 
 def guest_xml(spec: GuestSpec) -> str:
     """Definition of a guest that runs."""
-    metadata = SliceMetadata(spec.entry, spec.cluster_id, has_run=True)
+    metadata = SliceMetadata(spec.entry, spec.cluster_id, has_run=True, attachment=spec.attachment)
     is_kvm = spec.board.accelerator == "kvm"
     domain = _domain("kvm" if is_kvm else "qemu", spec.name, metadata)
     cells = spec.cells
     memory_mib = sum(cell.memory_mib for cell in cells) or spec.board.memory_mib
     _add(domain, "memory", str(memory_mib), unit="MiB")
-    if spec.board.huge_page_mib is not None:
-        backing = _add(domain, "memoryBacking")
-        pages = _add(backing, "hugepages")
-        _add(pages, "page", size=str(spec.board.huge_page_mib), unit="MiB")
-        _add(backing, "nosharepages")
+    _add_memory_backing(domain, spec)
     cpu_count = sum(len(cell.cpus) for cell in cells) or spec.board.cpu_count
     _add(domain, "vcpu", str(cpu_count), placement="static")
     _add_pinning(domain, cells)
@@ -75,6 +74,20 @@ def _domain(kind: str, name: str, metadata: SliceMetadata) -> Xml.Element:
     _add(domain, "uuid", guest_uuid(name))
     _add(domain, "metadata").append(metadata_element(metadata))
     return domain
+
+
+def _add_memory_backing(domain: Xml.Element, spec: GuestSpec) -> None:
+    page_mib = spec.board.huge_page_mib
+    if page_mib is None and not spec.shares:
+        return
+    backing = _add(domain, "memoryBacking")
+    if page_mib is not None:
+        _add(_add(backing, "hugepages"), "page", size=str(page_mib), unit="MiB")
+        _add(backing, "nosharepages")
+    if spec.shares:
+        # A share's server reads and writes the guest's memory itself (libvirt, kbase/virtiofs).
+        _add(backing, "source", type="memfd")
+        _add(backing, "access", mode="shared")
 
 
 def _add_pinning(domain: Xml.Element, cells: tuple[Cell, ...]) -> None:
@@ -144,6 +157,8 @@ def _add_own_devices(devices: Xml.Element, spec: GuestSpec) -> None:
         _add_disk(devices, "qcow2", spec.disk_path, "vda")
     seed = _add_disk(devices, "raw", spec.seed_path, "vdb")
     _add(seed, "readonly")
+    for share in spec.shares:
+        _add_share(devices, share)
     nic = spec.nic
     if nic.bridge is not None:
         interface = _add(devices, "interface", type="bridge")
@@ -164,6 +179,15 @@ def _add_own_devices(devices: Xml.Element, spec: GuestSpec) -> None:
     if spec.board.has_iommu:
         iommu = _add(devices, "iommu", model="intel")
         _add(iommu, "driver", intremap="on", caching_mode="on", iotlb="on")
+
+
+def _add_share(devices: Xml.Element, share: Share) -> None:
+    filesystem = _add(devices, "filesystem", type="mount", accessmode="passthrough")
+    _add(filesystem, "driver", type="virtiofs", queue=str(SHARE_QUEUE_LENGTH))
+    server = _add(filesystem, "binary", path=share.server)
+    _add(server, "sandbox", mode="namespace")
+    _add(filesystem, "source", dir=share.source)
+    _add(filesystem, "target", dir=share.pool_id)
 
 
 def _add_tpm(devices: Xml.Element) -> None:

@@ -1,4 +1,4 @@
-"""Files of a guest on its hypervisor: disk, seed and console, in one folder."""
+"""Files of a guest on its hypervisor: disk, seed, console, servers of shares; in one folder."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from gigawatt.drivers.guests.commands import Commands
 from gigawatt.drivers.guests.seed import LABEL, seed_files
 from gigawatt.drivers.guests.settings import ImageSettings
+from gigawatt.drivers.guests.shares import server_program
 from gigawatt.drivers.guests.spec import GuestSpec
 from gigawatt.errors import DriverPermanentError
 from gigawatt.ids import DeviceId
@@ -17,6 +18,7 @@ DIGEST_S_MAX = 300.0
 SEED_S_MAX = 30.0
 
 _PUT = 'umask 077 && mkdir -p "$1" && cat > "$2.new" && mv "$2.new" "$2"'
+_PUT_PROGRAM = _PUT + ' && chmod 0700 "$2"'
 _GONE = 'rm -rf -- "$1" && if [ -e "$1" ]; then echo "$1 is still there" >&2; exit 1; fi'
 _HEARD = 'until grep -qsF -e "$1" "$2"; do sleep 0.2; done'
 """Programs for ``sh -c``."""
@@ -25,9 +27,10 @@ _HEARD = 'until grep -qsF -e "$1" "$2"; do sleep 0.2; done'
 class GuestFiles:
     """Makes and takes away the files of one hypervisor's guests."""
 
-    def __init__(self, device: DeviceId, commands: Commands, disk_mib: int) -> None:
-        """Files on ``device``; an empty disk has ``disk_mib``."""
+    def __init__(self, device: DeviceId, commands: Commands, disk_mib: int, virtiofsd: str) -> None:
+        """Files on ``device``; an empty disk has ``disk_mib``, shares are ``virtiofsd``'s."""
         self._device = device
+        self._virtiofsd = virtiofsd
         self._commands = commands
         self._disk_mib = disk_mib
 
@@ -50,12 +53,18 @@ class GuestFiles:
                 )
 
     async def lay_out(self, spec: GuestSpec) -> None:
-        """Make the disk and the seed anew."""
+        """Make the disk, the seed and what serves its shares anew."""
         seed = await asyncio.wait_for(_seed(spec), SEED_S_MAX)
         put = ["sh", "-c", _PUT, "sh", spec.files, spec.seed_path]
         await self._commands.run(put, stdin=seed)
         if spec.has_disk:
             await self._commands.run(["qemu-img", "create", "-q", *self._disk_words(spec)])
+        for share in spec.shares:
+            program = server_program(share, self._virtiofsd)
+            put = ["sh", "-c", _PUT_PROGRAM, "sh", spec.files, share.server]
+            await self._commands.run(put, stdin=program.encode())
+            # It may be that nothing was exported there yet; libvirt wants to see the folder.
+            await self._commands.run(["mkdir", "-p", share.source])
 
     def _disk_words(self, spec: GuestSpec) -> list[str]:
         if spec.image.disk is None:

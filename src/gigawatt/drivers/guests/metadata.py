@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
 from gigawatt.boundary.entries import HostSlice, Power
+from gigawatt.drivers.guests.shares import Attachment
 from gigawatt.ids import ClusterId, NodeId
 
 NAMESPACE = "urn:gigawatt:slice:1"
 """XML namespace of our part of libvirt's metadata."""
 METADATA_TAG = f"{{{NAMESPACE}}}slice"
 _KEY_TAG = f"{{{NAMESPACE}}}ssh-key"
+_POOL_TAG = f"{{{NAMESPACE}}}storage-pool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,13 @@ class SliceMetadata:
     """One slice and its holder.
 
     Fields: entry.power is not kept: libvirt tells it; has_run says whether a guest of the holder
-    may have run on the slice since it was last clean.
+    may have run on the slice since it was last clean; attachment is None where it has no shares.
     """
 
     entry: HostSlice
     cluster_id: ClusterId
     has_run: bool
+    attachment: Attachment | None = None
 
 
 def metadata_element(metadata: SliceMetadata) -> Xml.Element:
@@ -45,6 +48,10 @@ def metadata_element(metadata: SliceMetadata) -> Xml.Element:
     )
     for key in entry.ssh_public_keys:
         Xml.SubElement(element, _KEY_TAG).text = key
+    if metadata.attachment is not None:
+        element.set("vni", str(metadata.attachment.vni))
+        for pool_id in metadata.attachment.storage_pools:
+            Xml.SubElement(element, _POOL_TAG).text = pool_id
     return element
 
 
@@ -65,6 +72,16 @@ def read_metadata(definition: Xml.Element, power: Power) -> SliceMetadata | None
         )
         cluster_id = ClusterId(element.attrib["cluster"])
         has_run = element.attrib["has-run"] != "no"
+        attachment = _attachment(element)
     except (KeyError, ValueError):
         return None
-    return SliceMetadata(entry, cluster_id, has_run) if entry.gpu_mask > 0 else None
+    if entry.gpu_mask <= 0:
+        return None
+    return SliceMetadata(entry, cluster_id, has_run, attachment)
+
+
+def _attachment(element: Xml.Element) -> Attachment | None:
+    vni = element.get("vni")
+    if vni is None:
+        return None
+    return Attachment(int(vni), tuple(pool.text or "" for pool in element.findall(_POOL_TAG)))

@@ -1,8 +1,8 @@
 """Opens the guests' driver from its settings."""
 
-from gigawatt.drivers.fenced import FencedDriver
 from gigawatt.drivers.guests.commands import Commands
 from gigawatt.drivers.guests.component import Guests
+from gigawatt.drivers.guests.driver import GuestsDriver
 from gigawatt.drivers.guests.guest_files import GuestFiles
 from gigawatt.drivers.guests.settings import GuestsSettings, HypervisorSettings
 from gigawatt.drivers.guests.slots import BootLimits, Slots
@@ -14,7 +14,7 @@ from gigawatt.errors import InputError
 from gigawatt.ids import DeviceId
 
 
-def open_guests(settings: GuestsSettings, opening: Opening) -> FencedDriver:
+def open_guests(settings: GuestsSettings, opening: Opening) -> GuestsDriver:
     """The host plane of the hypervisors in ``settings``.
 
     Raises:
@@ -25,7 +25,7 @@ def open_guests(settings: GuestsSettings, opening: Opening) -> FencedDriver:
         for one in settings.hypervisors
     }
     component = Guests(opening.fleet, slots, has_whole_nodes=settings.has_whole_nodes)
-    return FencedDriver(component, Ledger(opening.folder / "ledger", opening.clock))
+    return GuestsDriver(component, Ledger(opening.folder / "ledger", opening.clock))
 
 
 def _slots(settings: GuestsSettings, hypervisor: HypervisorSettings, opening: Opening) -> Slots:
@@ -41,7 +41,9 @@ def _slots(settings: GuestsSettings, hypervisor: HypervisorSettings, opening: Op
             hypervisor, node_type, board, settings.images, settings.disk_mib
         ).checked(),
         vms=VirtualMachines(node_id, node_type.gpu_count, commands),
-        files=GuestFiles(DeviceId(f"host/{node_id}"), commands, settings.disk_mib),
+        files=GuestFiles(
+            DeviceId(f"host/{node_id}"), commands, settings.disk_mib, hypervisor.virtiofsd
+        ),
         limits=BootLimits(settings.boot_s_max, settings.boot_tries),
         hooks=settings.cleaning,
         clock=opening.clock,

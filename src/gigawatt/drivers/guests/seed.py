@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from hashlib import blake2b
 
+from gigawatt.drivers.guests.shares import mount_commands
 from gigawatt.drivers.guests.spec import GuestSpec
 
 LABEL = "cidata"
@@ -14,19 +15,26 @@ LABEL = "cidata"
 
 
 def seed_files(spec: GuestSpec) -> Mapping[str, str]:
-    """Text of each file by name: hostname, SSH keys, DHCP on the NIC of the slot.
+    """Text of each file by name: hostname, SSH keys, shares, DHCP on the NIC of the slot.
 
-    Strings are quoted as JSON does, which YAML reads too.
+    Strings are quoted as JSON does, which YAML reads too. Shares are mounted by commands:
+    cloud-init's own ``mounts`` takes what is no device and no network's file system for absent.
     """
     entry = spec.entry
-    keys = "".join(f"  - {json.dumps(key)}\n" for key in entry.ssh_public_keys)
+    lists = {
+        "ssh_authorized_keys": entry.ssh_public_keys,
+        "runcmd": [line for share in spec.shares for line in mount_commands(share)],
+    }
+    said = "".join(
+        f"{name}:\n" + "".join(f"  - {json.dumps(item)}\n" for item in items)
+        for name, items in lists.items()
+        if items
+    )
     digest = blake2b(repr((spec.cluster_id, entry)).encode(), digest_size=8).hexdigest()
     name, mac = json.dumps(entry.hostname), json.dumps(spec.nic.mac)
     return {
         "meta-data": f'instance-id: "{digest}"\nlocal-hostname: {name}\n',
-        "user-data": f"#cloud-config\nssh_authorized_keys:\n{keys}"
-        if keys
-        else "#cloud-config\n{}\n",
+        "user-data": "#cloud-config\n" + (said or "{}\n"),
         "network-config": "version: 2\nethernets:\n  in-band:\n    match:\n"
         f"      macaddress: {mac}\n    dhcp4: true\n",
     }

@@ -13,6 +13,8 @@ MacAddress = Annotated[str, Field(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/+@:-]+$")]
 """A path on the hypervisor, of letters that no shell and no libvirt reads otherwise."""
+ShareTag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,34}$")]
+"""A storage pool's id where it names a share; virtio has 36 bytes for it (VIRTIO 1.2, 5.11.4)."""
 
 
 class _Settings(BaseModel):
@@ -125,6 +127,9 @@ class HypervisorSettings(_Settings):
         nic_of_slot: in-band NIC by slot.
         uri: of its libvirt, as the machine sees it on which commands run.
         prefix: words before each command, e.g. ``("ssh", "h0")``; empty: this machine.
+        storage_pools: folder of each storage pool, as the hypervisor's machine sees it; its guests
+            have the exports of their network from there. Needs to know of networks.
+        virtiofsd: program that serves them.
     """
 
     node_id: NodeId
@@ -133,6 +138,8 @@ class HypervisorSettings(_Settings):
     nic_of_slot: dict[int, NicSettings]
     uri: str = "qemu:///system"
     prefix: tuple[str, ...] = ()
+    storage_pools: dict[ShareTag, AbsolutePath] = Field(default_factory=dict)
+    virtiofsd: AbsolutePath = "/usr/lib/qemu/virtiofsd"
 
 
 class GuestsSettings(_Settings):

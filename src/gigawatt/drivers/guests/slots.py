@@ -8,6 +8,7 @@ from gigawatt.drivers.cleaning import HookSettings, Slice, Step, clean, hook_ste
 from gigawatt.drivers.guests.domain_xml import guest_xml, idle_xml
 from gigawatt.drivers.guests.guest_files import GuestFiles
 from gigawatt.drivers.guests.metadata import SliceMetadata
+from gigawatt.drivers.guests.shares import Attachment
 from gigawatt.drivers.guests.spec import GuestSpec, Hypervisor, guest_name
 from gigawatt.drivers.guests.virtual_machines import (
     SHUT_OFF,
@@ -63,7 +64,7 @@ class Slots:
         """The slice that a virtual machine is.
 
         One that is neither as it was put nor simply off has the empty image: paused, or with
-        other GPUs or NICs than its slice's.
+        other GPUs, NICs or shares than its slice's.
         """
         if vm.metadata is None:
             return strangers_slice(self.hypervisor.settings.node_id, vm)
@@ -89,11 +90,18 @@ class Slots:
             or entry.slot not in hypervisor.settings.nic_of_slot
         ):
             return False
-        spec = hypervisor.spec(entry, vm.metadata.cluster_id)
+        attachment = vm.metadata.attachment
+        pools = () if attachment is None else attachment.storage_pools
+        if not hypervisor.settings.storage_pools.keys() >= set(pools):
+            return False
+        spec = hypervisor.spec(entry, vm.metadata.cluster_id, attachment)
         nics = set() if spec.nic.bridge is None else {(spec.nic.mac, spec.nic.bridge)}
-        return vm.state == "running" and vm.functions == spec.functions and vm.nics == nics
+        is_with_its_own = vm.functions == spec.functions and vm.shares == set(spec.shares)
+        return vm.state == "running" and is_with_its_own and vm.nics == nics
 
-    async def make(self, entry: HostSlice, cluster_id: ClusterId) -> None:
+    async def make(
+        self, entry: HostSlice, cluster_id: ClusterId, attachment: Attachment | None
+    ) -> None:
         """Make a slot hold ``entry``: nothing of a guest that was there before stays.
 
         Raises:
@@ -103,7 +111,7 @@ class Slots:
         if entry.power == "off":
             await self.make_idle(entry, cluster_id)
         else:
-            await self._make_guest(self.hypervisor.spec(entry, cluster_id))
+            await self._make_guest(self.hypervisor.spec(entry, cluster_id, attachment))
 
     async def make_idle(self, entry: HostSlice, cluster_id: ClusterId) -> None:
         """Make a slot hold ``entry`` with nothing running and no file."""

@@ -16,6 +16,7 @@ from gigawatt.drivers.guests.settings import (
     ImageSettings,
     NicSettings,
 )
+from gigawatt.drivers.guests.shares import Attachment, Share, shares_of
 from gigawatt.errors import InputError
 from gigawatt.fleet.model import NodeType
 from gigawatt.fleet.slices import gpus_in_mask, nics_of_mask
@@ -51,6 +52,7 @@ class GuestSpec:
         cells, switches: in the guest's order; empty where the board has nothing to hand over.
         files: folder of its disk, seed and console.
         has_disk: whether it has a disk to write on.
+        attachment, shares: what it mounts of storage pools.
     """
 
     entry: HostSlice
@@ -62,6 +64,8 @@ class GuestSpec:
     switches: tuple[PciSwitch, ...]
     files: str
     has_disk: bool
+    attachment: Attachment | None
+    shares: tuple[Share, ...]
 
     @property
     def name(self) -> str:
@@ -142,10 +146,13 @@ class Hypervisor:
                 )
         return self
 
-    def spec(self, entry: HostSlice, cluster_id: ClusterId) -> GuestSpec:
+    def spec(
+        self, entry: HostSlice, cluster_id: ClusterId, attachment: Attachment | None = None
+    ) -> GuestSpec:
         """What a guest for ``entry`` is made of; the slot and the image are known."""
         image = self.images[entry.image]
         has_gpus = bool(self.board.gpus)
+        files = f"{self.settings.folder}/{guest_name(entry.node_id, entry.slot)}"
         return GuestSpec(
             entry=entry,
             cluster_id=cluster_id,
@@ -154,8 +161,10 @@ class Hypervisor:
             nic=self.settings.nic_of_slot[entry.slot],
             cells=self._cells(entry.gpu_mask) if has_gpus else (),
             switches=self._switches(entry.gpu_mask) if has_gpus else (),
-            files=f"{self.settings.folder}/{guest_name(entry.node_id, entry.slot)}",
+            files=files,
             has_disk=image.disk is not None or self.disk_mib > 0,
+            attachment=attachment,
+            shares=shares_of(attachment, self.settings.storage_pools, files),
         )
 
     def _cells(self, mask: int) -> tuple[Cell, ...]:

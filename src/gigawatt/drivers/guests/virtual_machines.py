@@ -7,6 +7,7 @@ from xml.etree import ElementTree as Xml
 from gigawatt.boundary.entries import HostSlice, Power
 from gigawatt.drivers.guests.commands import Commands
 from gigawatt.drivers.guests.metadata import SliceMetadata, read_metadata
+from gigawatt.drivers.guests.shares import Share
 from gigawatt.drivers.guests.spec import guest_name
 from gigawatt.errors import DriverPermanentError, DriverRetryableError
 from gigawatt.ids import ClusterId, DeviceId, NodeId
@@ -27,6 +28,7 @@ class VirtualMachine:
         metadata: what it says of itself; None: it does not say it.
         functions: PCI functions of the host that it has.
         nics: (MAC, bridge) of each NIC on a bridge.
+        shares: file systems of the host that it has, whoever gave them.
     """
 
     name: str
@@ -34,6 +36,7 @@ class VirtualMachine:
     metadata: SliceMetadata | None
     functions: frozenset[str]
     nics: frozenset[tuple[str, str]]
+    shares: frozenset[Share]
 
     @property
     def power(self) -> Power:
@@ -146,7 +149,16 @@ def parse_vm(name: str, text: str, state: str) -> VirtualMachine:
     if metadata is not None and metadata.entry.slot != _slot_of(name):
         metadata = None
     functions = frozenset(_function(address) for address in sources)
-    return VirtualMachine(name, state, metadata, functions, frozenset(nics))
+    shares = frozenset(_share(one) for one in root.findall("devices/filesystem"))
+    return VirtualMachine(name, state, metadata, functions, frozenset(nics), shares)
+
+
+def _share(filesystem: Xml.Element) -> Share:
+    def said(tag: str, attribute: str) -> str:
+        found = filesystem.find(tag)
+        return "" if found is None else found.get(attribute, "")
+
+    return Share(said("target", "dir"), said("source", "dir"), said("binary", "path"))
 
 
 def _function(address: Xml.Element) -> str:

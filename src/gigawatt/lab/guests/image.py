@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gigawatt.errors import InputError
-from gigawatt.lab.guests.initrd import common_members, small_initrd
+from gigawatt.lab.guests.initrd import MODULES, common_members, small_initrd
 from gigawatt.lab.running import SAID_MAX, tool_environment
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
@@ -76,8 +76,9 @@ def build_image(cache: Path) -> SmallImage:
 
 
 def _digest_of_parts(package: Path) -> str:
-    """What tells one image from another: kernel package, programs, script."""
+    """What tells one image from another: kernel package, modules of it, programs, script."""
     digest = hashlib.sha256(package.read_bytes())
+    digest.update(" ".join(MODULES).encode())
     for path, member in sorted(common_members().items()):
         digest.update(path.encode() + member.content)
     return digest.hexdigest()[:16]

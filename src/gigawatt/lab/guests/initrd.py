@@ -33,6 +33,8 @@ MODULES = (
     "fs/isofs/isofs.ko",
     "drivers/input/evdev.ko",
     "drivers/acpi/button.ko",
+    "fs/fuse/fuse.ko",
+    "fs/fuse/virtiofs.ko",
 )
 """Kernel modules in the order in which they are loaded."""
 

@@ -1,5 +1,7 @@
 """The lab's hypervisors: one libvirtd, whose guests are told apart by node and slot in their name.
 
+Starts after the storage: guests have the exports of its pools from the folders of the pools.
+
 libvirtd runs as root in the room, without systemd, cgroups or a security driver, and keeps all it
 writes in folders that are the room's own.
 """
@@ -34,13 +36,17 @@ from gigawatt.lab.guests.image import (
 )
 from gigawatt.lab.layout import GuestImage
 from gigawatt.lab.running import Running, tool_environment
+from gigawatt.lab.storage.pool_folders import pool_folder
 
+VIRTIOFSD: str = HypervisorSettings.model_fields["virtiofsd"].default
 PACKAGE_OF_TOOL = {
     "libvirtd": "libvirt-daemon",
     "virt-qemu-run": "libvirt-daemon-driver-qemu",
     "virsh": "libvirt-clients",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
+    VIRTIOFSD: "qemu-system-common",
+    "unshare": "util-linux",
     "xorriso": "xorriso",
     "busybox": "busybox-static",
     "dropbear": "dropbear-bin",
@@ -217,7 +223,8 @@ def guests_settings(lab: Running, booted: Booted, acceleration: Acceleration) ->
 
 
 def _hypervisor(lab: Running, node: int) -> HypervisorSettings:
-    layout = lab.layout
+    layout, pools = lab.layout, lab.fleet.storage_pools.ids
+    has_storage = bool(lab.settings.get(Plane.STORAGE))
     return HypervisorSettings(
         node_id=NodeId(lab.fleet.nodes.ids[node]),
         board="lab",
@@ -226,6 +233,7 @@ def _hypervisor(lab: Running, node: int) -> HypervisorSettings:
             slot: NicSettings(mac=layout.mac_of(node, slot), bridge=layout.host_bridge(node, slot))
             for slot in layout.slots_of(node)
         },
+        storage_pools={name: str(pool_folder(lab, name)) for name in pools if has_storage},
     )
 
 
