@@ -127,6 +127,7 @@ from gigawatt.sdk.documents.firewall import (
     TransportPort,
 )
 from gigawatt.sdk.documents.fleet import (
+    Doer,
     DrawnCell,
     FabricSummary,
     Fleet,
@@ -379,6 +380,7 @@ __all__ = [
     "DealInput",
     "DeviceLogin",
     "DeviceLoginResult",
+    "Doer",
     "DrawnCell",
     "EntryHash",
     "Event",
