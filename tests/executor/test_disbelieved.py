@@ -72,7 +72,7 @@ def test_a_device_that_lets_go_of_nothing_is_asked_once_and_named(make_site):
     assert report.drift == []
     for device in ("host", "bmc"):
         [said] = [line for line in report.remaining if line.startswith(f"{device}/{site.victim}:")]
-        assert f"is not believed gone: {device}/{site.victim} refuses remove" in said
+        assert f"is under a tombstone: {device}/{site.victim} refuses remove" in said
     assert site.victim in site.quarantined()
     site.assert_sound()
     site.faults.clear()

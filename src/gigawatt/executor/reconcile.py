@@ -263,8 +263,8 @@ class Reconciler:
                 report.remaining.append(f"{operation.operation_id} is stuck: {operation.error}")
         for buried in self._snapshot().tombstones:
             why = chase.refused.get(place_of(buried))
-            said = "is under a tombstone" if why is None else f"is not believed gone: {why}"
-            report.remaining.append(f"{buried.entry.device}:{buried.entry.key} {said}")
+            said = f"{buried.entry.device}:{buried.entry.key} is under a tombstone"
+            report.remaining.append(said if why is None else f"{said}: {why}")
 
 
 def _by_device(entries: Iterable[Entry]) -> list[list[Entry]]:
