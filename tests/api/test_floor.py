@@ -130,6 +130,7 @@ def test_nodes_are_found_by_what_is_at_hand(world: Any, operator: Client):
     assert ids(text=world.ids["acme"]["project"]) == mine
     assert ids(project_id=world.ids["acme"]["project"]) == mine
     assert ids(project_id=world.ids["other"]["project"]) == set()
+    assert ids(text="olu") == {fleet.nodes.ids[-1]}, "whoever took it out"
     assert ids(text="xid 79") == ids(text="quarantined") == {fleet.nodes.ids[-1]}
     assert ids(text="available") == set(fleet.nodes.ids[:-1])
     assert ids(text=node.config.bmc_address) >= {node_id}
@@ -150,10 +151,12 @@ def test_a_node_that_changes_its_state_has_one_line_in_its_history(
     operator.return_node(node_id, "it is mended")
     found = world.ok("operator", "GET", f"/events?node_id={node_id}")["items"]
     assert [line["kind"] for line in found] == ["node", "node"]
-    account = world.ok("operator", "GET", "/me")["account_id"]
-    assert f"a fan (by {account})" in found[0]["message"]
-    assert f"available: it is mended (by {account})" in found[1]["message"]
+    me = world.ok("operator", "GET", "/me")
+    assert found[0]["message"].endswith(": a fan")
+    assert found[1]["message"].endswith("is available: it is mended")
     assert [line["data"]["state"] for line in found][1] == "available"
+    for line in found:
+        assert (line["data"]["by"], line["data"]["by_name"]) == (me["account_id"], me["name"])
 
 
 def reconciled(operator: Client) -> doc.ReconciliationResult:

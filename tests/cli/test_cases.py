@@ -160,7 +160,7 @@ class OneServer:
         service = served.service
         service.rate = RateLimiter(1e9, 1e9)
         if not self.key:
-            self.key = make_first_key(service, "operator")
+            self.key = make_first_key(service, "local")
             (site,) = service.directory.organisations(None, "", 2)
             for name in ("ten_default", "ten_ada", "ten_bo", "ten_cy"):
                 made = Project(TenantId(name), site.organisation_id, name, 10**6, 0.0)

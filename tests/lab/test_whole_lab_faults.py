@@ -75,7 +75,7 @@ def states(lab: FaultLab, number: int) -> list[str]:
 
 
 def end_master(lab: FaultLab) -> None:
-    """The second is told to end: killed, ibsim gives it what is for a reader on the same leaf."""
+    """The first is killed, the second told to end."""
     first, second = lab.subnets[RAIL].managers
     if first.poll() is None and states(lab, 0)[-1] != "STANDBY":
         first.kill()

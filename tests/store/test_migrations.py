@@ -12,6 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gigawatt.errors import DataError
+from gigawatt.identity.accounts import AccountId
+from gigawatt.interfaces.store import Doer
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store import migration, schema, version
 from gigawatt.store.audit import audit_database
@@ -201,6 +203,8 @@ def test_what_a_store_holds_survives_a_migration(engine, place, build):
     store.close()
     for table in LATER:
         engine.execute(place, f"DROP TABLE {table}")
+    for column in ("by_account_id", "by_name"):
+        engine.execute(place, f"ALTER TABLE node DROP COLUMN {column}")
     engine.execute(place, "ALTER TABLE event DROP COLUMN project_id")
     engine.execute(
         place,
@@ -215,6 +219,34 @@ def test_what_a_store_holds_survives_a_migration(engine, place, build):
     store = open_store_at(place)
     assert store.snapshot(NOW_S) == seen
     store.close()
+
+
+def test_who_took_a_node_out_is_moved_out_of_the_reason(engine, place):
+    made(place, "0017")
+    rows = {
+        "a": "a fan (by acc_1a2b)",
+        "b": "XID 79 (by hand)",
+        "c": "a fan (by acc_gone)",
+        "d": "it said 'x' (by acc_0) before",
+        "e": "two\nlines (by acc_1a2b)",
+    }
+    engine.execute(place, "INSERT INTO organisation VALUES ('org_a', 'acme', 0)")
+    engine.execute(
+        place,
+        "INSERT INTO account (account_id, organisation_id, name, kind, role, created_s)"
+        " VALUES ('acc_1a2b', 'org_a', 'Olu', 'user', 'operator', 0)",
+    )
+    for node_id, reason in rows.items():
+        said = reason.replace("'", "''")
+        engine.execute(place, f"INSERT INTO node VALUES ('{node_id}', 'drained', '{said}', 0)")  # noqa: S608 - ours
+    migrate_store(place)
+    store = open_store_at(place)
+    seen = store.snapshot(NOW_S)
+    store.close()
+    reasons = {node_id: reason for node_id, (_, reason) in seen.node_states.items()}
+    assert reasons == {**rows, "a": "a fan", "c": "a fan", "e": "two\nlines"}
+    olu = Doer(AccountId("acc_1a2b"), "Olu")
+    assert seen.taken_out_by == {"a": olu, "c": Doer(AccountId("acc_gone"), ""), "e": olu}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 
 from gigawatt.fleet.model import I64, U16, Fleet
 from gigawatt.ids import ClusterId, NodeId
-from gigawatt.interfaces.store import ClusterRecord, NodeState, StoreSnapshot
+from gigawatt.interfaces.store import ClusterRecord, Doer, NodeState, StoreSnapshot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +19,7 @@ class FleetHoldings:
         holders: (cluster, GPU mask) by node row; rows that nobody holds are left out.
         states: state and reason of nodes that are not "available".
         clusters: clusters that hold anything.
+        taken_out_by: who took nodes out of service, where an account did; for operators alone.
     """
 
     fleet: Fleet
@@ -26,6 +27,7 @@ class FleetHoldings:
     holders: Mapping[int, tuple[tuple[ClusterId, int], ...]]
     states: Mapping[NodeId, tuple[NodeState, str]]
     clusters: Mapping[ClusterId, ClusterRecord]
+    taken_out_by: Mapping[NodeId, Doer]
 
     @property
     def free_gpu_count(self) -> I64:
@@ -49,4 +51,6 @@ def holdings_of(fleet: Fleet, stored: StoreSnapshot) -> FleetHoldings:
     for node_id in stored.node_states:
         if node_id in row_of:
             free[row_of[node_id]] = 0
-    return FleetHoldings(fleet, free, holders, stored.node_states, stored.clusters)
+    return FleetHoldings(
+        fleet, free, holders, stored.node_states, stored.clusters, stored.taken_out_by
+    )

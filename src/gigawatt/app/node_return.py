@@ -7,12 +7,15 @@ from gigawatt.boundary.plane import Plane
 from gigawatt.errors import DriftError
 from gigawatt.executor.readback import ReadBack, read_back
 from gigawatt.ids import DeviceId, NodeId
+from gigawatt.interfaces.store import Doer
 
 OWN_DEVICES = ((Plane.IN_BAND, "port"), (Plane.OUT_OF_BAND, "bmc"), (Plane.HOST, "host"))
 """Devices that a node has for itself."""
 
 
-async def bring_back(control: Control, nodes: Sequence[NodeId], reason: str) -> None:
+async def bring_back(
+    control: Control, nodes: Sequence[NodeId], reason: str, by: Doer | None = None
+) -> None:
     """Bring nodes of the fleet back into service, all or none.
 
     Raises:
@@ -25,7 +28,7 @@ async def bring_back(control: Control, nodes: Sequence[NodeId], reason: str) -> 
     devices = [(p, DeviceId(f"{kind}/{n}")) for n in free for p, kind in OWN_DEVICES]
     _refuse_dirty(await read_back(control.around.drivers, devices))
     for node_id in nodes:
-        store.set_node_state(node_id, "available", reason, clock.now_s())
+        store.set_node_state(node_id, "available", reason, clock.now_s(), by)
 
 
 def _refuse_dirty(seen: ReadBack) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gigawatt.app.holdings import FleetHoldings
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import NodeId, TenantId
+from gigawatt.interfaces.store import Doer
 
 _GUID = re.compile(r"(?:0x)?([0-9a-f]{8,16})")
 """A GUID or a MAC without its colons; shorter ones would be found everywhere."""
@@ -22,8 +23,8 @@ def nodes_that_match(
 ) -> NDArray[np.bool_]:
     """bool[N]: nodes of which something contains the text, in whatever case.
 
-    That is the id of node, rack or hall, the state and its reason, cluster or project by name or
-    id, the beginning of the BMC's address, or the whole GUID or MAC of a NIC.
+    That is the id of node, rack or hall, the state, its reason and who said so, cluster or project
+    by name or id, the beginning of the BMC's address, or the whole GUID or MAC of a NIC.
     """
     wanted = text.strip().lower()
     fleet = now.fleet
@@ -48,17 +49,22 @@ def _rows(fleet: Fleet, rows: list[int]) -> NDArray[np.bool_]:
 
 
 def _by_state(now: FleetHoldings, wanted: str) -> NDArray[np.bool_]:
-    fleet = now.fleet
+    fleet, by = now.fleet, now.taken_out_by
     out = [
         fleet.nodes.index_of[node_id]
         for node_id, said in now.states.items()
-        if node_id in fleet.nodes.index_of and any(wanted in one.lower() for one in said)
+        if node_id in fleet.nodes.index_of
+        and any(wanted in one.lower() for one in (*said, *_names(by.get(node_id))))
     ]
     mask = _rows(fleet, out)
     if wanted == "available":
         known = (NodeId(node_id) for node_id in fleet.nodes.ids)
         mask |= np.array([node_id not in now.states for node_id in known], np.bool_)
     return mask
+
+
+def _names(doer: Doer | None) -> tuple[str, ...]:
+    return () if doer is None else (doer.account_id, doer.name)
 
 
 def _by_holder(now: FleetHoldings, wanted: str, names: Mapping[TenantId, str]) -> NDArray[np.bool_]:

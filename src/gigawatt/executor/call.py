@@ -1,12 +1,14 @@
 """One driver call: bounded retries, a time limit, and an outcome instead of an exception."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception_type,
     stop_after_attempt,
     wait_exponential,
@@ -43,17 +45,30 @@ class Caller:
     """Calls drivers under one policy."""
 
     def __init__(
-        self, drivers: Mapping[Plane, Driver], clock: Clock, policy: ExecutorPolicy
+        self,
+        drivers: Mapping[Plane, Driver],
+        clock: Clock,
+        policy: ExecutorPolicy,
+        tries_s_max: float = math.inf,
     ) -> None:
-        """Keep what calls need; ``drivers`` has one driver per plane."""
+        """Keep what calls need.
+
+        Args:
+            drivers: one driver per plane.
+            clock: by it calls wait.
+            policy: how patient calls are.
+            tries_s_max: no further try of a call begins later than this after its first.
+        """
+        self._tries_s_max = tries_s_max
         self._drivers = drivers
         self._policy = policy
         self._clock = clock
         self._gate = asyncio.Semaphore(policy.concurrent_call_count_max)
+        self._stop = stop_after_attempt(policy.attempt_count_max - 1)
         self._retrying = AsyncRetrying(
             sleep=clock.sleep,
             retry=retry_if_exception_type(DriverRetryableError),
-            stop=stop_after_attempt(policy.attempt_count_max - 1),
+            stop=self._stop,
             wait=wait_exponential(
                 multiplier=2 * policy.backoff_s_first, max=policy.backoff_s_max, exp_base=2
             ),
@@ -74,14 +89,15 @@ class Caller:
 
     async def _try_often(self, step: Step, fence: Fence, errors: list[str]) -> str | None:
         """Why a step failed for good, None when it is done; errors of tries are noted."""
+        until_s = self._clock.now_s() + self._tries_s_max
         try:
             await self._try_once(step, fence, errors)
         except StaleGenerationError:
             raise
         except DriverRetryableError as error:
-            if self._policy.attempt_count_max == 1:
+            if self._policy.attempt_count_max == 1 or self._clock.now_s() >= until_s:
                 return str(error)
-            return await self._retry(step, fence, errors)
+            return await self._retry(step, fence, errors, until_s)
         except DriverError as error:
             return str(error)
         return None
@@ -106,10 +122,16 @@ class Caller:
                 step=step.key,
             ) from error
 
-    async def _retry(self, step: Step, fence: Fence, errors: list[str]) -> str | None:
+    async def _retry(
+        self, step: Step, fence: Fence, errors: list[str], until_s: float
+    ) -> str | None:
+        def is_enough(state: RetryCallState) -> bool:
+            return self._stop(state) or self._clock.now_s() >= until_s
+
         await self._clock.sleep(self._policy.backoff_s_first)
+        retrying = self._retrying.copy(stop=is_enough)
         try:
-            await self._retrying.copy()(self._try_once, step, fence, errors)
+            await retrying(self._try_once, step, fence, errors)
         except StaleGenerationError:
             raise
         except DriverError as error:

@@ -1,6 +1,6 @@
 """Drift of the whole fleet: what was read from the devices against the union of all targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gigawatt.boundary.entries import BmcRoute, ComputePort, Entry, PartitionMember
@@ -19,7 +19,7 @@ class FleetDrift:
 
     Fields:
         missing: entries that a device lacks or holds with another value, by cluster.
-        strange: entries that no target, no operation under way and no tombstone of one names.
+        strange: entries that no target, no operation under way and no tombstone names.
     """
 
     missing: Mapping[ClusterId, tuple[Entry, ...]]
@@ -40,6 +40,7 @@ def drift_of_fleet(
     snapshot: StoreSnapshot,
     open_operations: Sequence[OperationRecord],
     seen: ReadBack,
+    chased: Collection[Place] = (),
 ) -> FleetDrift:
     """What differs on devices that answered.
 
@@ -48,12 +49,12 @@ def drift_of_fleet(
         snapshot: taken before the devices were read.
         open_operations: under way; clusters that have one are left to it.
         seen: what was read.
+        chased: places under a tombstone that were chased before; what stands there still is
+            strange. What is under another one is left to whoever chases it.
     """
     busy = {operation.cluster_id for operation in open_operations}
-    # Tombstones of ended operations were chased before; what stands there still is strange.
-    spoken_for = {
-        (t.entry.device, t.entry.key) for t in snapshot.tombstones if t.cluster_id in busy
-    } | {
+    buried = {(t.entry.device, t.entry.key) for t in snapshot.tombstones}
+    spoken_for = buried.difference(chased) | {
         (entry.device, entry.key)
         for operation in open_operations
         for step in operation.plan.steps

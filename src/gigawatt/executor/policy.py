@@ -10,6 +10,8 @@ class ExecutorPolicy:
     Fields:
         attempt_count_max: tries of one driver call before it counts as failed, >= 1.
         backoff_s_first, backoff_s_max: wait before the second try; doubled up to the maximum.
+        pass_tries_s_max: in a pass of the reconciler, no further try of a call begins later than
+            this after the first; the next pass goes on.
         call_timeout_s: longest wait for one driver call; then it counts as a lost reply.
         verify_round_count_max: times a stage is put right after a read-back that differs.
         concurrent_call_count_max: driver calls in flight at once.
@@ -24,6 +26,7 @@ class ExecutorPolicy:
     attempt_count_max: int = 5
     backoff_s_first: float = 0.2
     backoff_s_max: float = 10.0
+    pass_tries_s_max: float = 45.0
     call_timeout_s: float = 900.0
     verify_round_count_max: int = 2
     concurrent_call_count_max: int = 256

@@ -8,13 +8,14 @@ meanwhile. What belongs to an operation under way is left to it.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gigawatt.boundary.entries import Entry, HostSlice
 from gigawatt.boundary.plane import Plane
 from gigawatt.errors import ConflictError, DriverError, StaleGenerationError
 from gigawatt.executor.call import Caller
+from gigawatt.executor.chase import Chase, place_of
 from gigawatt.executor.drift import (
     FleetDrift,
     Place,
@@ -26,6 +27,7 @@ from gigawatt.executor.drift import (
 from gigawatt.executor.executor import Executor, Surroundings
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.readback import read_back
+from gigawatt.executor.together import together
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, DeviceId, OperationId
 from gigawatt.interfaces.driver import OPERATOR, Fence
@@ -84,10 +86,15 @@ class Reconciler:
         self._around = around
         self._worker = worker
         self._policy = policy or ExecutorPolicy()
-        self._caller = Caller(around.drivers, around.clock, self._policy)
+        self._caller = Caller(
+            around.drivers, around.clock, self._policy, self._policy.pass_tries_s_max
+        )
 
     async def run(self, *, only_stuck: bool = False) -> Reconciliation:
-        """One pass: resume what was left open, chase tombstones, repair drift, read again.
+        """One pass: resume what was left open, then chase tombstones and repair drift.
+
+        Both go on side by side: a device that does not let go of what is buried on it may take a
+        quarter of an hour, and what drifted elsewhere does not wait for it.
 
         Args:
             only_stuck: resume what is stuck and leave the rest to its workers.
@@ -97,19 +104,39 @@ class Reconciler:
         """
         report = Reconciliation()
         await self._resume(report, only_stuck=only_stuck)
-        await self._chase_tombstones()
+        self._snapshot()  # Nothing is chased either while a row is damaged.
+        chase = Chase(self._around, self._caller)
+        await together([chase.run(), self._mend(report)])
+        await self._take_by_hand(report, chase)
+        self._tell_unfinished(report, chase)
+        return report
+
+    async def _mend(self, report: Reconciliation) -> None:
+        """Repair what is not as the targets say, and read again."""
         snapshot = self._snapshot()
-        drift, silent = await self._look(snapshot)
+        drift, silent = await self._look(snapshot, devices_of(self._around.fleet))
         report.silent.extend(silent)
         report.drift.extend(drift.sentences.values())
         self._around.watch.drifted(drift)
         if report.drift:
             await self._repair(snapshot, drift)
-            await self._chase_tombstones()
-            left, _ = await self._look(self._snapshot())
+            left, _ = await self._look(self._snapshot(), devices_of(self._around.fleet))
             self._tell(report, drift, left)
-        self._tell_unfinished(report)
-        return report
+
+    async def _take_by_hand(self, report: Reconciliation, chase: Chase) -> None:
+        """Remove what is buried, was not refused, and is held still: by the operator's hand."""
+        left, snapshot = chase.unexplained(), self._snapshot()
+        if not left:
+            return
+        devices, chased = {(t.entry.plane, t.entry.device) for t in left}, set(map(place_of, left))
+        seen, _ = await self._look(snapshot, devices, chased)
+        drift = FleetDrift({}, {p: e for p, e in seen.strange.items() if p in chased})
+        report.drift.extend(drift.sentences.values())
+        await self._remove_strange(snapshot, drift.strange)
+        await chase.observe(left)
+        if drift.strange:
+            now, _ = await self._look(self._snapshot(), devices, chased)
+            self._tell(report, drift, now)
 
     def _snapshot(self) -> StoreSnapshot:
         """What is true now; while a row is damaged its entries would look like nobody's."""
@@ -117,14 +144,19 @@ class Reconciler:
         found.refuse_damaged()
         return found
 
-    async def _look(self, snapshot: StoreSnapshot) -> tuple[FleetDrift, list[DeviceId]]:
+    async def _look(
+        self,
+        snapshot: StoreSnapshot,
+        devices: Iterable[tuple[Plane, DeviceId]],
+        chased: Collection[Place] = (),
+    ) -> tuple[FleetDrift, list[DeviceId]]:
         """Drift against a snapshot taken before, and the devices that did not answer."""
         fleet, store = self._around.fleet, self._around.store
         under_way = {one.operation_id: one for one in store.open_operations()}
-        seen = await read_back(self._around.drivers, devices_of(fleet))
+        seen = await read_back(self._around.drivers, devices)
         # An operation that ended while devices were read was under way when some of them answered.
         under_way |= {one.operation_id: one for one in store.open_operations()}
-        drift = drift_of_fleet(fleet, snapshot, tuple(under_way.values()), seen)
+        drift = drift_of_fleet(fleet, snapshot, tuple(under_way.values()), seen, chased)
         return without_changed(fleet, drift, snapshot, self._snapshot()), sorted(seen.silent)
 
     async def _resume(self, report: Reconciliation, *, only_stuck: bool) -> None:
@@ -137,27 +169,6 @@ class Reconciler:
             except (ConflictError, DriverError):
                 continue
             report.resumed.append(operation.operation_id)
-
-    async def _chase_tombstones(self) -> None:
-        """Remove what should be gone since operations that have ended, and say what is."""
-        store = self._around.store
-        snapshot = self._snapshot()
-        busy = {operation.cluster_id for operation in store.open_operations()}
-        buried = [t for t in snapshot.tombstones if t.cluster_id not in busy]
-        # Together: a host takes a quarter of an hour to clean, and a hundred may wait.
-        await asyncio.gather(
-            *(self._act("remove", [t.entry], Fence(t.cluster_id, t.generation)) for t in buried)
-        )
-        seen = await read_back(
-            self._around.drivers, {(t.entry.plane, t.entry.device) for t in buried}
-        )
-        gone = [
-            (t.entry.device, t.entry.key)
-            for t in buried
-            if t.entry.device in seen.held and t.entry.key not in seen.held[t.entry.device]
-        ]
-        if gone:
-            store.observe_absent(gone, self._around.clock.now_s())
 
     async def _act(self, action: Action, entries: Sequence[Entry], fence: Fence) -> bool:
         """Call the driver for entries of one device; whether it was done."""
@@ -187,8 +198,10 @@ class Reconciler:
         self, snapshot: StoreSnapshot, strange: Mapping[Place, Entry]
     ) -> None:
         """Remove what no target names, its nodes out of service first if nobody holds them."""
-        # A commit since the first look may have named what looked strange: look once more.
-        if not strange or self._snapshot().clusters != snapshot.clusters:
+        # A commit since the first look may have named what looked strange: look once more. Who
+        # holds nothing any more names nothing.
+        now = self._snapshot().clusters
+        if not strange or any(snapshot.clusters.get(name) != row for name, row in now.items()):
             return
         self._quarantine_free(snapshot, list(strange.values()))
         fence = Fence(OPERATOR, snapshot.generation)
@@ -243,15 +256,15 @@ class Reconciler:
                 report.repaired.append(sentence)
             self._around.store.add_event("drift", sentence, now_s, data={"repaired": is_repaired})
 
-    def _tell_unfinished(self, report: Reconciliation) -> None:
+    def _tell_unfinished(self, report: Reconciliation, chase: Chase) -> None:
         """What is stuck or under a tombstone still is not as the targets say."""
         for operation in self._around.store.open_operations():
             if operation.state == "stuck":
                 report.remaining.append(f"{operation.operation_id} is stuck: {operation.error}")
-        report.remaining.extend(
-            f"{t.entry.device}:{t.entry.key} is under a tombstone"
-            for t in self._snapshot().tombstones
-        )
+        for buried in self._snapshot().tombstones:
+            why = chase.refused.get(place_of(buried))
+            said = f"{buried.entry.device}:{buried.entry.key} is under a tombstone"
+            report.remaining.append(said if why is None else f"{said}: {why}")
 
 
 def _by_device(entries: Iterable[Entry]) -> list[list[Entry]]:

@@ -10,6 +10,7 @@ from gigawatt.executor.call import Caller, Outcome
 from gigawatt.executor.policy import ExecutorPolicy
 from gigawatt.executor.progress import Listener, Progress, StageRun, Watch
 from gigawatt.executor.readback import Drift, ReadBack, drift_of_steps, read_back, strangers
+from gigawatt.executor.together import first_error
 from gigawatt.ids import DeviceId, NodeId
 from gigawatt.interfaces.clock import Clock
 from gigawatt.interfaces.driver import Driver, Fence
@@ -124,7 +125,7 @@ class StageRunner:
             outcomes = await self._call_at_once(run, stage, steps)
         except BaseExceptionGroup as errors:
             # Callers know our errors, not the group that a task group makes of them.
-            raise _first(errors) from None
+            raise first_error(errors) from None
         return {o.step: o.detail for o in outcomes if o.state == "failed"}
 
     async def _call_at_once(
@@ -219,14 +220,6 @@ class StageRunner:
             course.known = course.ask_known()
             found = look()
         return found
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group that is no group itself."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _without_overtaken(stages: Sequence[Stage], journal: Collection[str]) -> list[Stage]:

@@ -75,6 +75,14 @@ class Account:
     project_id: TenantId | None = None
 
 
+def told_to_tenants(account_id: str, role: str | None) -> str:
+    """Whom a sentence that tenants read names; operators are not named there.
+
+    ``role`` is the account's, None where the account is gone.
+    """
+    return "whoever runs the site" if role == AccountRole.OPERATOR else account_id
+
+
 def check_label(what: str, name: str) -> None:
     """Refuse a name that cannot be shown in one line.
 

@@ -321,5 +321,5 @@ class Directory(Protocol):
         ...
 
     def cancellations(self, among: Collection[OperationId]) -> Mapping[OperationId, str]:
-        """Who asked to cancel, for those operations that shall be unwound."""
+        """Who asked to cancel, in words that tenants read, for operations that shall be unwound."""
         ...

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from gigawatt.boundary.entries import Entry
 from gigawatt.boundary.target import ClusterTarget
 from gigawatt.errors import DataError
+from gigawatt.identity.accounts import AccountId
 from gigawatt.ids import ClusterId, DeviceId, KeyPoolId, NodeId, OperationId, TenantId
 from gigawatt.market.promises import Promises
 from gigawatt.planner.phases import Phase
@@ -82,6 +83,14 @@ class HeldKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Doer:
+    """Who did something: an account, and what it was called then. Only operators are told."""
+
+    account_id: AccountId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSnapshot:
     """One consistent read of everything the planner needs.
 
@@ -89,11 +98,12 @@ class StoreSnapshot:
         generation: counter that every commit raises by one.
         clusters: clusters and file systems that hold anything, by id.
         keys: keys that are not free.
-        node_states: nodes that are not "available", with the reason.
+        node_states: nodes that are not "available", with the reason, which tenants may read.
         allocations: GPU mask held, by node and cluster.
         tombstones: absences not yet observed.
         promises: what reservations are promised.
         damaged: why the rows of some clusters do not read back; they hold what they hold.
+        taken_out_by: who took nodes out of service, where an account did.
     """
 
     generation: int
@@ -104,6 +114,7 @@ class StoreSnapshot:
     tombstones: tuple[Tombstone, ...]
     damaged: Mapping[ClusterId, str] = field(default_factory=dict)
     promises: Promises = field(default_factory=Promises)
+    taken_out_by: Mapping[NodeId, Doer] = field(default_factory=dict)
 
     def refuse_damaged(self) -> None:
         """Refuse to judge devices while it is not known what they shall hold.
@@ -283,8 +294,18 @@ class Store(Protocol):
         """
         ...
 
-    def set_node_state(self, node_id: NodeId, state: NodeState, reason: str, now_s: float) -> None:
-        """Drain, quarantine or return a node; a plan that would take it is refused at commit."""
+    def set_node_state(
+        self,
+        node_id: NodeId,
+        state: NodeState,
+        reason: str,
+        now_s: float,
+        by: Doer | None = None,
+    ) -> None:
+        """Drain, quarantine or return a node; a plan that would take it is refused at commit.
+
+        Tenants may read the reason; ``by`` is who says so, None for the control plane itself.
+        """
         ...
 
     def add_evidence(

@@ -12,7 +12,7 @@ Needs Debian's ``opensm``, ``ibsim-utils``, ``libumad2sim0``,
 import os
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,11 +125,23 @@ class LabSubnet:
             self.ibsim.stdout.close()
 
 
+def reader_row(fleet: Fleet, switch_rows: Collection[int]) -> int:
+    """The switch from which a subnet is read: one on which no manager runs, if there is one.
+
+    ibsim gives answers meant for us to a killed manager of the same switch. The master is on the
+    first leaf and the standby on the second, so the reader is on the last leaf of three or more,
+    and on a spine over two.
+    """
+    rows = set(switch_rows)
+    leaves = rows.intersection(fleet.nics.leaf.tolist())
+    spines = rows - leaves
+    return max(spines) if len(leaves) == 2 and spines else max(leaves)
+
+
 def reader_guids(fleet: Fleet, fabric_index: int) -> tuple[int, ...]:
     """Port GUIDs from which the lab's subnets are read; to be laid down as managers."""
-    leaves = set(fleet.nics.leaf.tolist())
     groups = subnets_of(fleet, fabric_index)
-    return tuple(int(fleet.switches.guid[max(leaves & set(rows))]) for rows in groups)
+    return tuple(int(fleet.switches.guid[reader_row(fleet, rows)]) for rows in groups)
 
 
 def client_environment(socket_name: str, switch_guid: int) -> dict[str, str]:
@@ -208,8 +220,9 @@ def _start_ibsim(
         adapter=ADAPTER,
         adapter_port=0,
         guids=frozenset(int(guid) for guid in fleet.nics.guid[nic_rows]),
-        # The last leaf: ibsim gives answers meant for us to a killed manager of the same switch.
-        environment=client_environment(name, leaf_guids[-1]),
+        environment=client_environment(
+            name, int(fleet.switches.guid[reader_row(fleet, switch_rows)])
+        ),
         options_paths=(folder / "manager0" / "opensm.conf",),
     )
     lab = LabSubnet(subnet, folder, ibsim, [], leaf_guids)

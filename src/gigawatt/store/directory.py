@@ -255,7 +255,7 @@ class SqlDirectory:
             pages.ask_cancel(connection, operation_id, account_id, now_s)
 
     def cancellations(self, among: Collection[OperationId]) -> Mapping[OperationId, str]:
-        """Who asked to cancel, for those operations that shall be unwound."""
+        """Who asked to cancel, in words that tenants read, for operations that shall be unwound."""
         with self._database.read() as connection:
             return pages.read_cancellations(connection, among)
 

@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true
 
 from gigawatt.errors import UnknownIdError
-from gigawatt.identity.accounts import AccountId
+from gigawatt.identity.accounts import AccountId, told_to_tenants
 from gigawatt.ids import ClusterId, OperationId, TenantId
 from gigawatt.interfaces.directory import OperationLine, Reach
 from gigawatt.interfaces.store import ClusterRecord, Event
 from gigawatt.planner.plan import OperationKind
 from gigawatt.store.clusters import listed_record_of
-from gigawatt.store.directory_schema import cancellations
+from gigawatt.store.directory_schema import accounts, cancellations
 from gigawatt.store.schema import allocations, clusters, events, operations
 
 Place = tuple[int, int]
@@ -157,10 +157,16 @@ def ask_cancel(
 def read_cancellations(
     connection: Connection, among: Collection[OperationId]
 ) -> Mapping[OperationId, str]:
-    """Who wants to unwind, by operation."""
+    """Who wants to unwind, by operation, in the words that tenants read."""
     if not among:
         return {}
-    query = select(cancellations.c.operation_id, cancellations.c.account_id).where(
-        cancellations.c.operation_id.in_(sorted(among))
+    wish = cancellations.c
+    query = (
+        select(wish.operation_id, wish.account_id, accounts.c.role)
+        .outerjoin_from(cancellations, accounts, accounts.c.account_id == wish.account_id)
+        .where(wish.operation_id.in_(sorted(among)))
     )
-    return {OperationId(row.operation_id): row.account_id for row in connection.execute(query)}
+    return {
+        OperationId(row.operation_id): told_to_tenants(row.account_id, row.role)
+        for row in connection.execute(query)
+    }

@@ -1,4 +1,4 @@
-"""States of nodes: those that are drained or quarantined, and why."""
+"""States of nodes: those that are drained or quarantined, why, and who said so."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -7,14 +7,20 @@ from typing import get_args
 from sqlalchemy import Connection, delete, insert, select
 
 from gigawatt.errors import InputError
+from gigawatt.identity.accounts import AccountId
 from gigawatt.ids import NodeId
-from gigawatt.interfaces.store import NodeState
+from gigawatt.interfaces.store import Doer, NodeState
 from gigawatt.store.schema import nodes
 from gigawatt.store.usage_notes import note_node
 
 
 def set_state(
-    connection: Connection, node_id: NodeId, state: NodeState, reason: str, now_s: float
+    connection: Connection,
+    node_id: NodeId,
+    state: NodeState,
+    reason: str,
+    now_s: float,
+    by: Doer | None = None,
 ) -> None:
     """Drain, quarantine or return a node, and tell the meters of who has it.
 
@@ -26,7 +32,14 @@ def set_state(
         raise InputError(f"node {node_id!r}: state {state!r} is not known, wanted one of {wanted}")
     connection.execute(delete(nodes).where(nodes.c.node_id == node_id))
     if state != "available":
-        row = {"node_id": node_id, "state": state, "reason": reason, "since_s": now_s}
+        row = {
+            "node_id": node_id,
+            "state": state,
+            "reason": reason,
+            "since_s": now_s,
+            "by_account_id": None if by is None else by.account_id,
+            "by_name": None if by is None else by.name,
+        }
         connection.execute(insert(nodes), row)
     note_node(connection, node_id, state, now_s)
 
@@ -35,6 +48,20 @@ def all_states(connection: Connection) -> Mapping[NodeId, tuple[NodeState, str]]
     """State and reason of every node that is not "available", by node id."""
     query = select(nodes.c.node_id, nodes.c.state, nodes.c.reason).order_by(nodes.c.node_id)
     return {NodeId(row.node_id): (row.state, row.reason) for row in connection.execute(query)}
+
+
+def taken_out_by(connection: Connection) -> Mapping[NodeId, Doer]:
+    """Who took nodes out of service, by node id; what the control plane did itself is left out."""
+    columns = nodes.c
+    query = (
+        select(columns.node_id, columns.by_account_id, columns.by_name)
+        .where(columns.by_account_id.is_not(None))
+        .order_by(columns.node_id)
+    )
+    return {
+        NodeId(row.node_id): Doer(AccountId(row.by_account_id), row.by_name or "")
+        for row in connection.execute(query)
+    }
 
 
 def unavailable_nodes(

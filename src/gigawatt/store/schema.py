@@ -160,8 +160,10 @@ nodes = Table(
     Column("state", NAME, CheckConstraint("state IN ('drained', 'quarantined')"), nullable=False),
     Column("reason", Prose, nullable=False),
     Column("since_s", Double, nullable=False),
+    Column("by_account_id", NAME, nullable=True),
+    Column("by_name", Prose, nullable=True),
 )
-"""Nodes that are not "available"."""
+"""Nodes that are not "available"; ``by_`` is null where the control plane took one out itself."""
 
 step_journal = Table(
     "step_journal",

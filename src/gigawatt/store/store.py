@@ -9,6 +9,7 @@ from gigawatt.errors import GigawattError
 from gigawatt.ids import ClusterId, DeviceId, NodeId, OperationId, TenantId
 from gigawatt.interfaces.store import (
     ClusterRecord,
+    Doer,
     Event,
     NodeState,
     OperationRecord,
@@ -57,6 +58,7 @@ class SqlStore:
                 allocations=holdings.masks(connection),
                 tombstones=tombstones.all_tombstones(connection),
                 promises=promises.read_promises(connection, now_s),
+                taken_out_by=nodes.taken_out_by(connection),
             )
 
     def turn(self) -> AbstractContextManager[None]:
@@ -235,7 +237,14 @@ class SqlStore:
         with self._database.read() as connection:
             return operations.durations_s(connection, kind, limit)
 
-    def set_node_state(self, node_id: NodeId, state: NodeState, reason: str, now_s: float) -> None:
+    def set_node_state(
+        self,
+        node_id: NodeId,
+        state: NodeState,
+        reason: str,
+        now_s: float,
+        by: Doer | None = None,
+    ) -> None:
         """Drain, quarantine or return a node; what a cluster holds on it stays held.
 
         Raises:
@@ -243,9 +252,11 @@ class SqlStore:
         """
         with self._database.write() as connection:
             lock_generation(connection)
-            nodes.set_state(connection, node_id, state, reason, now_s)
+            nodes.set_state(connection, node_id, state, reason, now_s, by)
             message = f"node {node_id} is {state}: {reason}"
             data = {"node_id": node_id, "state": state, "reason": reason}
+            if by is not None:
+                data |= {"by": by.account_id, "by_name": by.name}
             journal.add_event(connection, "node", message, now_s, data=data)
 
     def add_evidence(

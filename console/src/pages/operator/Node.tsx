@@ -72,6 +72,11 @@ export default function NodePage() {
           {isOut && (
             <Note kind="warn" title={`It is ${node.data.state}`}>
               <p>{node.data.state_reason}</p>
+              {node.data.state_by && (
+                <p className="faint">
+                  By {node.data.state_by.name || node.data.state_by.account_id}
+                </p>
+              )}
             </Note>
           )}
           <Holders node={node.data} />
@@ -170,6 +175,7 @@ function History({ id }: { id: string }) {
   const columns: Column<Schemas["Event"]>[] = [
     { head: "When", cell: (one) => <Time iso={one.at} /> },
     { head: "What", cell: (one) => one.message },
+    { head: "Who", cell: (one) => String(one.data.by_name ?? "") },
   ];
   return (
     <Card title="History">
@@ -272,7 +278,7 @@ function Ask({ id, verb, onClose }: { id: string; verb: Verb | null; onClose: ()
           value={reason}
           onChange={setReason}
           autoComplete="off"
-          hint="Kept in the node's history, with your name."
+          hint="Tenants who are on the node read it too. Your name is kept for operators alone."
         />
         {error !== null && <ProblemNote error={error} />}
         <Button

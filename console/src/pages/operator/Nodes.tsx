@@ -18,6 +18,11 @@ const STATES = [
   { value: "quarantined", label: "Quarantined" },
 ];
 
+function whyOf({ state_reason, state_by }: Node): string {
+  if (!state_by) return state_reason || "in service";
+  return `${state_reason} (by ${state_by.name || state_by.account_id})`;
+}
+
 function columnsOf(): Column<Node>[] {
   return [
     {
@@ -27,7 +32,7 @@ function columnsOf(): Column<Node>[] {
       sortBy: (one) => one.id,
     },
     { head: "State", cell: (one) => <StateOf state={one.state} />, sortBy: (one) => one.state },
-    { head: "Why", cell: (one) => one.state_reason || "in service" },
+    { head: "Why", cell: (one) => whyOf(one) },
     {
       head: "Held by",
       cell: (one) =>

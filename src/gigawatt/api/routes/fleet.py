@@ -19,7 +19,7 @@ from gigawatt.app.node_search import nodes_that_match
 from gigawatt.fleet.drawing.floor import floor_of
 from gigawatt.fleet.model import Fleet
 from gigawatt.ids import ClusterId, NodeId
-from gigawatt.interfaces.store import NodeState
+from gigawatt.interfaces.store import Doer, NodeState
 from gigawatt.sdk import documents as doc
 
 router = new_router("fleet")
@@ -70,9 +70,12 @@ def _state(now: FleetHoldings, node_id: str) -> tuple[NodeState, str]:
 
 
 def _node(now: FleetHoldings, row: int, *, is_whole: bool = True) -> doc.Node:
-    state, reason = _state(now, now.fleet.nodes.ids[row])
+    """For operators: whoever else reads of a node is told the reason, not who gave it."""
+    node_id = now.fleet.node_id(row)
+    state, reason = _state(now, node_id)
+    by = now.taken_out_by.get(node_id)
     return doc.Node(
-        id=now.fleet.nodes.ids[row],
+        id=node_id,
         config=_config(now.fleet, row, is_whole=is_whole),
         status=doc.NodeStatus(
             free_gpu_count=int(now.free_gpu_mask[row]).bit_count(),
@@ -80,6 +83,7 @@ def _node(now: FleetHoldings, row: int, *, is_whole: bool = True) -> doc.Node:
         ),
         state=state,
         state_reason=reason,
+        state_by=None if by is None else doc.Doer(account_id=by.account_id, name=by.name),
     )
 
 
@@ -187,11 +191,14 @@ def _set_state(access: Access, node_id: str, state: NodeState, reason: str) -> d
     access.permit()
     around = access.service.control.around
     row = around.fleet.node_index(NodeId(node_id))
-    caller = access.caller.account.account_id
-    said = f"{reason} (by {caller})"
-    before = _node(_holdings(access), row)
-    around.store.set_node_state(NodeId(node_id), state, said, around.clock.now_s())
+    before, now_s = _node(_holdings(access), row), around.clock.now_s()
+    around.store.set_node_state(NodeId(node_id), state, reason, now_s, _doer(access))
     return _changed(access, row, before)
+
+
+def _doer(access: Access) -> Doer:
+    account = access.caller.account
+    return Doer(account.account_id, account.name)
 
 
 def _changed(access: Access, row: int, before: doc.Node) -> doc.Node:
@@ -218,7 +225,6 @@ def return_node(node_id: str, body: doc.NodeReason, access: Allowed) -> doc.Node
     access.permit()
     control = access.service.control
     row = control.around.fleet.node_index(NodeId(node_id))
-    said = f"{body.reason} (by {access.caller.account.account_id})"
     before = _node(_holdings(access), row)
-    asyncio.run(bring_back(control, [NodeId(node_id)], said))
+    asyncio.run(bring_back(control, [NodeId(node_id)], body.reason, _doer(access)))
     return _changed(access, row, before)

@@ -12,6 +12,7 @@ from gigawatt.api.routing import new_router, operation
 from gigawatt.app.admission import Wish
 from gigawatt.app.line import Line
 from gigawatt.errors import UnknownIdError
+from gigawatt.identity.accounts import told_to_tenants
 from gigawatt.ids import OperationId
 from gigawatt.interfaces.waiting import WaitingRequest
 from gigawatt.sdk import documents as doc
@@ -87,7 +88,8 @@ def withdraw_waiting_request(waiting_id: str, access: Allowed) -> doc.WaitingReq
     """Give the place up; a request that has started is refused, and its cluster stays."""
     waiting, admission = access.waiting(waiting_id), access.service.admission
     if waiting.state != "withdrawn":
-        said = f"withdrawn by {access.caller.account.account_id}"
+        account = access.caller.account
+        said = f"withdrawn by {told_to_tenants(account.account_id, account.role)}"
         row = admission.ended(waiting, "withdrawn")
         waiting = admission.room.end(waiting.waiting_id, "withdrawn", said, admission.now_s(), row)
     return _document(access, waiting)

@@ -58,4 +58,5 @@ def show(wanted: Wanted, form: Format) -> None:
     for event in events:
         whose = f" {names.get(event.cluster_id, event.cluster_id)}:" if event.cluster_id else ""
         at = moment(event.at.timestamp())
-        paragraph(f"{at}  {event.kind}{whose} {event.message}")
+        who = f" (by {event.data['by_name']})" if "by_name" in event.data else ""
+        paragraph(f"{at}  {event.kind}{whose} {event.message}{who}")

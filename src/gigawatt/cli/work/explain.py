@@ -11,6 +11,7 @@ from gigawatt.app.clock import SystemClock
 from gigawatt.boundary.plane import Plane
 from gigawatt.cli.output import console, count_of, moment, pairs, paragraph, span
 from gigawatt.cli.work.connect import Connection, connected
+from gigawatt.cli.work.nodes import why_out
 from gigawatt.cli.work.planview import PLANE_WORDS
 from gigawatt.cli.work.watch import headline
 from gigawatt.errors import ForbiddenError, GigawattError, UnknownIdError
@@ -152,7 +153,7 @@ def _node(connection: Connection, node: doc.Node) -> None:
     at = node.config
     nics = count_of(at.nic_count, "NIC")
     lines = [
-        ("state", f"{node.state}: {node.state_reason}" if node.state_reason else node.state),
+        ("state", f"{node.state}: {why_out(node)}" if node.state_reason else node.state),
         ("type", f"{at.node_type}: {at.gpu_count} {at.gpu_type}, {nics}"),
         ("stands", f"site {at.site_id}, hall {at.hall_id}, rack {at.rack_id}"),
         (

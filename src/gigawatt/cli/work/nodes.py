@@ -28,7 +28,14 @@ def list_blocked(form: Format, *, quiet: bool) -> None:
 
 def _blocked_cells(node: doc.Node) -> tuple[str, ...]:
     held_by = ", ".join(holder.cluster_name for holder in node.status.holders)
-    return node.id, node.state, held_by, node.state_reason
+    return node.id, node.state, held_by, why_out(node)
+
+
+def why_out(node: doc.Node) -> str:
+    """Why a node is out of service and who said so, where an account did."""
+    if node.state_by is None:
+        return node.state_reason
+    return f"{node.state_reason} (by {node.state_by.name or node.state_by.account_id})"
 
 
 def list_receipts(node_id: str, form: Format, *, quiet: bool) -> None:
@@ -69,7 +76,7 @@ def set_states(nodes: Sequence[str], state: str, reason: str) -> None:
         )
         for node_id in _each_known(client, nodes):
             node = setter(node_id, reason)
-            console.print(f"{node_id} is {node.state}: {node.state_reason}")
+            console.print(f"{node_id} is {node.state}: {why_out(node)}")
             for holder in node.status.holders:
                 console.print(f"  {holder.cluster_name} keeps it; put another one in its place:")
                 console.print(f"  gw cluster replace {holder.cluster_name} {node_id}")

@@ -100,22 +100,30 @@ class NodeStatus(Answer):
     holders: list[Holder]
 
 
+class Doer(Answer):
+    """Who did something: an account, and what it was called then."""
+
+    account_id: str
+    name: str
+
+
 class Node(Answer):
-    """A node."""
+    """A node; ``state_by`` is who took it out of service, none where the control plane did."""
 
     id: str
     config: NodeConfig
     status: NodeStatus
     state: NodeStateName
     state_reason: str
+    state_by: Doer | None = None
 
 
 class NodeFilter(Request):
     """Which nodes a list shows; what is left out shows all.
 
-    ``text`` is found in ids of node, rack and hall, the state and its reason, names and ids of
-    clusters and projects that hold it, as the beginning of its BMC's address, or as the GUID or MAC
-    of one of its NICs.
+    ``text`` is found in ids of node, rack and hall, the state, its reason and who gave it, names
+    and ids of clusters and projects that hold it, as the beginning of its BMC's address, or as the
+    GUID or MAC of one of its NICs.
     """
 
     text: SearchText | None = None
@@ -131,7 +139,7 @@ class NodeFilter(Request):
 
 
 class NodeReason(Request):
-    """Why a node is taken out of service or given back."""
+    """Why a node is taken out of service or given back; tenants on it read it too."""
 
     reason: Reason
 
