@@ -57,7 +57,6 @@ _EVERY_TABLE = (
     instances_schema,
     payments_schema,
     people_schema,
-    secrets_schema,
     queue_schema,
     rates_schema,
     receipts_schema,
