@@ -3,6 +3,7 @@
 
 VENV    ?= .venv
 WORKERS ?= 2
+ROOMS   ?= 2
 AT_LEAST = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON  ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
              "$$name" -c '$(AT_LEAST)' 2> /dev/null && echo "$$name" && break; done)
@@ -19,12 +20,13 @@ TIMED    = start=$$(date +%s); took() { echo "  done in $$(( $$(date +%s) - star
 CONSOLE  = $(shell find console/src console/public -type f ! -name schema.d.ts) \
            console/index.html console/vite.config.ts
 
-# A room for each file that has such tests, so that none finds what another left.
+# A room for each file that has such tests, so that none finds what another left; ROOMS at a time,
+# and what a room said comes when it is done.
 LAB_TESTS = files=$$($(BIN)/pytest -n 0 -q --collect-only -m "$(1)" tests/lab | sed -n 's/: [0-9]*$$//p' | sort -u); \
-            test -n "$$files" || { echo "no lab test was found"; exit 1; }; failed=; \
-            for file in $$files; do echo "$$file"; \
-              $(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" "$$file" || failed="$$failed $$file"; done; \
-            test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+            test -n "$$files" || { echo "no lab test was found"; exit 1; }; \
+            printf '%s\n' $$files | xargs -P $(ROOMS) -I FILE sh -c \
+              'said=$$(mktemp); $(IN_ROOM) $(BIN)/pytest -n 0 -m "$(1)" FILE > "$$said" 2>&1; end=$$?; \
+               echo FILE; cat "$$said"; rm "$$said"; test $$end -eq 0 || { echo "failed: FILE"; exit 1; }'
 
 .DEFAULT_GOAL := help
 .PHONY: help run console screenshots tour test test-long lab-test lab-quick lab-packages check format bench chaos oidc docs lock clients lock-clients clean

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from gigawatt.app.home import Home
 from gigawatt.app.service import open_service
@@ -35,8 +36,8 @@ def new_key(world: Any, role: str = "member", **more: Any) -> Any:
 
 def age_keys(world: Any, by_s: float) -> None:
     with world.service.control.around.store.database.write() as connection:
-        connection.exec_driver_sql(
-            "UPDATE api_key SET previous_until_s = previous_until_s - ?", (by_s,)
+        connection.execute(
+            text("UPDATE api_key SET previous_until_s = previous_until_s - :by_s"), {"by_s": by_s}
         )
 
 

@@ -82,3 +82,20 @@ def test_billing_sees_no_events_and_nobody_resumes_from_nonsense(world: Any):
     assert world.call("acme.billing", "GET", "/events:stream").status_code == 403
     answer = world.call("acme.member", "GET", "/events:stream", headers={"Last-Event-ID": "x"})
     assert answer.status_code == 400
+
+
+def test_which_process_does_it_is_told_to_the_site_alone(world: Any):
+    made = launched(world, "a")
+    worker = world.service.worker.name
+
+    def told(who: str) -> str:
+        with Client(world.url, world.keys[who]) as client:
+            stream = client.stream_events(after=0)
+            streamed = [next(stream).model_dump_json() for _ in all_events(world, who)]
+            stream.close()
+        page = world.call(who, "GET", f"/events?cluster_id={made['id']}")
+        return "".join([*streamed, page.text])
+
+    assert worker in told("operator")
+    assert worker not in told("acme.member")
+    assert "carried on at generation" in told("acme.member")

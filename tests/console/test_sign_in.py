@@ -163,6 +163,14 @@ def test_guessing_is_slow_and_says_nothing(site: Any):
         assert "secret" not in body.text
 
 
+def test_sessions_say_where_and_in_what_they_began(site: Any):
+    named = "<b>Mozilla</b>/5.0 (" + 300 * "x"
+    with browser(site, **{"User-Agent": named}) as client:
+        client.post(KEY_PATH, json={"key": site.keys["acme.member"]})
+        [seen] = client.get("/gw/v1/sessions").json()["items"]
+    assert (seen["client_address"], seen["user_agent"]) == ("127.0.0.1", named[:256])
+
+
 def test_a_sign_in_is_in_the_audit_with_its_key(site: Any):
     with signed_in(site, "acme.owner"):
         pass

@@ -9,6 +9,11 @@ export function useProjects() {
   return api.useQuery("get", "/gw/v1/projects", MOST, { staleTime: 60_000 });
 }
 
+/** Clusters that the caller sees. */
+export function useClusters() {
+  return api.useQuery("get", "/gw/v1/clusters", MOST, { staleTime: 15_000 });
+}
+
 /** What the site offers, in numbers. */
 export function useFleet() {
   return api.useQuery("get", "/gw/v1/fleet", {}, { staleTime: 15_000 });
@@ -33,4 +38,10 @@ export function useProject() {
 export function useProjectName(): (id: string) => string {
   const projects = useProjects();
   return (id) => projects.data?.items.find((one) => one.id === id)?.name ?? id;
+}
+
+/** Name of a cluster, its id while that is not known. */
+export function useClusterName(): (id: string) => string {
+  const clusters = useClusters();
+  return (id) => clusters.data?.items.find((one) => one.id === id)?.name ?? id;
 }

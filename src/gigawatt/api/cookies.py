@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from gigawatt.app.login.attempt import ATTEMPT_S_MAX
 from gigawatt.app.service import Service
 from gigawatt.errors import ForbiddenError
-from gigawatt.identity.sessions import AGE_S_MAX, check_origin, parse_cookie
+from gigawatt.identity.sessions import AGE_S_MAX, Browser, check_origin, parse_cookie
 from gigawatt.units import HOUR_S
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,6 +40,15 @@ class Seen:
         """Names of a cookie, best first; under TLS one that no other host can set."""
         safe = f"__Host-{use}"
         return (safe, use) if self.has_tls is None else (safe if self.has_tls else use,)
+
+
+def browser_of(request: Request) -> Browser:
+    """Who asks for a session."""
+    return Browser(
+        address=request.client.host if request.client else "",
+        user_agent=request.headers.get("User-Agent", ""),
+        cookie=cookie_in(request, "gw_session"),
+    )
 
 
 def seen_by(request: Request) -> Seen:

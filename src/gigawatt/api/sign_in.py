@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from gigawatt.api.cookies import cookie_in, refuse_foreign_sign_in, set_cookie
+from gigawatt.api.cookies import browser_of, refuse_foreign_sign_in, set_cookie
 from gigawatt.api.problems import answer_to, request_id_of
 from gigawatt.api.route import FAILURE_COST, address_of, service_of
 from gigawatt.app.key_session import begin_key_session
@@ -48,7 +48,7 @@ async def _sign_in(request: Request, body: ShownKey) -> Response:
         if not request.headers.get("Content-Type", "").startswith("application/json"):
             raise MediaTypeError("a sign-in is sent as 'application/json'")
         caller, cookie = await run_in_threadpool(
-            begin_key_session, service, body.key.strip(), cookie_in(request, "gw_session")
+            begin_key_session, service, body.key.strip(), browser_of(request)
         )
     except GigawattError as error:
         if isinstance(error, UnauthenticatedError):

@@ -100,6 +100,8 @@ def session_document(session: Session, idle_s_max: float) -> doc.Session:
         created_at=at(session.created_s),
         last_used_at=at(session.last_used_s),
         ends_at=at(session.ends_s(idle_s_max)),
+        client_address=session.address,
+        user_agent=session.user_agent,
     )
 
 
@@ -154,8 +156,9 @@ def audit_document(entry: AuditEntry) -> doc.AuditEntry:
     )
 
 
-def event_document(event: Event) -> doc.Event:
-    """One line of the trail."""
+def event_document(event: Event, *, is_for_site: bool) -> doc.Event:
+    """One line of the trail; which of the site's processes did it is for the site to know."""
+    data = {key: told for key, told in event.data.items() if is_for_site or key != "worker"}
     return doc.Event(
         sequence=event.sequence,
         at=at(event.at_s),
@@ -163,7 +166,7 @@ def event_document(event: Event) -> doc.Event:
         operation_id=event.operation_id,
         kind=event.kind,
         message=event.message,
-        data=dict(event.data),
+        data=data,
     )
 
 

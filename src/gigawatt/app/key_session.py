@@ -3,27 +3,27 @@
 import secrets
 
 from gigawatt.app.service import Service
-from gigawatt.errors import UnauthenticatedError
 from gigawatt.identity.keys import SECRET_BYTE_COUNT, ApiKey, digest_of, parse_key, secret_text
 from gigawatt.identity.permissions import Caller
 from gigawatt.identity.sessions import (
     AGE_S_MAX,
+    USER_AGENT_LENGTH_MAX,
+    Browser,
     Session,
     SessionId,
     cookie_text,
     digest_with_key,
-    parse_cookie,
     secret_with_key,
 )
 
 
-def begin_key_session(service: Service, key: str, before: str | None) -> tuple[Caller, str]:
+def begin_key_session(service: Service, key: str, browser: Browser) -> tuple[Caller, str]:
     """Who holds a key, and the cookie of a new session as wide as the key.
 
     Args:
         service: which knows the key.
         key: its text.
-        before: cookie of the session that the browser had; it ends, whoever planted it.
+        browser: who shows it; the session that it had ends.
 
     Raises:
         UnauthenticatedError: nobody holds such a key.
@@ -42,15 +42,8 @@ def begin_key_session(service: Service, key: str, before: str | None) -> tuple[C
         created_s=now_s,
         last_used_s=now_s,
         expires_s=end_s if held.expires_s is None else min(end_s, held.expires_s),
+        address=browser.address,
+        user_agent=browser.user_agent[:USER_AGENT_LENGTH_MAX],
     )
-    service.sessions.add_session(session, _session_in(before))
+    service.sessions.add_session(session, browser.former)
     return caller, cookie_text(session.session_id, secret)
-
-
-def _session_in(cookie: str | None) -> SessionId | None:
-    if cookie is None:
-        return None
-    try:
-        return parse_cookie(cookie)[0]
-    except UnauthenticatedError:
-        return None

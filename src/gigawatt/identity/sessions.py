@@ -34,6 +34,35 @@ SESSION_COUNT_MAX = 20
 _COOKIE = re.compile(r"([0-9a-f]{16})_([A-Za-z0-9_-]{43}(?:\.[0-9a-f]{16})?)")
 
 
+USER_AGENT_LENGTH_MAX = 256
+"""Characters that are kept of what a browser calls itself. Ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """Who asks for a session, as far as a server can tell.
+
+    Fields:
+        address: where its request came from, as text.
+        user_agent: what it calls itself; anything may stand there.
+        cookie: of the session that it had before, whoever planted it.
+    """
+
+    address: str
+    user_agent: str
+    cookie: str | None
+
+    @property
+    def former(self) -> "SessionId | None":
+        """The session that it had before, as far as its cookie is one of ours."""
+        if self.cookie is None:
+            return None
+        try:
+            return parse_cookie(self.cookie)[0]
+        except UnauthenticatedError:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """What is kept of a session.
@@ -44,6 +73,8 @@ class Session:
         digest: SHA-256 of the secret, in hex.
         last_used_s: when it was last used, to the minute.
         expires_s: when it is over though it is used; all in Unix seconds.
+        address: where it was begun from; empty where nobody noted it.
+        user_agent: what that browser called itself, cut to ``USER_AGENT_LENGTH_MAX``.
     """
 
     session_id: SessionId
@@ -53,6 +84,8 @@ class Session:
     created_s: float
     last_used_s: float
     expires_s: float
+    address: str = ""
+    user_agent: str = ""
 
     @property
     def key_id(self) -> ApiKeyId:

@@ -17,6 +17,8 @@ sessions = Table(
     Column("created_s", Double, nullable=False),
     Column("last_used_s", Double, nullable=False),
     Column("expires_s", Double, nullable=False, index=True),
+    Column("address", Text, nullable=False, server_default=""),
+    Column("user_agent", Text, nullable=False, server_default=""),
 )
 """Sessions that are not ended; ``digest`` is of the secret in the cookie."""
 

@@ -53,6 +53,8 @@ class SqlSessions:
                     "created_s": session.created_s,
                     "last_used_s": session.last_used_s,
                     "expires_s": session.expires_s,
+                    "address": session.address,
+                    "user_agent": session.user_agent,
                 },
             )
 
@@ -113,6 +115,8 @@ def _session(row: Row[Any]) -> Session:
         created_s=row.created_s,
         last_used_s=row.last_used_s,
         expires_s=row.expires_s,
+        address=row.address,
+        user_agent=row.user_agent,
     )
 
 

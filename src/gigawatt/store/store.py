@@ -90,7 +90,7 @@ class SqlStore:
             operation = operations.take_over(
                 connection, operation_id, worker, now_s, self._lease_s, only_free=only_free
             )
-            message = f"worker {worker} carries on at generation {operation.generation}"
+            message = f"carried on at generation {operation.generation}"
             data = {"worker": worker, "generation": operation.generation}
             journal.add_event(
                 connection, "taken_over", message, now_s, operation=operation, data=data

@@ -220,7 +220,7 @@ function Bars({ label, rows }: { label: string; rows: readonly Row[] }) {
 
 const TERMS: Column<Row>[] = [
   { head: "Term", cell: (row) => words(row.key) },
-  { head: "GPU-hours sold", isNumber: true, cell: (row) => soldHours(row).toFixed(1) },
+  { head: "GPU-hours sold", isNumber: true, cell: (row) => count(soldHours(row)) },
   { head: "Revenue", isNumber: true, cell: (row) => usd(row.revenue_micro_usd) },
   {
     head: "A GPU-hour sold",

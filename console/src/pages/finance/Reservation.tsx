@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useParams } from "wouter";
 import { api, type Schemas } from "../../api/client";
-import { useProjectName } from "../../api/lists";
+import { useClusters, useProjectName } from "../../api/lists";
 import { refresh } from "../../api/live";
 import { useMayBuild, useMayManage } from "../../api/session";
 import { Answer } from "../../ui/answer";
@@ -110,7 +110,7 @@ const COLUMNS: Column<Schemas["Cluster"]>[] = [
 ];
 
 function Users({ one }: { one: Reservation }) {
-  const clusters = api.useQuery("get", "/gw/v1/clusters", { params: { query: { limit: 500 } } });
+  const clusters = useClusters();
   return (
     <Card title="Clusters that run on it">
       <Answer query={clusters} what="clusters">

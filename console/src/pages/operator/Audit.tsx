@@ -8,11 +8,11 @@ import { count, counted, words } from "../../ui/format";
 import { ProblemNote } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
 
-const COLUMNS: Column<Schemas["AuditEntry"]>[] = [
-  { head: "When", cell: (one) => <Time iso={one.at} /> },
-  { head: "Who", cell: (one) => one.account_id ?? "nobody" },
+const columnsOf = (name: (id: string) => string): Column<Schemas["AuditEntry"]>[] => [
+  { head: "When", isTight: true, cell: (one) => <Time iso={one.at} /> },
+  { head: "Who", cell: (one) => (one.account_id ? name(one.account_id) : "nobody") },
   { head: "What", cell: (one) => words(one.operation) },
-  { head: "On", cell: (one) => <code>{one.path}</code> },
+  { head: "On", cell: (one) => <code className="breaks">{one.path}</code> },
   {
     head: "Outcome",
     cell: (one) =>
@@ -34,6 +34,7 @@ export default function Audit() {
   const audit = api.useQuery("get", "/gw/v1/organisations/{organisation_id}/audit", {
     params: { path: { organisation_id: chosen }, query: { limit: 200 } },
   });
+  const name = useAccountName(chosen);
   return (
     <Page title="Audit" lead="Every call that changed something, or was refused.">
       <Chain />
@@ -56,7 +57,7 @@ export default function Audit() {
         ) : (
           <Table
             label="Calls"
-            columns={COLUMNS}
+            columns={columnsOf(name)}
             rows={audit.data.items}
             rowKey={(one) => one.sequence}
             shown={50}
@@ -66,6 +67,14 @@ export default function Audit() {
       </Card>
     </Page>
   );
+}
+
+/** Name of an account of an organisation; its id where it is of another, or not known yet. */
+function useAccountName(organisationId: string): (id: string) => string {
+  const accounts = api.useQuery("get", "/gw/v1/organisations/{organisation_id}/accounts", {
+    params: { path: { organisation_id: organisationId }, query: { limit: 500 } },
+  });
+  return (id) => accounts.data?.items.find((one) => one.id === id)?.name ?? id;
 }
 
 function Chain() {

@@ -100,10 +100,10 @@ function Waiting() {
     {
       head: "Why it waits",
       cell: (one) => (
-        <>
+        <div className="long">
           {one.why ?? one.state_reason}
           {one.place && <div className="faint small">Expected: {one.place.basis}</div>}
-        </>
+        </div>
       ),
     },
     {

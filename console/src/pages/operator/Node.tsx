@@ -89,6 +89,15 @@ export default function NodePage() {
   );
 }
 
+/** One below the other in the order of the rails; a name is not broken. */
+function Switches({ ids }: { ids: readonly string[] }) {
+  return ids.map((id) => (
+    <div key={id} className="whole">
+      {id}
+    </div>
+  ));
+}
+
 function What({ node: { config } }: { node: Node }) {
   return (
     <Facts
@@ -106,7 +115,7 @@ function What({ node: { config } }: { node: Node }) {
         ["Pod", config.pod_id],
         ["NVLink domain", config.nvlink_domain_id ?? ""],
         ["BMC", config.bmc_address ?? ""],
-        ["Leaf switches", config.leaf_switch_ids?.join(", ") ?? ""],
+        ["Leaf switches", <Switches key="leaves" ids={config.leaf_switch_ids ?? []} />],
       ]}
     />
   );

@@ -161,7 +161,13 @@ function Overview({ cluster }: { cluster: Cluster }) {
         <Figure
           name="Costs now"
           value={isCovered ? "nothing" : usdPerHour(perHour)}
-          more={isCovered ? "its reservation pays for it" : `${usd(perHour * 24)} a day`}
+          more={
+            isCovered
+              ? "its reservation pays for it"
+              : perHour < status.price_micro_usd_per_hour
+                ? "nodes that are not ready cost nothing"
+                : `${usd(perHour * 24)} a day`
+          }
         />
         <Figure
           name="Cost so far"

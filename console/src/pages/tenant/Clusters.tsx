@@ -2,7 +2,7 @@
 import { useState } from "react";
 import { Link } from "wouter";
 import { api, type Schemas } from "../../api/client";
-import { useProjectName } from "../../api/lists";
+import { useClusterName, useProjectName } from "../../api/lists";
 import { useMayBuild } from "../../api/session";
 import {
   Button,
@@ -62,12 +62,20 @@ export default function Clusters() {
 const NOTICES: Column<Schemas["Notice"]>[] = [
   {
     head: "Cluster",
-    cell: (one) => <Link href={`/clusters/${one.cluster_id}`}>{one.cluster_id}</Link>,
+    cell: (one) => (
+      <Link href={`/clusters/${one.cluster_id}`}>
+        <ClusterName id={one.cluster_id} />
+      </Link>
+    ),
   },
   { head: "Nodes", cell: (one) => one.nodes.join(", ") },
   { head: "Taken", cell: (one) => <Time iso={one.deadline_at} /> },
   { head: "Why", cell: (one) => sentence(one.reason) },
 ];
+
+function ClusterName({ id }: { id: string }) {
+  return useClusterName()(id);
+}
 
 /** Nodes that have to be given back now; nothing where there are none. */
 function AskedBack() {
@@ -90,7 +98,7 @@ function Totals({ clusters }: { clusters: readonly Cluster[] }) {
     <div className="figures">
       <Figure name="Clusters" value={count(live.length)} />
       <Figure name="GPUs" value={count(gpus)} />
-      <Figure name="Cost now" value={usdPerHour(price)} more="all clusters that you see" />
+      <Figure name="Price" value={usdPerHour(price)} more="while all nodes are ready" />
     </div>
   );
 }
@@ -117,7 +125,7 @@ function ClusterTable({ clusters, mayBuild }: { clusters: readonly Cluster[]; ma
     },
     { head: "Site", cell: (one) => one.status?.site_id ?? "none" },
     {
-      head: "Cost",
+      head: "Price",
       isNumber: true,
       cell: (one) => usdPerHour(one.status?.price_micro_usd_per_hour ?? 0),
       sortBy: (one) => one.status?.price_micro_usd_per_hour ?? 0,

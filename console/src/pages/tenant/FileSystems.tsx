@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { api, type Schemas } from "../../api/client";
-import { useProjectName } from "../../api/lists";
+import { useClusterName, useProjectName } from "../../api/lists";
 import { refresh } from "../../api/live";
 import { useMayBuild } from "../../api/session";
 import { Answer } from "../../ui/answer";
@@ -41,6 +41,7 @@ export default function FileSystems() {
 
 function List({ items, mayBuild }: { items: readonly FileSystem[]; mayBuild: boolean }) {
   const projectName = useProjectName();
+  const clusterName = useClusterName();
   const [resizing, setResizing] = useState<FileSystem | null>(null);
   const [ending, setEnding] = useState<FileSystem | null>(null);
   const columns: Column<FileSystem>[] = [
@@ -61,7 +62,7 @@ function List({ items, mayBuild }: { items: readonly FileSystem[]; mayBuild: boo
           : one.cluster_ids.map((id, place) => (
               <span key={id}>
                 {place > 0 && ", "}
-                <Link href={`/clusters/${id}`}>{id}</Link>
+                <Link href={`/clusters/${id}`}>{clusterName(id)}</Link>
               </span>
             )),
     },

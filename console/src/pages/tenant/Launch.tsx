@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useSearch } from "wouter";
 import type { Schemas } from "../../api/client";
 import { api } from "../../api/client";
-import { useFleet, useProjects } from "../../api/lists";
+import { useClusters, useFleet, useProjects } from "../../api/lists";
 import { useMayBuild } from "../../api/session";
 import { Answer } from "../../ui/answer";
 import { Card, Note, Page } from "../../ui/basics";
@@ -70,7 +70,7 @@ interface ChooserProps {
 
 function Chooser({ project, reservation }: ChooserProps) {
   const fleet = useFleet();
-  const clusters = api.useQuery("get", "/gw/v1/clusters", { params: { query: { limit: 500 } } });
+  const clusters = useClusters();
   return (
     <Answer query={fleet} what="what the site offers">
       {({ gpu_types, sites }) => (

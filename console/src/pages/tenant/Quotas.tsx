@@ -55,7 +55,7 @@ function GpuQuota({ quota }: { quota: Schemas["Quota"] }) {
           ["Still to use", counted(Math.max(0, granted - held), "GPU")],
           ["Free in the whole fleet", counted(quota.free_gpu_count_of_fleet, "GPU")],
           ["Clusters", limit(quota.granted_cluster_count)],
-          ["Requests in the queue", limit(quota.granted_waiting_count)],
+          ["Requests that may wait", limit(quota.granted_waiting_count)],
           ...byType.map(([type, most]): [string, string] => [`Of ${type}`, counted(most, "GPU")]),
         ]}
       />

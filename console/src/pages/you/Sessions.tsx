@@ -11,6 +11,16 @@ type Session = Schemas["Session"];
 
 const PATH = "/gw/v1/sessions";
 
+/** What a browser calls itself; it may lie, so its address stands beside it. */
+function Browser({ session, isThis }: { session: Session; isThis: boolean }) {
+  return (
+    <div className="long breaks">
+      {isThis && <Status kind="good">this one</Status>}
+      <div className="faint small">{session.user_agent || session.id}</div>
+    </div>
+  );
+}
+
 export default function Sessions() {
   const me = useMe();
   const queries = useQueryClient();
@@ -27,11 +37,8 @@ export default function Sessions() {
     await signOut();
   };
   const columns: Column<Session>[] = [
-    {
-      head: "Browser",
-      cell: (one) =>
-        one.id === me.key_id ? <Status kind="good">this one</Status> : <code>{one.id}</code>,
-    },
+    { head: "Browser", cell: (one) => <Browser session={one} isThis={one.id === me.key_id} /> },
+    { head: "From", isTight: true, cell: (one) => one.client_address || "not noted" },
     { head: "Signed in", cell: (one) => <Time iso={one.created_at} /> },
     { head: "Last used", cell: (one) => <Time iso={one.last_used_at} /> },
     { head: "Ends if unused", cell: (one) => <Time iso={one.ends_at} /> },

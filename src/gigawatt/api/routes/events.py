@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Header, Query, Request
@@ -54,7 +55,8 @@ def list_events(
         wanted.limit + 1,
         newest_first=wanted.newest_first,
     )
-    return page_of(found, wanted.limit, lambda row: row.sequence, event_document)
+    render = partial(event_document, is_for_site=reach.project_ids is None)
+    return page_of(found, wanted.limit, lambda row: row.sequence, render)
 
 
 @operation(router, "GET", "/events:stream")
@@ -92,6 +94,7 @@ async def _stream(
 ) -> AsyncIterator[str]:
     service = access.service
     service.stream_count += 1
+    is_for_site = reach_of(service, access.caller).project_ids is None
     try:
         quiet_s = HEARTBEAT_S
         while not service.is_stopping:
@@ -99,7 +102,7 @@ async def _stream(
             if found is None:
                 return
             for event in found:
-                yield _sent(event)
+                yield _sent(event, is_for_site=is_for_site)
                 after = event.sequence
             quiet_s = 0.0 if found else quiet_s + STREAM_POLL_S
             if quiet_s >= HEARTBEAT_S:
@@ -123,6 +126,6 @@ def _next(
     return access.service.directory.event_page(reach, after, 100, cluster_id)
 
 
-def _sent(event: Event) -> str:
-    document = event_document(event).model_dump_json()
+def _sent(event: Event, *, is_for_site: bool) -> str:
+    document = event_document(event, is_for_site=is_for_site).model_dump_json()
     return f"id: {event.sequence}\nevent: {event.kind}\ndata: {document}\n\n"

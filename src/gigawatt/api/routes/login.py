@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from gigawatt.api.console import HEADERS
-from gigawatt.api.cookies import cookie_in, drop_cookie, set_cookie
+from gigawatt.api.cookies import browser_of, cookie_in, drop_cookie, set_cookie
 from gigawatt.api.problems import STATUS, answer_to, request_id_of
 from gigawatt.api.route import address_of, service_of
 from gigawatt.api.routing import new_open_router, operation
@@ -80,7 +80,7 @@ async def _finish(request: Request) -> Response:
             login.finish,
             dict(request.query_params),
             cookie_in(request, "gw_login"),
-            cookie_in(request, "gw_session"),
+            browser_of(request),
         )
     except GigawattError as error:
         response = _page(request, error)

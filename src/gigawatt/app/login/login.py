@@ -20,7 +20,13 @@ from gigawatt.identity.accounts import Account
 from gigawatt.identity.claims import check_claims
 from gigawatt.identity.keys import SECRET_BYTE_COUNT, digest_of, secret_text
 from gigawatt.identity.provider import LoginSettings
-from gigawatt.identity.sessions import Session, SessionId, cookie_text, parse_cookie
+from gigawatt.identity.sessions import (
+    USER_AGENT_LENGTH_MAX,
+    Browser,
+    Session,
+    SessionId,
+    cookie_text,
+)
 from gigawatt.interfaces.sessions import Sessions
 from gigawatt.units import HOUR_S, MINUTE_S
 
@@ -101,13 +107,13 @@ class Login:
         url = self._provider.login_url(attempt.state, attempt.nonce, attempt.verifier)
         return url, attempt.cookie()
 
-    def finish(self, said: Mapping[str, str], cookie: str | None, before: str | None) -> LoggedIn:
+    def finish(self, said: Mapping[str, str], cookie: str | None, browser: Browser) -> LoggedIn:
         """Who came back from the provider, with a new session.
 
         Args:
             said: what the provider put into the address.
             cookie: of the attempt.
-            before: cookie of the session that the browser had; it ends.
+            browser: who came back; the session that it had ends.
 
         Raises:
             ConflictError: the invitation is for somebody else, or over.
@@ -127,7 +133,7 @@ class Login:
             raise _refused(f"the login provider refused the code: {_word(given['error'])}")
         claims = self._claims_in(given, attempt.nonce)
         account = self._doorkeeper.account_of(claims, attempt.invitation)
-        return LoggedIn(account, self._new_session(account, before), attempt.return_to)
+        return LoggedIn(account, self._new_session(account, browser), attempt.return_to)
 
     def begin_device(self) -> DeviceStart:
         """What a person at a command line needs to log in elsewhere.
@@ -201,7 +207,7 @@ class Login:
             return claims
         return {**more, **claims}
 
-    def _new_session(self, account: Account, before: str | None) -> str:
+    def _new_session(self, account: Account, browser: Browser) -> str:
         """The cookie of a new session; whoever had the old one, has nothing."""
         secret, now_s = _new_secret(), self._now_s()
         session = Session(
@@ -212,18 +218,11 @@ class Login:
             created_s=now_s,
             last_used_s=now_s,
             expires_s=now_s + self.settings.session_hours * HOUR_S,
+            address=browser.address,
+            user_agent=browser.user_agent[:USER_AGENT_LENGTH_MAX],
         )
-        self._sessions.add_session(session, _session_in(before))
+        self._sessions.add_session(session, browser.former)
         return cookie_text(session.session_id, secret)
-
-
-def _session_in(cookie: str | None) -> SessionId | None:
-    if cookie is None:
-        return None
-    try:
-        return parse_cookie(cookie)[0]
-    except UnauthenticatedError:
-        return None
 
 
 def _new_secret() -> str:

@@ -49,7 +49,7 @@ class InvoiceLine(Answer):
     parts_per_unit: int
     price_micro_usd: int
     item_id: str
-    month: str = ""
+    month: str
 
 
 class Invoice(Answer):
@@ -93,8 +93,8 @@ class ClosingPlan(Answer):
     entry_count: int
     total_micro_usd: int
     invoices: list[Invoice]
-    credit_note_count: int = 0
-    credit_notes: list[Invoice] = []
+    credit_note_count: int
+    credit_notes: list[Invoice]
     notes: list[str]
 
 

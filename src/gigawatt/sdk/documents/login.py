@@ -38,13 +38,19 @@ class CreateInvitation(Request):
 
 
 class Session(Answer):
-    """A browser in which somebody is logged in; over at ``ends_at`` if nobody uses it."""
+    """A browser in which somebody is logged in; over at ``ends_at`` if nobody uses it.
+
+    ``client_address`` and ``user_agent`` are of the request that began it: where it came from, and
+    what the browser called itself, which may be anything.
+    """
 
     id: str
     account_id: str
     created_at: datetime
     last_used_at: datetime
     ends_at: datetime
+    client_address: str = ""
+    user_agent: str = ""
 
 
 class DeviceLogin(Answer):

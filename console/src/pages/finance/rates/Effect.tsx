@@ -2,7 +2,7 @@
 
 import { answering, exceptions, type Good, later, type Rate, whom } from "../../../api/card";
 import { api, type Schemas } from "../../../api/client";
-import { useProjects } from "../../../api/lists";
+import { useClusters, useProjects } from "../../../api/lists";
 import { useOrganisationName } from "../../../api/organisations";
 import { Answer } from "../../../ui/answer";
 import { Card, Facts, Note } from "../../../ui/basics";
@@ -107,7 +107,7 @@ function difference(before: Rate | null, price: number | null): string {
 
 /** What runs now, and why it is left alone. */
 function Kept({ wish }: { wish: Wish }) {
-  const clusters = api.useQuery("get", "/gw/v1/clusters", { params: { query: { limit: 500 } } });
+  const clusters = useClusters();
   const projects = useProjects();
   if (wish.term === "reserved") {
     return <p className="faint">Reservations that are booked keep the price of their plan.</p>;

@@ -149,7 +149,7 @@ function Release({ cluster }: { cluster: Cluster }) {
   const release = api.useMutation("post", "/gw/v1/clusters/{cluster_id}:release", {
     onSuccess: (released) => go(`/operations/${released.operation_id}`),
   });
-  const price = cluster.status?.price_micro_usd_per_hour ?? 0;
+  const price = cluster.cost_micro_usd_per_hour ?? cluster.status?.price_micro_usd_per_hour ?? 0;
   return (
     <Card title="Release">
       <p>

@@ -1,6 +1,7 @@
 /** How GPUs are held: until one gives them back, by a reservation, or until others need them. */
 import { Link } from "wouter";
 import { api, type Schemas } from "../../../api/client";
+import { useClusters } from "../../../api/lists";
 import { Answer } from "../../../ui/answer";
 import { Note } from "../../../ui/basics";
 import { Check, CountField, SelectField } from "../../../ui/fields";
@@ -87,7 +88,7 @@ export function TermChoice({ wish, change, mostText, setMostText }: TermProps) {
 
 function OnReservation({ wish, change }: PartProps) {
   const found = api.useQuery("get", "/gw/v1/reservations", { params: { query: { limit: 200 } } });
-  const clusters = api.useQuery("get", "/gw/v1/clusters", { params: { query: { limit: 500 } } });
+  const clusters = useClusters();
   return (
     <Answer query={found} what="reservations">
       {({ items }) => (
