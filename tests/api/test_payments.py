@@ -33,6 +33,7 @@ class Shop:
     def __init__(self, world: Any, double: StripeDouble) -> None:
         self.world, self.double = world, double
         self.payments = world.service.market.payments
+        self.payouts = world.service.market.payouts
         secrets = MemorySecrets()
         secrets.put("stripe/key", KEY)
         secrets.put("stripe/webhook", SIGNING_SECRET)
@@ -171,7 +172,7 @@ def test_a_provider_that_is_down_loses_nothing_and_makes_nothing_twice(shop: Sho
     (kept,) = shop.world.ok("acme.billing", "GET", "/payments?state=asked")["items"]
     assert kept["id"] in said["detail"]
     now_s = shop.world.service.now_s()
-    collecting = Collecting(shop.payments, lambda: now_s)
+    collecting = Collecting(shop.payments, shop.payouts, lambda: now_s)
     # The answer to the first question after that is lost, too.
     shop.double.faults += ["none", "lost", "lost"]
     collecting.run()
@@ -187,7 +188,7 @@ def test_what_nobody_tells_is_looked_for_and_what_nobody_answers_is_given_up(sho
     made = shop.asked()
     shop.double.pay(shop.double.of("checkout.session")[0]["id"])
     now = [shop.world.service.now_s()]
-    collecting = Collecting(shop.payments, lambda: now[0])
+    collecting = Collecting(shop.payments, shop.payouts, lambda: now[0])
     collecting.run()
     assert shop.seen(made["id"])["state"] == "open"
     now[0] += LOOK_S + 1
@@ -284,9 +285,58 @@ def test_a_refund_that_finds_nobody_is_sent_once_later(shop: Shop):
     refused = shop.world.call("operator", "POST", path, {"reason": "x"})
     assert (refused.status_code, "is kept" in refused.json()["detail"]) == (503, True)
     assert shop.statement()["owed_micro_usd"] == 0
-    Collecting(shop.payments, shop.world.service.now_s).run()
+    Collecting(shop.payments, shop.payouts, shop.world.service.now_s).run()
     assert len(shop.double.of("refund")) == 1
     assert shop.statement()["owed_micro_usd"] == OWED
+
+
+def paid_out(shop: Shop, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The transaction of a payment that came, and its payout."""
+    reference = shop.seen(shop.paid()["id"])["reference"]
+    row = shop.double.moved("charge", OWED // 10_000, 3_481, payment_intent=reference)
+    return row, shop.double.pay_out([row], **more)
+
+
+def test_what_the_provider_paid_out_is_in_the_books_with_its_fees(shop: Shop):
+    assert shop.world.ok("operator", "POST", "/payouts:refresh")["items"] == []
+    _, payout = paid_out(shop, status="in_transit")
+    found = shop.world.ok("operator", "POST", "/payouts:refresh")
+    assert [one["verdict"] for one in found["items"]] == ["under_way"]
+    assert found["clearing_micro_usd"] == OWED
+    payout["status"] = "paid"
+    # Servers ask by themselves, and again changes nothing.
+    for _ in range(2):
+        Collecting(shop.payments, shop.payouts, shop.world.service.now_s).run()
+    found = shop.world.ok("operator", "GET", "/payouts")
+    (one,) = found["items"]
+    assert (one["verdict"], one["amount_micro_usd"], one["fee_micro_usd"]) == (
+        "entered", OWED - 34_810_000, 34_810_000,
+    )  # fmt: skip
+    assert found["clearing_micro_usd"] == 0
+    assert shop.books() == 3
+    text = shop.world.call("operator", "GET", "/ledger/beancount").text
+    assert "Expenses:Fees:Stripe" in text
+    assert (shop.statement()["owed_micro_usd"], shop.invoices()[0]["open_micro_usd"]) == (0, 0)
+
+
+def test_a_payout_that_does_not_fit_is_told_once_and_enters_nothing(shop: Shop):
+    row, _ = paid_out(shop)
+    row["amount"] += 100
+    row["net"] += 100
+    for _ in range(2):
+        found = shop.world.ok("operator", "POST", "/payouts:refresh")
+    (one,) = found["items"]
+    assert one["verdict"] == "held"
+    assert "it moves $1,191.00, and payment" in one["reason"]
+    assert (found["clearing_micro_usd"], shop.books()) == (OWED, 2)
+    told = shop.world.ok("operator", "GET", "/events?kind=payout_held&limit=50")["items"]
+    assert len([event for event in told if event["kind"] == "payout_held"]) == 1
+    row["amount"] -= 100
+    row["net"] -= 100
+    shop.double.faults += [503]
+    assert shop.world.call("operator", "POST", "/payouts:refresh").status_code == 503
+    assert shop.world.ok("operator", "POST", "/payouts:refresh")["clearing_micro_usd"] == 0
+    assert shop.books() == 3
 
 
 def test_what_is_overdue_is_listed_and_stops_nothing(shop: Shop):

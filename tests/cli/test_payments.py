@@ -78,6 +78,15 @@ def test_an_invoice_is_paid_refunded_and_a_transfer_written_down(
         double.pay(double.of("checkout.session")[0]["id"])
         assert "settled" in said(f"payment refresh {payment}")
         assert "owes $0.00" in said("billing statement")
+        intent = double.objects[double.of("checkout.session")[0]["id"]]["payment_intent"]
+        row = double.moved("charge", 100_000, 2_930, payment_intent=intent)
+        double.pay_out([row])
+        double.pay_out([], automatic=False, amount=100)
+        assert "$1,000.00 are still with providers" in said("payment payouts")
+        shown = said("payment payouts --refresh")
+        assert re.search(r"\$970.70 .*\$29.30 .*entered", shown)
+        assert "does not say what it is made of" in shown
+        assert "$0.00 are still with providers" in shown
         back = said(f"payment refund {payment} --amount 100 --reason 'paid twice' --yes")
         assert re.search(r"rfd_\w+ of \$100.00 is done", back)
         assert "paid twice" in said(f"payment show {payment}")
@@ -90,7 +99,7 @@ def test_an_invoice_is_paid_refunded_and_a_transfer_written_down(
         assert "no provider told anything" not in said("payment events")
         assert "no payment" in said("payment cancel pay_none", 2)
         assert "is settled, so it cannot be cancelled" in said(f"payment cancel {payment}", 4)
-        assert "the books are whole: 5 entries" in said("ledger check")
+        assert "the books are whole: 6 entries" in said("ledger check")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def noted(found, wish, on):
     standing = Standing("2026-12", items, found.agreed.used)
     lines = credit_lines(found.invoice, wish, found.before, standing)
     return replace(
-        found.invoice, invoice_id=f"CN-2026-12-{found.note_count + 1:05}", month="2026-12",
+        found.invoice, invoice_id=f"CN-2026-12-{found.agreed.note_count + 1:05}", month="2026-12",
         issued_on=on, lines=lines, corrects=found.invoice.invoice_id,
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ from gigawatt.store.open import database_at, open_store_at
 LAUNCH = OperationKind.LAUNCH
 NOW_S = 100.0
 LATER = (
+    "payout_line",
+    "payout",
     "contract_return",
     "payment_event",
     "payment_dispute",

@@ -151,6 +151,8 @@ ROWS = {
     "cancel_payment": "OPB",
     "create_refund": "P",
     "list_overdue": "P",
+    "list_payouts": "P",
+    "refresh_payouts": "P",
     "list_payment_events": "P",
     "resolve_payment_event": "P",
     "list_contract_items": "OPB",

@@ -48,6 +48,7 @@ class StripeDouble:
     faults: deque[int | str] = field(default_factory=deque)
     clock_s: int = 1_790_000_000
     numbers: Any = field(default_factory=lambda: count(1))
+    balance: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def made(self, path: str) -> list[Call]:
         """Requests that would make something below a path."""
@@ -69,6 +70,26 @@ class StripeDouble:
         """Somebody refunds at Stripe's own desk; the event."""
         made = self._refund({"payment_intent": intent, "amount": str(cents)}, status)
         return self.event("refund.created", made)
+
+    def moved(self, category: str, cents: int, fee: int = 0, **source: Any) -> dict[str, Any]:
+        """A transaction of the balance, with its source."""
+        about = {"id": f"ch_{next(self.numbers)}", "object": "charge", **source} if source else None
+        return {
+            "id": f"txn_{next(self.numbers)}", "object": "balance_transaction", "currency": "usd",
+            "amount": cents, "fee": fee, "net": cents - fee, "reporting_category": category,
+            "source": about, "created": self.clock_s,
+        }  # fmt: skip
+
+    def pay_out(self, rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        """A payout of some transactions, as Stripe makes them by itself each day."""
+        cents = sum(row["net"] for row in rows)
+        payout = self._keep("po", "payout", {
+            "amount": cents, "currency": "usd", "status": "paid", "automatic": True,
+            "reconciliation_status": "completed", "failure_code": None, **more,
+        })  # fmt: skip
+        own = self.moved("payout", -payout["amount"], id=payout["id"], object="payout")
+        self.balance[payout["id"]] = [*rows, own]
+        return payout
 
     def event(self, kind: str, about: dict[str, Any]) -> dict[str, Any]:
         """An event of Stripe about an object as it is now."""
@@ -112,8 +133,13 @@ class StripeDouble:
             case "GET", ["refunds"]:
                 wanted = call.fields.get("payment_intent")
                 rows = [r for r in self.of("refund") if r["payment_intent"] == wanted]
-                listed = {"object": "list", "data": rows, "has_more": False, "url": "/v1/refunds"}
-                return 200, listed
+                return 200, _listed(call, rows)
+            case "GET", ["payouts"]:
+                since = int(call.fields["created[gte]"])
+                return 200, _listed(call, [p for p in self.of("payout") if p["created"] >= since])
+            case "GET", ["balance_transactions"]:
+                assert call.fields["expand[0]"] == "data.source"
+                return 200, _listed(call, self.balance.get(call.fields["payout"], []))
         return 404, {"error": {"type": "invalid_request_error", "message": f"No such {words}"}}
 
     def _keep(self, prefix: str, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -141,6 +167,17 @@ class StripeDouble:
             "amount": int(fields["amount"]), "currency": "usd", "status": status,
             "payment_intent": fields["payment_intent"], "metadata": _meta(fields),
         })  # fmt: skip
+
+
+def _listed(call: Call, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list, as long as Stripe makes them."""
+    names = [row["id"] for row in rows]
+    first = names.index(call.fields["starting_after"]) + 1 if "starting_after" in call.fields else 0
+    size = int(call.fields.get("limit", "10"))
+    page = rows[first : first + size]
+    return {
+        "object": "list", "data": page, "has_more": first + size < len(rows), "url": call.path,
+    }  # fmt: skip
 
 
 def _meta(fields: dict[str, str]) -> dict[str, str]:

@@ -70,6 +70,7 @@ def _line(line: InvoiceLine) -> doc.InvoiceLine:
         parts_per_unit=line.parts_per_unit,
         price_micro_usd=line.price_micro_usd,
         item_id=line.item_id,
+        month=line.month,
     )
 
 
@@ -84,6 +85,8 @@ def plan_document(month: str, plan: ClosingPlan) -> doc.ClosingPlan:
         entry_count=len(made.drafts),
         total_micro_usd=made.total_micro_usd,
         invoices=[invoice_document(invoice) for invoice in made.invoices[:SHOWN_MAX]],
+        credit_note_count=len(made.notes),
+        credit_notes=[invoice_document(note) for note in made.notes[:SHOWN_MAX]],
         notes=list(plan.notes[:SHOWN_MAX]),
     )
 

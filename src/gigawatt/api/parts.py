@@ -43,7 +43,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("billing", "invoices"), ("billing", "payments")),
     "ledger": ("billing",),
-    **dict.fromkeys(("payments", "payment-options"), ("payments",)),
+    **dict.fromkeys(("payments", "payment-options", "payouts", "payouts:refresh"), ("payments",)),
     "payment-events": ("payments", "payment_events"),
     "product-prices": ("contracts",),
     "waiting": ("waiting",),

@@ -1,12 +1,17 @@
 """Payments as documents of the wire."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from gigawatt.api.views import at, maybe_at
 from gigawatt.app.market.payments import Overdue
 from gigawatt.interfaces.payments import PaymentEvent
+from gigawatt.interfaces.payouts import PayoutBook, PayoutRecord
 from gigawatt.market.payment import Money, PaymentState, Refund
 from gigawatt.sdk import documents as doc
+
+SHOWN_MAX = 100
+"""Payouts that an answer holds which is not asked for a number. Ours."""
 
 
 def payment_document(money: Money) -> doc.Payment:
@@ -75,4 +80,29 @@ def event_document(event: PaymentEvent) -> doc.PaymentEvent:
         happened_at=at(news.at_s),
         received_at=at(event.received_s),
         note=event.note or None,
+    )
+
+
+def payouts_document(book: PayoutBook, providers: Sequence[str], limit: int) -> doc.Payouts:
+    """What providers sent to our bank, and what they still have."""
+    return doc.Payouts(
+        items=[_payout(record) for record in book.newest(limit)],
+        clearing_micro_usd=sum(book.clearing_micro_usd(name) for name in providers),
+    )
+
+
+def _payout(record: PayoutRecord) -> doc.Payout:
+    payout = record.payout
+    return doc.Payout(
+        id=payout.payout_id,
+        provider=payout.provider,
+        state=payout.state.value,
+        verdict=record.verdict,
+        amount_micro_usd=payout.amount_micro_usd,
+        currency=payout.currency,
+        fee_micro_usd=record.fee_micro_usd,
+        line_count=record.line_count,
+        reason=record.reason or payout.reason or None,
+        made_at=at(payout.at_s),
+        changed_at=at(record.changed_s),
     )

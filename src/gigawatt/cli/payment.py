@@ -133,6 +133,22 @@ def overdue(output: OutputOption = Format.TABLE) -> None:
 
 
 @app.command()
+def payouts(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the providers now; servers do so every hour.")
+    ] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """List what providers sent to the bank, and what they still have; for operators.
+
+    What fits the books is entered with its fees; 'held' says what does not.
+
+    Example: gw payment payouts --refresh
+    """
+    backend.payments.list_payouts(output, refresh=refresh)
+
+
+@app.command()
 def events(
     verdict: Annotated[
         Verdict | None, typer.Option("--verdict", help="Those with one verdict, e.g. held.")

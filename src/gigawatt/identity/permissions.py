@@ -88,6 +88,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "create_refund": Permission(_ORGANISATION, OPERATORS),
     "record_payment": Permission(_ORGANISATION, OPERATORS),
     "list_overdue": Permission(_SITE, OPERATORS),
+    "list_payouts": Permission(_SITE, OPERATORS),
+    "refresh_payouts": Permission(_SITE, OPERATORS),
     "list_payment_events": Permission(_SITE, OPERATORS),
     "resolve_payment_event": Permission(_SITE, OPERATORS),
     "take_payment_event": Permission(Scope.PUBLIC, EVERYBODY),

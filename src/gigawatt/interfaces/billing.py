@@ -28,6 +28,8 @@ class Agreed:
         prices: of products, of all times.
         newest_external: number of the external event of the month asked for that came last, 0 for
             none.
+        first_month: the first that was closed; empty for none.
+        note_count: credit notes of all organisations and months.
     """
 
     closed_month: str
@@ -35,6 +37,8 @@ class Agreed:
     used: Mapping[str, int]
     prices: tuple[ProductPrice, ...]
     newest_external: int = 0
+    first_month: str = ""
+    note_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,12 @@ class StatementLine:
 class Correctable:
     """An invoice as a credit note needs it.
 
-    Fields: before are its credit notes, the oldest first; note_count is of all invoices; agreed is
-    what was agreed as of the same transaction.
+    Fields: before are its credit notes, the oldest first; agreed is what was agreed as of the same
+    transaction.
     """
 
     invoice: Invoice
     before: tuple[Invoice, ...]
-    note_count: int
     agreed: Agreed
 
 

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.market.owed import Bill
 from gigawatt.market.payment import Money, News, Payment, PaymentState, Refund, RefundState
+from gigawatt.market.payout import Payout, PayoutLine
 
 Verdict = Literal["applied", "nothing", "waiting", "held"]
 """What became of news: it counted; it is not about us; it waits for the payment that it is about;
@@ -81,6 +82,14 @@ class PaymentProvider(Protocol):
 
     def refund(self, payment: Payment, refund: Refund) -> RefundAnswer:
         """Send money back; asked again with the same refund, it goes back once."""
+        ...
+
+    def payouts(self, since_s: float) -> Sequence[Payout]:
+        """What was sent to our bank, or is on its way, and made after a moment in Unix seconds."""
+        ...
+
+    def payout_lines(self, payout: Payout) -> Sequence[PayoutLine]:
+        """Of what a payout is made."""
         ...
 
     def read(self, body: bytes, signature: str) -> News | None:

@@ -192,7 +192,7 @@ class UsageBook(Protocol):
 
         Raises:
             ConflictError: one has the source and id of another that says something else.
-            InputError: one that is new is of a month whose invoices are out, or one is of a known
+            InputError: one that is new is of a month before the books begin, or one is of a known
                 product in another unit than its own.
         """
         ...

@@ -1,5 +1,8 @@
 """Closing a month: invoices for everybody who owes something, and their entries in the books.
 
+What became known of earlier months since they were billed is on them too, or is a credit note
+(``market.late``).
+
 Accounts, as beancount writes them; a debit is positive:
     Assets:Receivable:<org>            what an organisation owes
     Assets:Bank                        what it paid
@@ -19,6 +22,7 @@ from dataclasses import dataclass, field
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.market.charge import Key
 from gigawatt.market.contract import ContractItem
+from gigawatt.market.credit_note import Standing, returns_of
 from gigawatt.market.invoice import (
     CHARGES,
     Invoice,
@@ -28,6 +32,7 @@ from gigawatt.market.invoice import (
     invoice_lines,
     invoice_text,
 )
+from gigawatt.market.late import LateChange, LateNotes
 from gigawatt.market.ledger import Draft, Posting
 from gigawatt.market.month import last_day
 
@@ -61,12 +66,16 @@ class Closing:
         invoices: by number; only of those who owe or owed something.
         drafts: entries for the ledger, in order.
         used: micro-USD of each contract item, by its id, that the month used.
+        notes: credit notes of what earlier months were charged too much.
+        credits: what is given where such a note cannot go back to what paid it.
     """
 
     month: str
     invoices: tuple[Invoice, ...]
     drafts: tuple[Draft, ...]
     used: Mapping[str, int]
+    notes: tuple[Invoice, ...] = ()
+    credits: tuple[ContractItem, ...] = ()
 
     @property
     def total_micro_usd(self) -> int:
@@ -74,11 +83,27 @@ class Closing:
         return sum(invoice.total_micro_usd for invoice in self.invoices)
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What became known of earlier months, and the credit notes that follow.
+
+    Fields:
+        changes: of all organisations.
+        before: credit notes of each invoice that went out, the oldest first.
+        note_count: of all of them.
+    """
+
+    changes: Sequence[LateChange] = ()
+    before: Mapping[str, Sequence[Invoice]] = field(default_factory=dict)
+    note_count: int = 0
+
+
 def close(
     month: str,
     payers: Sequence[Payer],
     sums: Mapping[OrganisationId, Mapping[Key, int]],
     used: Mapping[str, int],
+    late: Late | None = None,
 ) -> Closing:
     """What closing a month writes.
 
@@ -87,23 +112,52 @@ def close(
         payers: everybody who has charges or a contract; the others get nothing.
         sums: parts of each key of charges, by who pays.
         used: micro-USD of each contract item that earlier months used.
+        late: what became known of earlier months; None for nothing.
     """
+    changes = () if late is None else late.changes
     known = {payer.organisation_id for payer in payers}
-    assert known >= set(sums), "every charge has a payer"
+    assert known >= {*sums, *(one.organisation_id for one in changes)}, "every charge has a payer"
+    notes = _late_notes(month, payers, used, late or Late())
+    left = dict(used)
+    for note in notes.notes:
+        for item_id, amount in returns_of(note).items():
+            left[item_id] = left.get(item_id, 0) - amount
     invoices: list[Invoice] = []
-    drafts: list[Draft] = []
+    drafts = [draft for note in notes.notes for draft in _drafts(note)]
     used_now: dict[str, int] = {}
     for payer in sorted(payers, key=lambda payer: payer.organisation_id):
         mine = sums.get(payer.organisation_id, {})
-        lines, effect = invoice_lines(mine, payer.items, used, month)
+        given = [i for i in notes.credits if i.organisation_id == payer.organisation_id]
+        more = _owed_lines(changes, payer.organisation_id)
+        lines, effect = invoice_lines(mine, [*payer.items, *given], left, month, more)
         used_now |= effect.used()
         if lines:
             number = f"INV-{month}-{len(invoices) + 1:05}"
             invoice = _invoice(number, payer, month, lines)
             invoices.append(invoice)
             drafts += _drafts(invoice)
-        drafts += [_breakage(item, left, month) for item, left in effect.lost.items()]
-    return Closing(month, tuple(invoices), tuple(drafts), used_now)
+        drafts += [_breakage(item, lost, month) for item, lost in effect.lost.items()]
+    made = (tuple(invoices), tuple(drafts), used_now)
+    return Closing(month, *made, tuple(notes.notes), tuple(notes.credits))
+
+
+def _late_notes(
+    month: str, payers: Sequence[Payer], used: Mapping[str, int], late: Late
+) -> LateNotes:
+    before = {name: list(notes) for name, notes in late.before.items()}
+    notes = LateNotes(month, last_day(month), late.note_count, before)
+    standing = Standing(month, {i.item_id: i for payer in payers for i in payer.items}, used)
+    for change in late.changes:
+        if not change.is_owed:
+            notes.add(change, standing)
+    return notes
+
+
+def _owed_lines(
+    changes: Sequence[LateChange], organisation_id: OrganisationId
+) -> list[InvoiceLine]:
+    mine = (one for one in changes if one.organisation_id == organisation_id and one.is_owed)
+    return [line for change in mine for line in change.lines]
 
 
 def _invoice(number: str, payer: Payer, month: str, lines: tuple[InvoiceLine, ...]) -> Invoice:

@@ -121,7 +121,11 @@ class Effect:
 
 
 def effect_of(
-    items: Iterable[ContractItem], used: Mapping[str, int], month: str, charged_micro_usd: int
+    items: Iterable[ContractItem],
+    used: Mapping[str, int],
+    month: str,
+    charged_micro_usd: int,
+    late_micro_usd: int = 0,
 ) -> Effect:
     """What the items of one organisation do to a month.
 
@@ -130,15 +134,14 @@ def effect_of(
         used: micro-USD of each item that earlier months used, by its id.
         month: ``YYYY-MM``.
         charged_micro_usd: what the month's charges come to, 0 or more.
+        late_micro_usd: what is charged for earlier months now, 0 or more: it is paid like the
+            rest, and fills no minimum of this month.
     """
-    assert charged_micro_usd >= 0, "charges are not negative"
-    live = sorted(
-        (item for item in items if item.is_in_force(month)),
-        key=lambda item: (item.to_month, item.from_month, item.item_id),
-    )
+    assert min(charged_micro_usd, late_micro_usd) >= 0, "charges are not negative"
+    live = _in_force(items, month)
     of_kind = {kind: [item for item in live if item.kind is kind] for kind in ItemKind}
     short = _short(of_kind[ItemKind.MINIMUM], charged_micro_usd)
-    owed = charged_micro_usd + sum(short.values())
+    owed = charged_micro_usd + sum(short.values()) + late_micro_usd
     commitments = of_kind[ItemKind.COMMITMENT]
     drawn = _taken(commitments, used, owed)
     owed -= sum(drawn.values())
@@ -154,6 +157,22 @@ def effect_of(
     }
     taxes = {i: t for i in of_kind[ItemKind.TAX] if (t := half_up(base * i.rate_ppm, PPM))}
     return Effect(bought, short, drawn, credited, taxes, lost)
+
+
+def short_of(
+    items: Iterable[ContractItem], month: str, charged_micro_usd: int
+) -> dict[ContractItem, int]:
+    """What the charges of a month miss of each minimum that was agreed for it, in micro-USD."""
+    minimums = [item for item in _in_force(items, month) if item.kind is ItemKind.MINIMUM]
+    return _short(minimums, charged_micro_usd)
+
+
+def _in_force(items: Iterable[ContractItem], month: str) -> list[ContractItem]:
+    """Items of a month; what ends first is used first."""
+    return sorted(
+        (item for item in items if item.is_in_force(month)),
+        key=lambda item: (item.to_month, item.from_month, item.item_id),
+    )
 
 
 def _short(minimums: Sequence[ContractItem], charged: int) -> dict[ContractItem, int]:

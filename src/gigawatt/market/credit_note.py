@@ -18,6 +18,8 @@ from gigawatt.money import format_usd
 _PAID_BEFORE = frozenset({LineKind.DRAWDOWN, LineKind.CREDIT})
 """Lines of what paid a part of the charges, in the order in which they did."""
 _CHARGED = CHARGES | {LineKind.MINIMUM}
+_TAKEN = _CHARGED | {LineKind.CORRECTION}
+"""Lines of a note that take charges back: of an amount, or of what became known of a month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def credit_lines(
 
 def charges_left(invoice: Invoice, notes: Sequence[Invoice]) -> int:
     """What is left of an invoice's charges after some credit notes, before taxes, in micro-USD."""
-    return _sum(invoice, *_CHARGED) + sum(_sum(note, LineKind.CORRECTION) for note in notes)
+    return _sum(invoice, *_CHARGED) + sum(_sum(note, *_TAKEN) for note in notes)
 
 
 def returns_of(note: Invoice) -> dict[str, int]:
@@ -102,18 +104,73 @@ def _charge_lines(
     correction = InvoiceLine(
         LineKind.CORRECTION, wish.reason, -wanted, subject_id=invoice.invoice_id
     )
-    paid = (*_CHARGED, *_PAID_BEFORE)
-    owed = _sum(invoice, *paid) + sum(_sum(n, LineKind.CORRECTION, *_PAID_BEFORE) for n in before)
-    lines, rest = [correction], wanted - min(wanted, owed)
+    backs = _backs(invoice, wanted, before)
+    for line in backs:
+        _refuse_ended(invoice, line, standing)
+    return [correction, *backs]
+
+
+def _backs(invoice: Invoice, wanted: int, before: Sequence[Invoice]) -> list[InvoiceLine]:
+    """What of an amount goes back to the credits and commitments that paid it, by item."""
+    owed = _sum(invoice, *_CHARGED, *_PAID_BEFORE)
+    owed += sum(_sum(note, *_TAKEN, *_PAID_BEFORE) for note in before)
+    lines: list[InvoiceLine] = []
+    rest = wanted - min(wanted, owed)
     for line in reversed([one for one in invoice.lines if one.kind in _PAID_BEFORE]):
         given = sum(_of_item(note, line) for note in before)
         back = min(rest, -line.amount_micro_usd - given)
         if back:
-            _refuse_ended(invoice, line, standing)
             lines.append(InvoiceLine(line.kind, line.text, back, item_id=line.item_id))
             rest -= back
     assert rest == 0, "what was charged was paid by somebody"
     return lines
+
+
+@dataclass(frozen=True, slots=True)
+class LateNote:
+    """Lines that take back what an invoice charged too much, and what they do not take; micro-USD.
+
+    Fields:
+        lines: of the note.
+        beyond_micro_usd: more than is left of the invoice.
+        ended_micro_usd: what would go back to a commitment or a credit that has ended.
+    """
+
+    lines: tuple[InvoiceLine, ...]
+    beyond_micro_usd: int
+    ended_micro_usd: int
+
+
+def late_note(
+    invoice: Invoice, late: Sequence[InvoiceLine], before: Sequence[Invoice], standing: Standing
+) -> LateNote:
+    """A credit note of what became known of a month after it was billed.
+
+    Args:
+        invoice: what is corrected.
+        late: lines that sum to 0 or less.
+        before: earlier credit notes of the same invoice.
+        standing: where the contract stands.
+    """
+    wanted = -sum(line.amount_micro_usd for line in late)
+    assert wanted >= 0, "what is owed in all is no credit"
+    taken = min(wanted, max(0, charges_left(invoice, before)))
+    backs = _backs(invoice, taken, before)
+    live = [line for line in backs if _is_live(line, standing)]
+    ended = sum(line.amount_micro_usd for line in backs if line not in live)
+    beyond = wanted - taken
+    rests = [("is taken back elsewhere", beyond), ("is a credit: what paid it has ended", ended)]
+    kept = [
+        InvoiceLine(LineKind.CORRECTION, text, amount, subject_id=invoice.invoice_id)
+        for text, amount in rests
+        if amount
+    ]
+    return LateNote(_with_taxes(invoice, [*late, *kept, *live], before), beyond, ended)
+
+
+def _is_live(line: InvoiceLine, standing: Standing) -> bool:
+    item = standing.items.get(line.item_id)
+    return item is not None and item.is_in_force(standing.month)
 
 
 def _purchase_lines(invoice: Invoice, wish: CreditWish, standing: Standing) -> list[InvoiceLine]:
@@ -140,9 +197,9 @@ def _refuse(invoice: Invoice, wanted: int, left: int) -> None:
 
 
 def _refuse_ended(invoice: Invoice, line: InvoiceLine, standing: Standing) -> None:
-    item = standing.items.get(line.item_id)
-    if item is not None and item.is_in_force(standing.month):
+    if _is_live(line, standing):
         return
+    item = standing.items.get(line.item_id)
     ended = "is gone" if item is None else f"ended in {item.to_month}"
     raise InputError(
         f"{line.item_id} paid a part of {invoice.invoice_id} and {ended}, so nothing can go back"

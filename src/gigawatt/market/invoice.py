@@ -50,7 +50,9 @@ CHARGES = frozenset({LineKind.GPU, LineKind.RESERVATION, LineKind.STORAGE, LineK
 class InvoiceLine:
     """One line; empty texts and zeros where a field means nothing for its kind.
 
-    Fields: see ``charge.Key``; text is what it is called; item_id is what was agreed.
+    Fields: see ``charge.Key``; text is what it is called; item_id is what was agreed; month is the
+    one that it is for where that is not the document's own, because it became known late. What was
+    charged too much then has a quantity below 0.
     """
 
     kind: LineKind
@@ -67,6 +69,7 @@ class InvoiceLine:
     parts_per_unit: int = 1
     price_micro_usd: int = 0
     item_id: str = ""
+    month: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def _place(key: Key) -> tuple[str, ...]:
 def _charge_line(key: Key, quantity_parts: int) -> InvoiceLine:
     return InvoiceLine(
         kind=LineKind(key.kind.value),
-        text=" ".join(word for word in (key.item, key.term.replace("_", " ")) if word),
+        text=charge_text(key.item, key.term),
         amount_micro_usd=half_up(quantity_parts * key.price_micro_usd, key.parts_per_unit),
         project_id=key.project_id,
         subject_id=key.subject_id,
@@ -141,15 +144,26 @@ def _charge_line(key: Key, quantity_parts: int) -> InvoiceLine:
     )
 
 
+def charge_text(item: str, term: str) -> str:
+    """What a line of charges is called."""
+    return " ".join(word for word in (item, term.replace("_", " ")) if word)
+
+
 def invoice_lines(
-    sums: Mapping[Key, int], items: Iterable[ContractItem], used: Mapping[str, int], month: str
+    sums: Mapping[Key, int],
+    items: Iterable[ContractItem],
+    used: Mapping[str, int],
+    month: str,
+    late: Sequence[InvoiceLine] = (),
 ) -> tuple[tuple[InvoiceLine, ...], Effect]:
     """All lines of one organisation's month, and what its contract did to it.
 
-    The lines sum to whole cents.
+    The lines sum to whole cents. ``late`` are lines for earlier months, 0 or more in all.
     """
     lines = charge_lines(sums)
-    effect = effect_of(items, used, month, sum(line.amount_micro_usd for line in lines))
+    charged = sum(line.amount_micro_usd for line in lines)
+    effect = effect_of(items, used, month, charged, sum(line.amount_micro_usd for line in late))
+    lines += late
     lines += _item_lines(LineKind.MINIMUM, effect.short)
     lines += _item_lines(LineKind.COMMITMENT, effect.bought)
     lines += _item_lines(LineKind.DRAWDOWN, effect.drawn, -1)

@@ -36,7 +36,7 @@ from gigawatt.store.billing_schema import (
 )
 from gigawatt.store.books import check
 from gigawatt.store.database import Database, lock_generation
-from gigawatt.store.ledger import add_entries, closed_month, read_entries
+from gigawatt.store.ledger import add_entries, closed_month, first_month, read_entries
 from gigawatt.store.store import SqlStore
 
 
@@ -57,18 +57,7 @@ class SqlBilling:
         with self._database.write() as connection:
             lock_generation(connection)
             check_item(item, closed_month(connection))
-            row = {
-                "item_id": item.item_id,
-                "organisation_id": item.organisation_id,
-                "kind": item.kind.value,
-                "name": item.name,
-                "amount_micro_usd": item.amount_micro_usd,
-                "rate_ppm": item.rate_ppm,
-                "from_month": item.from_month,
-                "to_month": item.to_month,
-                "created_s": now_s,
-            }
-            connection.execute(insert(contract_items), row)
+            connection.execute(insert(contract_items), _item_row(item, now_s))
 
     def add_price(self, price: ProductPrice, now_s: float) -> None:
         """Keep a price."""
@@ -117,7 +106,11 @@ class SqlBilling:
                     next_step="Correct it by a credit note or a contract item of an open month.",
                 )
             made = make(agreed)
-            _keep_invoices(connection, made.invoices)
+            _keep_invoices(connection, (*made.invoices, *made.notes))
+            _keep_returns(connection, made.notes)
+            if made.credits:
+                rows = [_item_row(item, now_s) for item in made.credits]
+                connection.execute(insert(contract_items), rows)
             last = add_entries(connection, made.drafts)
             uses = [
                 {"item_id": item_id, "month": month, "amount_micro_usd": amount}
@@ -153,12 +146,7 @@ class SqlBilling:
             lock_generation(connection)
             note = make(_correctable(connection, invoice_id))
             _keep_invoices(connection, (note,))
-            returns = [
-                {"note_id": note.invoice_id, "item_id": item_id, "amount_micro_usd": amount}
-                for item_id, amount in returns_of(note).items()
-            ]
-            if returns:
-                connection.execute(insert(contract_returns), returns)
+            _keep_returns(connection, (note,))
             draft = invoice_draft(note)
             add_entries(connection, [] if draft is None else [draft])
             return note
@@ -234,6 +222,10 @@ def _agreed(connection: Connection, month: str) -> Agreed:
         )
         if month
         else 0,
+        first_month=first_month(connection),
+        note_count=int(
+            connection.execute(select(func.count()).where(invoices.c.corrects != "")).scalar_one()
+        ),
     )
 
 
@@ -245,6 +237,20 @@ def _used(connection: Connection) -> dict[str, int]:
         for item_id, amount in connection.execute(sums.group_by(table.c.item_id)):
             found[item_id] = found.get(item_id, 0) + sign * int(amount)
     return found
+
+
+def _item_row(item: ContractItem, now_s: float) -> dict[str, Any]:
+    return {
+        "item_id": item.item_id,
+        "organisation_id": item.organisation_id,
+        "kind": item.kind.value,
+        "name": item.name,
+        "amount_micro_usd": item.amount_micro_usd,
+        "rate_ppm": item.rate_ppm,
+        "from_month": item.from_month,
+        "to_month": item.to_month,
+        "created_s": now_s,
+    }
 
 
 def _item_of(row: Row[Any]) -> ContractItem:
@@ -299,10 +305,8 @@ def _correctable(connection: Connection, invoice_id: str) -> Correctable:
     invoice = _invoice(connection, invoice_id)
     notes = select(invoices.c.document).where(invoices.c.corrects == invoice_id)
     before = connection.execute(notes.order_by(invoices.c.invoice_id)).scalars()
-    count = select(func.count()).where(invoices.c.corrects != "")
-    number = int(connection.execute(count).scalar_one())
     notes_before = tuple(map(invoice_from, before))
-    return Correctable(invoice, notes_before, number, _agreed(connection, ""))
+    return Correctable(invoice, notes_before, _agreed(connection, ""))
 
 
 def _keep_invoices(connection: Connection, made: Collection[Invoice]) -> None:
@@ -322,6 +326,17 @@ def _keep_invoices(connection: Connection, made: Collection[Invoice]) -> None:
         )
     if rows:
         connection.execute(insert(invoices), rows)
+
+
+def _keep_returns(connection: Connection, notes: Collection[Invoice]) -> None:
+    """What credit notes give back to contract items."""
+    returns = [
+        {"note_id": note.invoice_id, "item_id": item_id, "amount_micro_usd": amount}
+        for note in notes
+        for item_id, amount in returns_of(note).items()
+    ]
+    if returns:
+        connection.execute(insert(contract_returns), returns)
 
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from gigawatt.interfaces.usage import ExternalUsage, UsageQuery
 from gigawatt.market.month import month_at
 from gigawatt.market.product import check_measured
 from gigawatt.store.database import lock_generation
-from gigawatt.store.ledger import closed_month
+from gigawatt.store.ledger import first_month
 from gigawatt.store.usage_records_schema import external_usages
 
 _CONTENT = ("kind", "at_ms", "subject", "organisation_id", "project_id", "quantity", "unit", "data")
@@ -42,8 +42,8 @@ def add(connection: Connection, events: Sequence[ExternalUsage], now_ms: int) ->
 
     Raises:
         ConflictError: one has the source and id of another that says something else.
-        InputError: one that is new is of a month whose invoices are out, so nobody would pay it;
-            or one is of a known product in another unit.
+        InputError: one that is new is of a month before the first that was ever closed; or one is
+            of a known product in another unit.
     """
     for usage in events:
         check_measured(usage.kind, usage.unit)
@@ -60,22 +60,22 @@ def add(connection: Connection, events: Sequence[ExternalUsage], now_ms: int) ->
                 f" {', '.join(differing)}; nothing of this request was kept",
                 next_step="Give what is new an id of its own, or send the same again.",
             )
-    _refuse_closed(new, closed_month(connection))
+    _refuse_ancient(new, first_month(connection))
     if new:
         rows = [{**row, "received_ms": now_ms} for row in new.values()]
         connection.execute(insert(external_usages), rows)
     return len(new)
 
 
-def _refuse_closed(new: Mapping[tuple[str, str], Row], closed: str) -> None:
-    """Refuse new events of months whose invoices are out (ADR-0043)."""
+def _refuse_ancient(new: Mapping[tuple[str, str], Row], first: str) -> None:
+    """Refuse new events from before the books begin: those are of a clock that is wrong."""
     for (source, event_id), row in new.items():
         month = month_at(int(row["at_ms"] or 0))
-        if month <= closed:
+        if month < first:
             raise InputError(
-                f"event {event_id!r} of {source!r} is of {month}, and the books are closed up to"
-                f" {closed}; nothing of this request was kept",
-                next_step="Send it with a time of an open month, and its own time in its data.",
+                f"event {event_id!r} of {source!r} is of {month}, and the books begin with"
+                f" {first}; nothing of this request was kept",
+                next_step="Look at the clock of what measured it.",
             )
 
 

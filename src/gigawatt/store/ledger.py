@@ -19,6 +19,11 @@ def closed_month(connection: Connection) -> str:
     return str(connection.execute(select(func.max(closed_months.c.month))).scalar_one() or "")
 
 
+def first_month(connection: Connection) -> str:
+    """The first month that was closed; empty for none."""
+    return str(connection.execute(select(func.min(closed_months.c.month))).scalar_one() or "")
+
+
 def last_entry(connection: Connection) -> LedgerEntry | None:
     """The last entry; None while there is none."""
     query = select(ledger_entries).order_by(ledger_entries.c.number.desc()).limit(1)

@@ -10,8 +10,9 @@ from gigawatt.errors import InputError
 from gigawatt.identity.accounts import AccountId
 from gigawatt.ids import NodeId
 from gigawatt.interfaces.store import Doer, NodeState
+from gigawatt.store.reservation_outages import note_outage
 from gigawatt.store.schema import nodes
-from gigawatt.store.usage_notes import note_node
+from gigawatt.store.usage_notes import NOT_READY, note_node
 
 
 def set_state(
@@ -22,7 +23,7 @@ def set_state(
     now_s: float,
     by: Doer | None = None,
 ) -> None:
-    """Drain, quarantine or return a node, and tell the meters of who has it.
+    """Drain, quarantine or return a node; tell the meters of who has it, and its promises.
 
     Raises:
         InputError: no such state.
@@ -30,6 +31,7 @@ def set_state(
     if state not in get_args(NodeState):
         wanted = ", ".join(get_args(NodeState))
         raise InputError(f"node {node_id!r}: state {state!r} is not known, wanted one of {wanted}")
+    before = connection.execute(select(nodes).where(nodes.c.node_id == node_id)).one_or_none()
     connection.execute(delete(nodes).where(nodes.c.node_id == node_id))
     if state != "available":
         row = {
@@ -42,6 +44,9 @@ def set_state(
         }
         connection.execute(insert(nodes), row)
     note_node(connection, node_id, state, now_s)
+    # A drained node works on for who has it, so only looking at its holder tells what is missing.
+    if before is not None and before.state == NOT_READY:
+        note_outage(connection, node_id, before.since_s, now_s)
 
 
 def all_states(connection: Connection) -> Mapping[NodeId, tuple[NodeState, str]]:

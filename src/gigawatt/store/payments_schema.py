@@ -11,6 +11,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     Table,
     Text,
 )
@@ -122,3 +123,42 @@ payment_payers = Table(
     Column("payer_ref", NAME, nullable=False),
 )
 """Organisations as providers know them."""
+
+payouts = Table(
+    "payout",
+    metadata,
+    Column("provider", NAME, primary_key=True),
+    Column("payout_id", NAME, primary_key=True),
+    Column("amount_micro_usd", BigInteger, nullable=False),
+    Column("currency", NAME, nullable=False),
+    Column(
+        "state", NAME, CheckConstraint("state IN ('under_way', 'paid', 'failed')"), nullable=False
+    ),
+    Column("at_s", Double, nullable=False),
+    Column("is_itemised", Boolean, nullable=False),
+    Column("why", Prose, nullable=False),
+    Column(
+        "verdict",
+        NAME,
+        CheckConstraint("verdict IN ('under_way', 'entered', 'held')"),
+        nullable=False,
+    ),
+    Column("fee_micro_usd", BigInteger, nullable=False),
+    Column("line_count", Integer, nullable=False),
+    Column("reason", Prose, nullable=False),
+    Column("changed_s", Double, nullable=False),
+)
+"""Money that providers sent to our bank. ``why`` is of one that failed, ``reason`` of one that is
+held."""
+
+payout_lines = Table(
+    "payout_line",
+    metadata,
+    Column("provider", NAME, primary_key=True),
+    Column("line_id", NAME, primary_key=True),
+    Column("payout_id", NAME, nullable=False, index=True),
+    Column("kind", NAME, nullable=False),
+    Column("amount_micro_usd", BigInteger, nullable=False),
+    Column("fee_micro_usd", BigInteger, nullable=False),
+)
+"""Of what payouts that are in the ledger were made, so that nothing is paid out twice."""

@@ -56,7 +56,7 @@ def add_gap(connection: Connection, record: ReservationRecord, node_id: NodeId) 
     """Begin a gap of a promised node that is out of use.
 
     Raises:
-        ConflictError: it is in use, or not promised.
+        ConflictError: it is in use, not promised, or was out of use only after its promise.
     """
     if record.state != "booked" or node_id not in _promised(record):
         raise ConflictError(f"node {node_id!r} is not promised to {record.reservation_id!r}")
@@ -64,12 +64,15 @@ def add_gap(connection: Connection, record: ReservationRecord, node_id: NodeId) 
     if out_s is None:
         raise ConflictError(f"node {node_id!r} is in use")
     joined_s = max((g.until_s or 0.0 for g in record.gaps if g.replaced_by == node_id), default=0.0)
+    since_s = max(out_s, joined_s)
+    if since_s >= record.promise.to_s:
+        raise ConflictError(f"{record.reservation_id!r} was over when node {node_id!r} went")
     gap = Gap(
         node_id=node_id,
         # Reservations are of whole nodes of one type.
         gpu_count=record.gpu_count // len(record.promise.node_ids),
         is_growth=node_id in record.promise.growth_node_ids,
-        since_s=max(out_s, joined_s),
+        since_s=since_s,
     )
     row = {
         "reservation_id": record.reservation_id,

@@ -43,7 +43,7 @@ from gigawatt.store.call_audit_schema import CHAIN, audit_heads
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
     *("0007", "0008", "0009", "0010", "0011", "0012"),
-    *("0013", "0014", "0015", "0016", "0017", "0018", "0020"),
+    *("0013", "0014", "0015", "0016", "0017", "0018", "0019", "0020"),
 )
 """Revisions of the tables, oldest first; the files of ``migrations/versions`` have the same."""
 

@@ -28,6 +28,7 @@ from gigawatt.errors import (
 from gigawatt.identity.accounts import OrganisationId
 from gigawatt.interfaces.payments import PaymentProvider
 from gigawatt.market.payment import NewsKind, Payment, PaymentState, Refund, RefundState
+from gigawatt.market.payout import PayoutLineKind, PayoutState
 from memory_secrets import MemorySecrets
 from stripe_double import KEY, SIGNING_SECRET, StripeDouble, signed, stripe_double
 
@@ -254,6 +255,66 @@ def test_a_page_is_taken_down_unless_it_was_paid(double: StripeDouble, provider:
     with pytest.raises(DriverPermanentError, match="was paid at Stripe meanwhile"):
         provider.cancel(other)
     assert LIMITS.amount_micro_usd_min < payment.amount_micro_usd < LIMITS.amount_micro_usd_max
+
+
+def test_a_payout_is_read_with_all_its_lines_and_its_own_cost(
+    double: StripeDouble, provider: PaymentProvider
+):
+    rows = [
+        double.moved("charge", 1_000, 59, payment_intent=f"pi_{number}") for number in range(250)
+    ]
+    rows.append(double.moved("fee", -200))
+    made = double.pay_out(rows)
+    double.balance[made["id"]][-1] |= {"fee": 5, "net": -made["amount"] - 5}
+    double.pay_out([], status="in_transit")
+    double.pay_out([], reconciliation_status="in_progress")
+    double.pay_out([], automatic=False)
+    double.pay_out([], status="failed", failure_message="account closed")
+    old = double.pay_out([])
+    old["created"] -= 1_000
+    found = provider.payouts(double.clock_s - 1.0)
+    assert [(one.state, one.is_itemised, one.reason) for one in found] == [
+        (PayoutState.PAID, True, ""),
+        (PayoutState.UNDER_WAY, True, ""),
+        (PayoutState.UNDER_WAY, True, ""),
+        (PayoutState.PAID, False, ""),
+        (PayoutState.FAILED, True, "account closed"),
+    ]
+    lines = provider.payout_lines(found[0])
+    assert len(lines) == 252
+    assert lines[0].kind is PayoutLineKind.PAYMENT
+    assert (lines[0].reference, lines[0].amount_micro_usd, lines[0].fee_micro_usd) == (
+        "pi_0", 10 * USD, 590_000,
+    )  # fmt: skip
+    assert [(one.kind, one.net_micro_usd) for one in lines[-2:]] == [
+        (PayoutLineKind.FEE, -2 * USD),
+        (PayoutLineKind.FEE, -50_000),
+    ]
+    assert {call.path for call in double.calls} == {"/v1/payouts", "/v1/balance_transactions"}
+
+
+def test_a_payout_whose_own_line_differs_has_a_line_that_no_book_knows(
+    double: StripeDouble, provider: PaymentProvider
+):
+    made = double.pay_out([double.moved("charge", 1_000, 59, payment_intent="pi_1")])
+    double.balance[made["id"]][-1] |= {"amount": -1}
+    (payout,) = provider.payouts(0.0)
+    strange = provider.payout_lines(payout)[-1]
+    assert (strange.kind, strange.said) == (
+        PayoutLineKind.OTHER, "payout of $0.01 instead of its own",
+    )  # fmt: skip
+
+
+def test_a_payout_that_does_not_read_is_refused(double: StripeDouble, provider: PaymentProvider):
+    made = double.pay_out([double.moved("charge", 1_000, 59)])
+    (payout,) = provider.payouts(0.0)
+    assert provider.payout_lines(payout)[0].reference == ""
+    double.balance[made["id"]][0]["net"] = None
+    with pytest.raises(DriverPermanentError, match="does not read"):
+        provider.payout_lines(payout)
+    del made["status"]
+    with pytest.raises(DriverPermanentError, match="a payout of Stripe does not read"):
+        provider.payouts(0.0)
 
 
 def test_settings_say_what_is_wrong():

@@ -125,6 +125,15 @@ function Planned({ plan }: { plan: Schemas["ClosingPlan"] }) {
         rowKey={(one) => one.organisation_id}
         empty={<p className="faint">Nobody used anything in that month.</p>}
       />
+      {plan.credit_notes.length > 0 && (
+        <Table
+          label={`Credit notes of ${plan.month}`}
+          columns={INVOICES}
+          rows={plan.credit_notes}
+          rowKey={(one) => one.id}
+          empty={null}
+        />
+      )}
       {plan.notes.map((note) => (
         <Note key={note}>
           <p>{note}</p>

@@ -6,7 +6,13 @@ from fastapi import Query
 
 from gigawatt.api.access import Allowed
 from gigawatt.api.paging import Cursor, Limit, page_of, text_place
-from gigawatt.api.payment_views import event_document, overdue_document, payment_document
+from gigawatt.api.payment_views import (
+    SHOWN_MAX,
+    event_document,
+    overdue_document,
+    payment_document,
+    payouts_document,
+)
 from gigawatt.api.routes.billing import seen_by
 from gigawatt.api.routing import new_router, operation
 from gigawatt.interfaces.payments import PaymentQuery
@@ -148,3 +154,20 @@ def resolve_payment_event(
     made = event_document(event)
     access.note_change(None, made)
     return made
+
+
+@operation(router, "GET", "/payouts")
+def list_payouts(access: Allowed, limit: Limit = 100) -> doc.Payouts:
+    """What providers sent to our bank, the newest first, and what they still have of ours."""
+    access.permit()
+    market = access.service.market
+    return payouts_document(market.payouts.book, list(market.payments.providers), limit)
+
+
+@operation(router, "POST", "/payouts:refresh")
+def refresh_payouts(access: Allowed) -> doc.Payouts:
+    """The same, after the providers were asked; what fits the books is entered."""
+    access.permit()
+    market = access.service.market
+    market.payouts.refresh()
+    return payouts_document(market.payouts.book, list(market.payments.providers), SHOWN_MAX)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from gigawatt.app.market.charges import ChargeSource
+from gigawatt.app.market.late_look import LateLook, Owners
 from gigawatt.errors import ConflictError, InputError
 from gigawatt.identity.accounts import Organisation, OrganisationId, Project
 from gigawatt.ids import TenantId
@@ -12,7 +14,7 @@ from gigawatt.interfaces.directory import Directory
 from gigawatt.interfaces.reservations import ReservationBook
 from gigawatt.interfaces.usage import UsageBook, UsageQuery
 from gigawatt.market.charge import Charge, Sums, sum_charges
-from gigawatt.market.closing import Closing, Payer, close, invoice_draft
+from gigawatt.market.closing import Closing, Late, Payer, close, invoice_draft
 from gigawatt.market.contract import ContractItem
 from gigawatt.market.credit_note import CreditWish, Standing, charges_left, credit_lines
 from gigawatt.market.invoice import Invoice, charge_lines
@@ -89,8 +91,9 @@ class Billing:
         if start_ms(month) > self._now_ms():
             raise InputError(f"{month} has not begun")
         source, sums = self._sums(month, agreed, is_running=True)
-        payers = _payers(self._named(), sums, agreed)
-        made = close(month, payers, sums, agreed.used)
+        late = self._late(month, agreed, is_running=True)
+        payers = _payers(self._named(), sums, agreed, late)
+        made = close(month, payers, sums, agreed.used, late)
         is_over = self._now_ms() >= start_ms(next_month(month))
         return ClosingPlan(
             made, tuple(sorted(source.notes)), is_over, self._before(month, agreed) or ""
@@ -100,7 +103,8 @@ class Billing:
         """Close a month, once; a month that is closed is given as it was.
 
         Raises:
-            ConflictError: a price or an external event came meanwhile; close it again.
+            ConflictError: a price, an external event or a credit note came meanwhile; close it
+                again.
             InputError: it is not over, or an earlier one has to be closed first.
         """
         check_month(month)
@@ -120,15 +124,17 @@ class Billing:
         if before is not None:
             raise InputError(f"{before} is to be closed before {month}")
         _, sums = self._sums(month, agreed, is_running=False)
+        late = self._late(month, agreed, is_running=False)
         # Read before the books are locked: a transaction waits for nothing but itself.
         named = self._named()
 
         def make(now: Agreed) -> Closing:
-            if (now.prices, now.newest_external) != (agreed.prices, agreed.newest_external):
+            if _moved(now) != _moved(agreed):
                 raise ConflictError(
-                    "a price was set or an external event came meanwhile", next_step="Close again."
+                    "a price, an external event or a credit note came meanwhile",
+                    next_step="Close again.",
                 )
-            return close(month, _payers(named, sums, now), sums, now.used)
+            return close(month, _payers(named, sums, now, late), sums, now.used, late)
 
         return self.book.close(month, make, self._now_s())
 
@@ -159,15 +165,37 @@ class Billing:
     def _now_ms(self) -> int:
         return round(self._now_s() * 1000)
 
-    def _sums(self, month: str, agreed: Agreed, *, is_running: bool) -> tuple[ChargeSource, Sums]:
+    def _late(self, month: str, agreed: Agreed, *, is_running: bool) -> Late:
+        """What became known of closed months since they were billed."""
+        if not agreed.closed_month:
+            return Late()
+        first = min(self._used_months(start_ms(agreed.first_month)), default=agreed.first_month)
+
+        def sums(known: str, owners: Owners) -> Sums:
+            return self._sums(known, agreed, is_running=is_running, owners=owners)[1]
+
+        return LateLook(self.book, self._reservations, sums).late(month, first, agreed)
+
+    def _sums(
+        self,
+        month: str,
+        agreed: Agreed,
+        *,
+        is_running: bool,
+        owners: Owners = MappingProxyType({}),
+    ) -> tuple[ChargeSource, Sums]:
         """Charges of a month; with what is under way, up to now, where it is not cut."""
         source = ChargeSource(month, self.book.tags(), agreed.prices)
         query = UsageQuery(start_ms(month), start_ms(next_month(month)))
         until_ms = min(self._now_ms(), query.to_ms) if is_running else None
-        return source, sum_charges(self._charges(source, query, until_ms))
+        return source, sum_charges(self._charges(source, query, until_ms, owners))
 
     def _charges(
-        self, source: ChargeSource, query: UsageQuery, until_ms: int | None
+        self,
+        source: ChargeSource,
+        query: UsageQuery,
+        until_ms: int | None,
+        known: Owners = MappingProxyType({}),
     ) -> Iterator[Charge]:
         """All charges of a query; with what is under way, if they are wanted up to a moment."""
         yield from source.usage_charges(self._usage, query, until_ms)
@@ -176,6 +204,7 @@ class Billing:
         )
         if records:
             owners = {project.project_id: project.organisation_id for project in self._projects()}
+            owners |= known
             to_ms = query.to_ms if until_ms is None else min(until_ms, query.to_ms)
             yield from source.reservation_charges(records, owners, query.from_ms, to_ms)
 
@@ -224,18 +253,26 @@ class Billing:
         if agreed.closed_month:
             due = next_month(agreed.closed_month)
             return None if month == due else due
-        query = UsageQuery(0, start_ms(month))
+        months = self._used_months(start_ms(month)) + [item.from_month for item in agreed.items]
+        first = min(months, default=month)
+        return first if first < month else None
+
+    def _used_months(self, until_ms: int) -> list[str]:
+        """The first month before a moment in which anything was used, if there is one."""
+        query = UsageQuery(0, until_ms)
         starts = [record.from_ms for record in self._usage.usages(query)]
         starts += [record.from_ms for record in self._usage.storage_usages(query)]
         starts += [record.at_ms for record in self._usage.external_usages(query)]
         starts += [
             round(record.promise.from_s * 1000)
-            for record in self._reservations.between(None, 0.0, start_ms(month) / 1000)
+            for record in self._reservations.between(None, 0.0, until_ms / 1000)
         ]
-        months = [month_at(min(starts))] if starts else []
-        months += [item.from_month for item in agreed.items]
-        first = min(months, default=month)
-        return first if first < month else None
+        return [month_at(min(starts))] if starts else []
+
+
+def _moved(agreed: Agreed) -> tuple[object, ...]:
+    """What a closing was made from, and somebody may change meanwhile."""
+    return agreed.prices, agreed.newest_external, agreed.note_count
 
 
 def _credit_note(found: Correctable, wish: CreditWish, on: str) -> Invoice:
@@ -248,7 +285,7 @@ def _credit_note(found: Correctable, wish: CreditWish, on: str) -> Invoice:
     standing = Standing(on[:7], items, found.agreed.used)
     return replace(
         found.invoice,
-        invoice_id=f"CN-{on[:7]}-{found.note_count + 1:05}",
+        invoice_id=f"CN-{on[:7]}-{found.agreed.note_count + 1:05}",
         month=on[:7],
         issued_on=on,
         lines=credit_lines(found.invoice, wish, found.before, standing),
@@ -256,7 +293,9 @@ def _credit_note(found: Correctable, wish: CreditWish, on: str) -> Invoice:
     )
 
 
-def _payers(named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed) -> list[Payer]:
+def _payers(
+    named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed, late: Late
+) -> list[Payer]:
     """Everybody who has charges or a contract; one that was removed is called by its id."""
     items: dict[OrganisationId, list[ContractItem]] = {}
     for item in agreed.items:
@@ -266,5 +305,5 @@ def _payers(named: Mapping[OrganisationId, Payer], sums: Sums, agreed: Agreed) -
             named.get(organisation_id, Payer(organisation_id, organisation_id)),
             items=items.get(organisation_id, ()),
         )
-        for organisation_id in {*sums, *items}
+        for organisation_id in {*sums, *items, *(one.organisation_id for one in late.changes)}
     ]

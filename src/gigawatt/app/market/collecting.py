@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gigawatt.app.market.payments import ASK_S_MAX, Payments
+from gigawatt.app.market.payouts import Payouts
 from gigawatt.errors import DriverRetryableError, GigawattError
 from gigawatt.interfaces.payments import PaymentQuery
 from gigawatt.market.payment import Payment, PaymentState
@@ -16,6 +17,9 @@ EVERY_S = 30.0
 LOOK_S = 600.0
 """Pause between two looks at one payment, in case nobody tells us. Ours."""
 
+PAYOUTS_S = 3_600.0
+"""Pause between two looks at what was paid out. Ours: providers pay out once a day."""
+
 AT_ONCE = 50
 """Payments that one round looks at. Ours: each is a request."""
 
@@ -25,9 +29,11 @@ _log = logging.getLogger("gigawatt.payments")
 class Collecting:
     """Carries on what could not be finished, in a thread of its own, for providers may be slow."""
 
-    def __init__(self, payments: Payments, now_s: Callable[[], float]) -> None:
+    def __init__(self, payments: Payments, payouts: Payouts, now_s: Callable[[], float]) -> None:
         """Nothing is asked before the first round."""
         self._payments = payments
+        self._payouts = payouts
+        self._payouts_due_s = now_s()
         self._now_s = now_s
         self._due_s = now_s() + EVERY_S
         self._looked_s: dict[str, float] = {}
@@ -51,7 +57,7 @@ class Collecting:
 
     def run(self) -> None:
         """One round: what a provider did not answer ends it for the things it is about."""
-        for work in (self._ask_again, self._refund_again, self._look):
+        for work in (self._ask_again, self._refund_again, self._look, self._look_at_payouts):
             try:
                 work()
             except DriverRetryableError as error:
@@ -78,6 +84,12 @@ class Collecting:
         for name in sorted(due, key=self._looked_s.__getitem__)[:AT_ONCE]:
             self._looked_s[name] = now_s
             self._try(partial(self._payments.refresh, name))
+
+    def _look_at_payouts(self) -> None:
+        now_s = self._now_s()
+        if now_s >= self._payouts_due_s:
+            self._payouts_due_s = now_s + PAYOUTS_S
+            self._try(self._payouts.refresh)
 
     def _found(self, state: PaymentState) -> list[Payment]:
         found = self._payments.book.find(PaymentQuery(states=(state,), limit=10_000))

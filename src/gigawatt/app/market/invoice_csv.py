@@ -29,14 +29,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def invoice_csv(invoice: Invoice) -> str:
-    """The lines; the amounts add up to the total."""
+    """The lines, each with the month that it is for; the amounts add up to the total."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for line in invoice.lines:
         texts = (
             invoice.invoice_id,
-            invoice.month,
+            line.month or invoice.month,
             invoice.organisation_id,
             line.kind.value,
             line.text,

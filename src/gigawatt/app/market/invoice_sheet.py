@@ -69,5 +69,5 @@ def _row(line: InvoiceLine, invoice: Invoice) -> tuple[str, ...]:
 def quantity_text(line: InvoiceLine) -> str:
     """A line's quantity in its unit, to six decimals, e.g. ``1,234.500000``."""
     scaled = half_up(line.quantity_parts * _QUANTITY_SCALE, line.parts_per_unit)
-    whole, part = divmod(scaled, _QUANTITY_SCALE)
-    return f"{whole:,}.{part:06d}"
+    whole, part = divmod(abs(scaled), _QUANTITY_SCALE)
+    return f"{'-' if scaled < 0 else ''}{whole:,}.{part:06d}"

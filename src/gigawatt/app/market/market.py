@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gigawatt.app.market.billing import Billing
 from gigawatt.app.market.budgets import Budgets
 from gigawatt.app.market.payments import Payments
+from gigawatt.app.market.payouts import Payouts
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.market.reservations import Reservations
 from gigawatt.intent.prices import AskPrices
@@ -27,6 +28,7 @@ class Market:
         spot: rounds and notices.
         billing: invoices, contracts, and the ledger.
         payments: what was asked for and what came.
+        payouts: what providers sent on to the bank.
         budgets: what may be spent, and what was.
         history: who held which GPUs, and which nodes were out of use.
     """
@@ -39,5 +41,6 @@ class Market:
     spot: SpotBook
     billing: Billing
     payments: Payments
+    payouts: Payouts
     budgets: Budgets
     history: FleetHistory

@@ -11,6 +11,7 @@ from gigawatt.app.market.collecting import Collecting
 from gigawatt.app.market.later import later_start
 from gigawatt.app.market.market import Market
 from gigawatt.app.market.payments import Payments
+from gigawatt.app.market.payouts import Payouts
 from gigawatt.app.market.preemption import Preemption
 from gigawatt.app.market.pricing import Pricing
 from gigawatt.app.market.promise_care import PromiseCare
@@ -23,6 +24,7 @@ from gigawatt.store.billing import open_billing
 from gigawatt.store.budgets import SqlBudgets
 from gigawatt.store.fleet_history import open_fleet_history
 from gigawatt.store.payments import open_payments_book
+from gigawatt.store.payouts import open_payouts_book
 from gigawatt.store.rates import open_rate_book
 from gigawatt.store.reservations import SqlReservations
 from gigawatt.store.spot import SqlSpotBook
@@ -63,7 +65,8 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
     admission.budgets = budgets
     payments = Payments(open_payments_book(store), book, admission.directory, control.new_id, now_s)
     payments.tell = store.add_event
-    collecting = Collecting(payments, now_s)
+    payouts = Payouts(open_payouts_book(store), payments, store.add_event, now_s)
+    collecting = Collecting(payments, payouts, now_s)
     admission.later = lambda request: later_start(reservations.room(), request)
     watch = BooksWatch(book, store.add_event, now_s)
     return OpenMarket(
@@ -76,6 +79,7 @@ def open_market(admission: Admission, store: SqlStore, worker: str) -> OpenMarke
             spot=spot,
             billing=billing,
             payments=payments,
+            payouts=payouts,
             budgets=budgets,
             history=open_fleet_history(store),
         ),

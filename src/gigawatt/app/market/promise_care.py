@@ -63,9 +63,20 @@ class PromiseCare:
         stored = self._control.around.store.snapshot(now_s)
         changed = 0
         for record in self._book.booked(now_s):
-            starts_s, ends_s = record.promise.from_s, record.promise.to_s
-            if starts_s - AHEAD_S <= now_s < ends_s:
+            if now_s >= record.promise.to_s:
+                changed += self._look_back(record, stored, now_s)
+            elif record.promise.from_s - AHEAD_S <= now_s:
                 changed += self._look_at(record, stored, now_s)
+        return changed
+
+    def _look_back(self, record: ReservationRecord, stored: StoreSnapshot, now_s: float) -> int:
+        """Note what was missing of a promise when it ended, and nobody had looked at since."""
+        changed = 0
+        for node_id in sorted(_out_of_use(record, stored) - _open_gaps(record)):
+            try:
+                changed += self._book.note_gap(record.reservation_id, node_id, now_s)
+            except ConflictError as error:
+                _log.info("%s ended as it was: %s", record.reservation_id, error)
         return changed
 
     def _look_at(self, record: ReservationRecord, stored: StoreSnapshot, now_s: float) -> int:

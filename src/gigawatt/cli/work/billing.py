@@ -47,6 +47,8 @@ def _tell_plan(found: doc.ClosingPlan) -> None:
         table(("organisation", "total", "lines"), [_plan_row(i) for i in found.invoices])
     if len(found.invoices) < found.invoice_count:
         console.print(f"and {found.invoice_count - len(found.invoices):,} more")
+    if found.credit_notes:
+        table(("credit note for", "total", "corrects"), [_note_row(i) for i in found.credit_notes])
     for note in found.notes:
         console.print(f"  note: {note}")
     is_over = "" if found.is_over else ", up to now: the month is not over"
@@ -54,12 +56,19 @@ def _tell_plan(found: doc.ClosingPlan) -> None:
         f"{found.month}: {count_of(found.invoice_count, 'invoice')} of"
         f" {format_usd(found.total_micro_usd)} together{is_over}"
     )
+    if found.credit_note_count:
+        noun = count_of(found.credit_note_count, "credit note")
+        console.print(f"  and {noun} of what earlier months were charged too much")
     if found.close_first is not None:
         console.print(f"  next: close {found.close_first} first")
 
 
 def _plan_row(found: doc.Invoice) -> tuple[object, ...]:
     return (found.organisation_name, format_usd(found.total_micro_usd), found.line_count)
+
+
+def _note_row(found: doc.Invoice) -> tuple[object, ...]:
+    return (found.organisation_name, format_usd(found.total_micro_usd), found.corrects or "")
 
 
 def close(month: str, form: Format, *, yes: bool) -> None:

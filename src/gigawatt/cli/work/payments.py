@@ -171,6 +171,32 @@ def list_overdue(form: Format) -> None:
     show_list(found, form, listing)
 
 
+def list_payouts(form: Format, *, refresh: bool) -> None:
+    """List payouts, and what is still with the providers."""
+    with connected() as connection:
+        client = connection.client
+        found = client.refresh_payouts() if refresh else client.list_payouts(limit=PAGE_LIMIT)
+    if form is not Format.TABLE:
+        show_document(found, form)
+        return
+    if found.items:
+        rows = [
+            (
+                p.id,
+                p.made_at.date(),
+                format_usd(p.amount_micro_usd),
+                format_usd(p.fee_micro_usd),
+                p.verdict if p.state != "failed" else f"failed, {p.verdict}",
+            )
+            for p in found.items
+        ]
+        table(("payout", "made", "amount", "fees", "state"), rows)
+    for payout in found.items:
+        if payout.reason is not None:
+            console.print(f"  {payout.id}: {payout.reason}", soft_wrap=True)
+    console.print(f"{format_usd(found.clearing_micro_usd)} are still with providers")
+
+
 def list_events(verdict: str | None, form: Format) -> None:
     """List what providers told."""
     verdicts: dict[str, doc.EventVerdict] = {

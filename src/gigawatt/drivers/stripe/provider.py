@@ -7,14 +7,17 @@
 | what came of it | GET /v1/checkout/sessions/ID, GET /v1/refunds |
 | take it down | POST /v1/checkout/sessions/ID/expire |
 | send money back | POST /v1/refunds |
+| what came to our bank | GET /v1/payouts, GET /v1/balance_transactions |
 
 Whatever is made carries our id as Idempotency-Key, so that an answer that was lost makes nothing
 twice; a refund is looked for first, because Stripe forgets such keys after a day.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gigawatt.drivers.stripe.balance import OWN, line_of, payout_of
 from gigawatt.drivers.stripe.messages import (
     PAYMENT_KEY,
     REFUND_KEY,
@@ -36,6 +39,8 @@ from gigawatt.interfaces.payments import Limits, Page, RefundAnswer
 from gigawatt.interfaces.secrets import Secrets
 from gigawatt.market.invoice import CENT_MICRO_USD
 from gigawatt.market.payment import REFUND_STATE_OF, News, NewsKind, Payment, Refund
+from gigawatt.market.payout import Payout, PayoutLine, PayoutLineKind
+from gigawatt.money import format_usd
 from gigawatt.units import HOUR_S
 
 if TYPE_CHECKING:
@@ -192,6 +197,39 @@ class StripePayments:
         )
         told = refund_news("", 0.0, _plain(made))
         return RefundAnswer(made.id, REFUND_STATE_OF[told.kind])
+
+    def payouts(self, since_s: float) -> Sequence[Payout]:
+        """What was sent to our bank after a moment, or is on its way."""
+
+        def listed(client: "stripe.StripeClient") -> list[Mapping[str, Any]]:
+            page = client.v1.payouts.list({"created": {"gte": int(since_s)}, "limit": 100})
+            return [_plain(found) for found in page.auto_paging_iter()]
+
+        return [payout_of(NAME, about) for about in self._call(listed)]
+
+    def payout_lines(self, payout: Payout) -> Sequence[PayoutLine]:
+        """Of what a payout is made; its own transaction is none of it, and has to fit."""
+
+        def listed(client: "stripe.StripeClient") -> list[Mapping[str, Any]]:
+            page = client.v1.balance_transactions.list(
+                {"payout": payout.payout_id, "limit": 100, "expand": ["data.source"]}
+            )
+            return [_plain(found) for found in page.auto_paging_iter()]
+
+        lines = [line_of(about) for about in self._call(listed)]
+        found: list[PayoutLine] = []
+        for line in lines:
+            if line.said != OWN:
+                found.append(line)
+            elif line.amount_micro_usd != -payout.amount_micro_usd:
+                # Nobody knows such a line, so the payout is held with it as the reason.
+                amount = format_usd(-line.amount_micro_usd)
+                found.append(replace(line, said=f"payout of {amount} instead of its own"))
+            elif line.fee_micro_usd:
+                # What sending it cost is a fee like others.
+                cost, kind = line.fee_micro_usd, PayoutLineKind.FEE
+                found.append(replace(line, kind=kind, amount_micro_usd=0, net_micro_usd=-cost))
+        return found
 
     def read(self, body: bytes, signature: str) -> News | None:
         """The news in a message from outside."""

@@ -148,9 +148,11 @@ from gigawatt.sdk.calls.payments import (
     list_overdue,
     list_payment_events,
     list_payments,
+    list_payouts,
     pay_invoice,
     record_payment,
     refresh_payment,
+    refresh_payouts,
     resolve_payment_event,
 )
 from gigawatt.sdk.calls.rates import ask_price, list_rates, set_rates
@@ -326,6 +328,7 @@ __all__ = [
     "list_overdue",
     "list_payment_events",
     "list_payments",
+    "list_payouts",
     "list_product_prices",
     "list_projects",
     "list_rates",
@@ -350,6 +353,7 @@ __all__ = [
     "read_redfish",
     "record_payment",
     "refresh_payment",
+    "refresh_payouts",
     "release_cluster",
     "replace_cluster_nodes",
     "resize_file_system",

@@ -74,6 +74,16 @@ def list_payment_events(
     return Call("GET", path_of("payment-events"), doc.Page[doc.PaymentEvent], query)
 
 
+def list_payouts(*, limit: int | None = None) -> Call[doc.Payouts]:
+    """What providers sent to our bank, the newest first, and what they still have."""
+    return Call("GET", path_of("payouts"), doc.Payouts, query_of(limit=limit))
+
+
+def refresh_payouts() -> Call[doc.Payouts]:
+    """The same, after the providers were asked."""
+    return Call("POST", path_of("payouts", verb="refresh"), doc.Payouts)
+
+
 def resolve_payment_event(
     provider: str, event_id: str, found: doc.ResolvePaymentEvent
 ) -> Call[doc.PaymentEvent]:

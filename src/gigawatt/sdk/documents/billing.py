@@ -30,7 +30,9 @@ InvoiceFormat = Literal["pdf", "html", "csv"]
 class InvoiceLine(Answer):
     """One line: its amount is exact but for one rounding, half up, to the micro-dollar.
 
-    ``quantity_parts`` of ``parts_per_unit`` each cost a share of the price of one ``unit``.
+    ``quantity_parts`` of ``parts_per_unit`` each cost a share of the price of one ``unit``. Where
+    ``month`` is not empty, the line is for that month, and became known after it was billed; what
+    was charged too much then has a quantity below 0.
     """
 
     kind: LineKindName
@@ -47,6 +49,7 @@ class InvoiceLine(Answer):
     parts_per_unit: int
     price_micro_usd: int
     item_id: str
+    month: str
 
 
 class Invoice(Answer):
@@ -79,7 +82,8 @@ class Invoice(Answer):
 class ClosingPlan(Answer):
     """What closing a month would bill. Long lists hold their first lines; the counts are of all.
 
-    ``close_first`` is an earlier month that is not closed yet.
+    ``close_first`` is an earlier month that is not closed yet. ``credit_notes`` take back what
+    earlier months were charged too much; the total of invoices does not count them.
     """
 
     month: str
@@ -89,6 +93,8 @@ class ClosingPlan(Answer):
     entry_count: int
     total_micro_usd: int
     invoices: list[Invoice]
+    credit_note_count: int
+    credit_notes: list[Invoice]
     notes: list[str]
 
 

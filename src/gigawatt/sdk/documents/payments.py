@@ -13,6 +13,8 @@ PaymentStateName = Literal[
 ]
 RefundStateName = Literal["asked", "pending", "done", "failed"]
 EventVerdict = Literal["applied", "nothing", "waiting", "held"]
+PayoutStateName = Literal["under_way", "paid", "failed"]
+PayoutVerdict = Literal["under_way", "entered", "held"]
 
 
 class PaymentOptions(Answer):
@@ -117,6 +119,37 @@ class PaymentEvent(Answer):
     happened_at: datetime
     received_at: datetime
     note: str | None = None
+
+
+class Payout(Answer):
+    """Money that a provider sent to our bank; below 0 where it took some.
+
+    ``entered``: all of it is money that the books know, and it is in the ledger with the fee that
+    the provider kept. ``held``: it does not fit, ``reason`` says why, nothing was entered, and it
+    is compared again at every look.
+    """
+
+    id: str
+    provider: str
+    state: PayoutStateName
+    verdict: PayoutVerdict
+    amount_micro_usd: int
+    currency: str
+    fee_micro_usd: int
+    line_count: int
+    reason: str | None = None
+    made_at: datetime
+    changed_at: datetime
+
+
+class Payouts(Answer):
+    """What providers sent to our bank, the newest first, and what they still have of ours.
+
+    ``clearing_micro_usd`` is by the ledger, of all providers that take payments here.
+    """
+
+    items: list[Payout]
+    clearing_micro_usd: int
 
 
 class ResolvePaymentEvent(Request):
