@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from gigawatt.api.application import build_application
-from gigawatt.app.home import Home
+from gigawatt.app.home import DATABASE_VARIABLE, Home
 from gigawatt.app.rate import RateLimiter
 from gigawatt.app.server import make_server
 from gigawatt.app.service import Service, make_first_key, open_service
@@ -222,13 +222,14 @@ ENGINES = [
 
 
 @pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """URL of an empty database, None where the store is a file."""
+def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str | None]:
+    """URL of an empty database, None where the store is a file; other processes take it too."""
     if request.param == "sqlite":
         yield None
         return
     server: Server = request.getfixturevalue("postgres_server")
     with server.database() as made:
+        monkeypatch.setenv(DATABASE_VARIABLE, made)
         yield made
 
 

@@ -80,7 +80,7 @@ def test_the_server_stays_until_ctrl_c_where_somebody_sits(tmp_path: Path):
     )  # fmt: skip
     os.close(inner)
     told, asked = "", False
-    while "Press Ctrl-C" not in told:
+    while "Ctrl-C stops it." not in told:
         told += os.read(handle, 65_536).decode(errors="replace")
         if not asked and (key := KEY.search(told)) and (url := URL.search(told)):
             # The printed lines work while the story goes on.
