@@ -1,9 +1,11 @@
 """How long a month's invoices take for 1,000 tenants on 10,000 GPUs, on each engine.
 
-Run with ``PYTHONPATH=src python bench/billing.py [RECORDS_PER_NODE]``; 30 records a node are a cut
-each day, 720 one each hour. Every tenant has a commitment, a tax and storage. Seconds of the wall
-clock, once: a month is closed once. PostgreSQL runs as a private server beside this process, on a
-unix socket, with fsync on; both engines keep their files in one temporary folder of the same disk.
+Run with ``PYTHONPATH=src python bench/billing.py [RECORDS_PER_NODE [MONTHS]]``; 30 records a node
+are a cut each day, 720 one each hour. Every tenant has a commitment, a tax and storage. A closing
+looks at every month before it again, so the last of MONTHS, 12 unless said, is timed as well.
+Seconds of the wall clock, once: a month is closed once. PostgreSQL runs as a private server beside
+this process, on a unix socket, with fsync on; both engines keep their files in one temporary folder
+of the same disk.
 """
 
 import sys
@@ -40,7 +42,7 @@ from postgres_server import SETTINGS, private_server
 TENANT_COUNT = 1_000
 GPU_COUNT, GPUS_PER_NODE = 10_000, 8
 MONTH = "2026-11"
-FROM_MS, TO_MS = start_ms(MONTH), start_ms(next_month(MONTH))
+LAST_MONTH = "2036-10"
 ROWS_AT_ONCE = 10_000
 
 
@@ -68,8 +70,13 @@ def fill(store: SqlStore, records_per_node: int) -> int:
         items = [row for n in owners for row in item_rows(n)]
         connection.execute(insert(contract_items), items)
         connection.execute(insert(storage_records), [storage_row(n) for n in owners])
+    return fill_month(store, MONTH, 0, records_per_node)
+
+
+def fill_month(store: SqlStore, month: str, number_before: int, records_per_node: int) -> int:
+    """What GPUs were used for in a month, after so many months; how many records."""
     found = [
-        usage_row(node, number, records_per_node)
+        usage_row(month, node, number, records_per_node, number_before)
         for node in range(GPU_COUNT // GPUS_PER_NODE)
         for number in range(records_per_node)
     ]
@@ -110,7 +117,7 @@ def item_rows(number: int) -> list[dict[str, object]]:
             "amount_micro_usd": item.amount_micro_usd,
             "rate_ppm": item.rate_ppm,
             "from_month": MONTH,
-            "to_month": "2027-10",
+            "to_month": LAST_MONTH,
             "created_s": 0.0,
         }
         for item in both
@@ -132,19 +139,22 @@ def storage_row(number: int) -> dict[str, object]:
         "number": 0,
         "storage_pool_id": "pool-a",
         "storage_bytes": 10 << 40,
-        "from_ms": FROM_MS,
-        "to_ms": TO_MS,
+        "from_ms": start_ms(MONTH),
+        "to_ms": start_ms(next_month(MONTH)),
     }
 
 
-def usage_row(node: int, number: int, count: int) -> dict[str, object]:
+def usage_row(
+    month: str, node: int, number: int, count: int, months_before: int
+) -> dict[str, object]:
     tenant = node % TENANT_COUNT
-    step_ms = (TO_MS - FROM_MS) // count
-    from_ms = FROM_MS + number * step_ms
+    begin_ms, end_ms = start_ms(month), start_ms(next_month(month))
+    step_ms = (end_ms - begin_ms) // count
+    from_ms = begin_ms + number * step_ms
     return {
         **owner_of(tenant),
         "cluster_id": f"clu_{tenant:04}",
-        "number": (node // TENANT_COUNT) * count + number,
+        "number": (2 * months_before + node // TENANT_COUNT) * count + number,
         "node_id": f"n{node:05}",
         "gpu_type": "h100",
         "term": "on_demand",
@@ -156,14 +166,35 @@ def usage_row(node: int, number: int, count: int) -> dict[str, object]:
     }
 
 
-def run(place: str | Path, records_per_node: int) -> dict[str, float]:
+def later_months(
+    store: SqlStore, billing_at: Callable[[str], Billing], records_per_node: int, month_count: int
+) -> dict[str, float]:
+    """Seconds of the last of some months, those before it closed; all were used alike."""
+    month, found = MONTH, dict[str, float]()
+    for number in range(1, month_count):
+        month = next_month(month)
+        fill_month(store, month, number, records_per_node)
+        billing = billing_at(month)
+        found = {
+            f"plan month {number + 1}": timed(lambda: billing.plan(month)),  # noqa: B023 - at once
+            f"close month {number + 1}": timed(lambda: billing.close(month)),  # noqa: B023 - at once
+        }
+    return found
+
+
+def run(place: str | Path, records_per_node: int, month_count: int) -> dict[str, float]:
     """Seconds of each part of a month's run."""
     with closing(open_store_at(place)) as store:
         record_count = fill(store, records_per_node)
         book = open_billing(store)
         usage, directory = SqlUsageBook(store.database), open_directory(store)
         reserved = SqlReservations(store.database)
-        billing = Billing(book, usage, reserved, directory, lambda: TO_MS / 1000 + 60)
+
+        def billing_at(month: str) -> Billing:
+            now_s = start_ms(next_month(month)) / 1000 + 60
+            return Billing(book, usage, reserved, directory, lambda: now_s)
+
+        billing = billing_at(MONTH)
         found = {
             "plan": timed(lambda: billing.plan(MONTH)),
             "close": timed(lambda: billing.close(MONTH)),
@@ -179,17 +210,19 @@ def run(place: str | Path, records_per_node: int) -> dict[str, float]:
         invoice_pdf(invoice)  # fonts are looked up once
         found["one invoice as PDF"] = timed(lambda: invoice_pdf(invoice))
         found["one invoice as HTML"] = timed(lambda: invoice_html(invoice))
+        found |= later_months(store, billing_at, records_per_node, month_count)
     print(f"  {record_count:,} records of GPUs, {month.invoice_count:,} invoices")
     return found
 
 
 def main() -> None:
     records_per_node = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    month_count = int(sys.argv[2]) if len(sys.argv) > 2 else 12
     with tempfile.TemporaryDirectory() as folder:
-        sqlite = run(Path(folder) / "store.sqlite", records_per_node)
+        sqlite = run(Path(folder) / "store.sqlite", records_per_node, month_count)
         durable = {**SETTINGS, "fsync": "on", "full_page_writes": "on", "autovacuum": "on"}
         with private_server(durable, None) as server, server.database() as url:
-            postgres = run(url, records_per_node)
+            postgres = run(url, records_per_node, month_count)
     print(f"{'seconds':24}{'SQLite':>10}{'PostgreSQL':>12}")
     for name, took_s in sqlite.items():
         print(f"{name:24}{took_s:10.3f}{postgres[name]:12.3f}")

@@ -19,6 +19,7 @@ from gigawatt.identity.accounts import OrganisationId
 from gigawatt.interfaces.payments import Limits, Page, RefundAnswer
 from gigawatt.market.month import month_at, month_before
 from gigawatt.market.payment import News, NewsKind, Payment, Refund, RefundState
+from gigawatt.market.payout import Payout, PayoutLine, PayoutLineKind, PayoutState
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing() or "all is there"),
@@ -33,8 +34,9 @@ class Till:
     limits = Limits(500_000, 10**12)
 
     def __init__(self, url: str) -> None:
-        """A till whose payers come back to a console."""
+        """A till whose payers come back to a console; it has sent nothing on yet."""
         self.url = url
+        self.sent: dict[Payout, PayoutLine] = {}
 
     def register(self, organisation_id: OrganisationId, name: str) -> str:
         """The payer of an organisation."""
@@ -61,6 +63,23 @@ class Till:
         """Sent at once."""
         del payment
         return RefundAnswer(f"back-{refund.refund_id}", RefundState.DONE)
+
+    def payouts(self, since_s: float) -> Sequence[Payout]:
+        """All that was sent on."""
+        del since_s
+        return list(self.sent)
+
+    def payout_lines(self, payout: Payout) -> Sequence[PayoutLine]:
+        """Each is one payment."""
+        return [self.sent[payout]]
+
+    def send(self, number: int, payment_id: str, amount_usd: int, fee_usd: int) -> None:
+        """Send a payment on, less a fee."""
+        net = (amount_usd - fee_usd) * 10**6
+        line = PayoutLine(f"txn_{number}", PayoutLineKind.PAYMENT, amount_usd * 10**6,
+                          fee_usd * 10**6, net, "USD", reference=f"money-{payment_id}")  # fmt: skip
+        payout = Payout("till", f"po_{number}", net, "USD", PayoutState.PAID, float(number))
+        self.sent[payout] = line
 
     def read(self, body: bytes, signature: str) -> News | None:
         """Nobody sends it messages."""
@@ -117,6 +136,31 @@ def test_an_invoice_is_paid_in_two_parts_and_one_goes_back(
         button(page, "Send it back").click()
         expect(page.get_by_role("table", name="Payments")).to_contain_text("$100.00")
         expect(page.get_by_role("button", name="Write it down")).to_be_visible()
+        check_quiet(made)
+    assert plain_world.ok("operator", "GET", "/ledger/verdict")["is_whole"]
+
+
+def test_what_a_provider_paid_out_is_compared_with_the_books(
+    plain_world: Any, invoice_id: str, browser: Any
+):
+    till = Till(plain_world.url)
+    plain_world.service.market.payments.providers = {"till": till}
+    asked = {"amount_micro_usd": 400 * 10**6}
+    payment = plain_world.ok("acme.billing", "POST", f"/invoices/{invoice_id}/payments", asked)
+    plain_world.ok("operator", "POST", f"/payments/{payment['id']}:refresh")
+    till.send(1, payment["id"], 400, 12)
+    till.send(2, "pay_none", 7, 0)
+    with tab(browser, plain_world.url, WIDE) as made:
+        page = made.page
+        made.sign_in(plain_world.keys["operator"])
+        made.open("/payments")
+        expect(page.locator("main")).to_contain_text("$400.00 are still with them")
+        button(page, "Ask now").click()
+        expect(page.locator("main")).to_contain_text("$0.00 are still with them")
+        rows = page.get_by_role("table", name="Payouts").get_by_role("row")
+        expect(rows.filter(has_text="po_1")).to_contain_text("$388.00entered")
+        expect(rows.filter(has_text="po_2")).to_contain_text("held")
+        assert made.findings() == []
         check_quiet(made)
     assert plain_world.ok("operator", "GET", "/ledger/verdict")["is_whole"]
 

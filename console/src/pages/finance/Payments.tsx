@@ -14,6 +14,7 @@ import { counted, usd } from "../../ui/format";
 import { sentence } from "../../ui/problem";
 import { type Column, Table } from "../../ui/table";
 import { PaymentTable } from "./payments/PaymentTable";
+import { Payouts } from "./payments/Payouts";
 import { RecordTransfer } from "./payments/RecordTransfer";
 
 type Told = Schemas["PaymentEvent"];
@@ -24,6 +25,7 @@ export default function Payments() {
     <Page title="Payments" lead="Money that came, money that should have, and what providers told.">
       <Overdue />
       <Held />
+      <Payouts />
       <Card title="Money came by bank">
         <Transfer />
       </Card>
