@@ -82,6 +82,11 @@ class RunningGuests:
         port = NetworkPort(entry.node_id, entry.slot, vni, f"10.77.{entry.slot}.10/24")
         asyncio.run(self.in_band.ensure(port.device, [port], fence))
 
+    def disconnect(self) -> None:
+        """Every port in no network, and none remembered."""
+        fakes = fake_drivers(DeviceWorld(self.lab.fleet), Faults(), SystemClock())
+        self.in_band = fakes[Plane.IN_BAND]
+
     def slice(self, mask: int, node: int = 0, **fields: object) -> HostSlice:
         """A slice that is on, unless ``fields`` says otherwise."""
         values: dict[str, object] = {
@@ -152,8 +157,7 @@ def running_guests(
         (declared,) = lab.settings["host"]
         running = RunningGuests(lab, GuestsSettings.model_validate(declared))
         if storage is not None:
-            fakes = fake_drivers(DeviceWorld(fleet), Faults(), SystemClock())
-            running.in_band = fakes[Plane.IN_BAND]
+            running.disconnect()
         yield running
         for name in running.virsh("list", "--name").split():
             running.virsh("destroy", name)

@@ -114,7 +114,7 @@ class Sharing:
         return {leftover.what for leftover in audit_shares(scene, names)}
 
     def empty(self) -> None:
-        """Nothing of a guest is left and nothing stored, and so their drivers end."""
+        """No guest is left, nothing stored, no port in a network, and so their drivers end."""
         driver, entry = self.guests.open("emptying"), self.slice(A)
         held = sorted(seen(driver, entry) or (), key=str)
         asyncio.run(driver.remove(entry.device, held, Fence(OPERATOR, 99)))
@@ -122,6 +122,7 @@ class Sharing:
         order = sorted(there, key=lambda one: isinstance(one, FileSystem))
         asyncio.run(self.storage.remove(self.pool, order, Fence(OPERATOR, 99)))
         assert servers() == guest_processes() == self.guests.files() == []
+        self.guests.disconnect()
 
 
 def _opened(lab: Running) -> StorageDriver:
