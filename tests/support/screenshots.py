@@ -10,8 +10,9 @@ from console_story import Story, told
 from console_tour import fix_time
 
 
-def draw(story: Story, out: Path) -> None:
-    """Write every page in both sizes, the phone in dark colours."""
+def draw(story: Story, out: Path) -> list[str]:
+    """Write every page in both sizes, the phone in dark colours; those wider than their window."""
+    too_wide = []
     with running_browser() as browser:
         for size, window, scheme in (("wide", WIDE, "light"), ("phone", PHONE, "dark")):
             for who, pages in (("ada", PAGES), ("olu", OPERATOR_PAGES)):
@@ -26,6 +27,9 @@ def draw(story: Story, out: Path) -> None:
                         file = out / f"{size}-{name}.png"
                         made.page.screenshot(path=file, full_page=True)
                         sys.stdout.write(f"{file}\n")
+                        if made.has_overflow():
+                            too_wide.append(file.name)
+    return too_wide
 
 
 def main() -> None:
@@ -35,7 +39,9 @@ def main() -> None:
     if missing():
         sys.exit(missing())
     with tempfile.TemporaryDirectory() as folder, told(Path(folder)) as story:
-        draw(story, out)
+        too_wide = draw(story, out)
+    if too_wide:
+        sys.exit(f"wider than their window: {', '.join(too_wide)}")
 
 
 if __name__ == "__main__":

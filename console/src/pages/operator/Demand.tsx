@@ -108,16 +108,14 @@ function Waiting() {
     },
     {
       head: "Since",
-      isTight: true,
       cell: (one) => <Time iso={one.created_at} />,
       sortBy: (one) => one.created_at,
     },
     {
       head: "Expected",
-      isTight: true,
       cell: (one) => (one.place?.expected_at ? <Time iso={one.place.expected_at} /> : "not known"),
     },
-    { head: "Gives up", isTight: true, cell: (one) => <Time iso={one.expires_at} /> },
+    { head: "Gives up", cell: (one) => <Time iso={one.expires_at} /> },
   ];
   return (
     <Card title="The queue">
