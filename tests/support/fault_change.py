@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
@@ -29,7 +30,9 @@ HOLD, CLOSE, BOOT, STOP, ISOLATE = (
     "stop the hosts",
     "isolate on the planes",
 )
-RECONCILED_MAX = 6
+RECONCILED_MAX, RECONCILED_S = 6, 60.0
+"""Passes of the reconciler that a change may need; more while this has not gone by, for a pass that
+is refused ends in a second, and a standby takes over when it has asked in vain for long enough."""
 
 Act = Callable[[FaultLab], None]
 
@@ -158,7 +161,8 @@ class Change:
     def _carried_on(self, cluster_id: str) -> doc.Cluster:
         """As an operator would: wait; where it is stuck, let the reconciler pass."""
         lab = self._lab
-        for _ in range(RECONCILED_MAX):
+        until_s, passes = monotonic() + RECONCILED_S, count()
+        while next(passes) < RECONCILED_MAX or monotonic() < until_s:
             lab.until(lambda: lab.operation(cluster_id).state in ENDED, "the operation to end")
             self._note_cause(lab.operation(cluster_id))
             cluster = lab.operator.get_cluster(cluster_id)
